@@ -1,0 +1,53 @@
+import { round8 } from './bytes.ts';
+import { MapError } from './errors.ts';
+import type { Address, Memory } from './memory.ts';
+
+/**
+ * A caller's own small piece of the memory, for keys and values to pass to maps: what the stack is to a BPF program.
+ * Pieces are taken once, at start, and used again for each packet.
+ */
+export class Scratch {
+  private next: Address;
+  private readonly end: Address;
+
+  private constructor(start: Address, sizeBytes: number) {
+    this.next = start;
+    this.end = start + sizeBytes;
+  }
+
+  /** @throws MapError ENOMEM, EINVAL */
+  static create(memory: Memory, sizeBytes: number): Scratch {
+    return new Scratch(memory.alloc(sizeBytes), sizeBytes);
+  }
+
+  /** @returns address of `bytes` zero bytes, on a multiple of 8. @throws MapError ENOMEM if not so many are left */
+  take(bytes: number): Address {
+    const at = this.next;
+    if (at + bytes > this.end) {
+      throw new MapError('ENOMEM', 'scratch is used up', { asked: bytes, left: Math.max(0, this.end - at) });
+    }
+    this.next = at + round8(bytes);
+    return at;
+  }
+}
+
+/** Bytes that hold any key and any value of the typed maps. */
+const KEY_BYTES = 64;
+const VALUE_BYTES = 64;
+const ofThread = new WeakMap<Memory, { key: Address; value: Address }>();
+
+/**
+ * Key and value for one call of a control-plane class. A `Memory` object belongs to one thread and those calls do not
+ * wait, so each thread needs one pair only.
+ */
+export function controlScratch(memory: Memory): { key: Address; value: Address } {
+  let scratch = ofThread.get(memory);
+  if (scratch === undefined) {
+    const area = Scratch.create(memory, KEY_BYTES + VALUE_BYTES);
+    scratch = { key: area.take(KEY_BYTES), value: area.take(VALUE_BYTES) };
+    ofThread.set(memory, scratch);
+  }
+  memory.u8.fill(0, scratch.key, scratch.key + KEY_BYTES);
+  memory.u8.fill(0, scratch.value, scratch.value + VALUE_BYTES);
+  return scratch;
+}
