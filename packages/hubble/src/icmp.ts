@@ -1,0 +1,47 @@
+/** Names of ICMP types, and of their codes where the type has any, as gopacket prints them. */
+const ICMPV4: Readonly<Record<number, [type: string, codes?: readonly string[]]>> = {
+  0: ['EchoReply'],
+  3: [
+    'DestinationUnreachable',
+    [
+      'Net',
+      'Host',
+      'Protocol',
+      'Port',
+      'FragmentationNeeded',
+      'SourceRoutingFailed',
+      'NetUnknown',
+      'HostUnknown',
+      'SourceIsolated',
+      'NetAdminProhibited',
+      'HostAdminProhibited',
+      'NetTOS',
+      'HostTOS',
+      'CommAdminProhibited',
+      'HostPrecedence',
+      'PrecedenceCutoff',
+    ],
+  ],
+  4: ['SourceQuench'],
+  5: ['Redirect', ['Net', 'Host', 'TOS+Net', 'TOS+Host']],
+  8: ['EchoRequest'],
+  9: ['RouterAdvertisement'],
+  10: ['RouterSolicitation'],
+  11: ['TimeExceeded', ['TTLExceeded', 'FragmentReassemblyTimeExceeded']],
+  12: ['ParameterProblem', ['PointerIndicatesError', 'MissingOption', 'BadLength']],
+  13: ['TimestampRequest'],
+  14: ['TimestampReply'],
+  15: ['InfoRequest'],
+  16: ['InfoReply'],
+  17: ['AddressMaskRequest'],
+  18: ['AddressMaskReply'],
+};
+
+/** `EchoRequest`, `DestinationUnreachable(Port)`, `EchoRequest(Code: 3)`, `99(1)`. */
+export function icmpName(type: number, code: number): string {
+  const known = ICMPV4[type];
+  if (known === undefined) return `${type}(${code})`;
+  const [name, codes] = known;
+  if (codes === undefined && code === 0) return name;
+  return `${name}(${codes?.[code] ?? `Code: ${code}`})`;
+}

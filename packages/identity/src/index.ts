@@ -1,0 +1,29 @@
+export { type Allocation, IdentityAllocator, type IdentityAllocatorOptions } from './allocator.ts';
+export { IdentityError, type IdentityErrorCode } from './errors.ts';
+export { IdentityCache, type IdentityObserver } from './identity_cache.ts';
+export { allowOverwrite, Ipcache, type IpcacheEntry, type IpcacheListener, type Source } from './ipcache.ts';
+export {
+  IDENTITY_HEALTH,
+  IDENTITY_HOST,
+  IDENTITY_INGRESS,
+  IDENTITY_INIT,
+  IDENTITY_KUBE_APISERVER,
+  IDENTITY_REMOTE_NODE,
+  IDENTITY_UNKNOWN,
+  IDENTITY_UNMANAGED,
+  IDENTITY_WORLD,
+  IDENTITY_WORLD_IPV4,
+  IDENTITY_WORLD_IPV6,
+  type IdentityRange,
+  identityName,
+  identityRange,
+  identityScope,
+  isReservedIdentity,
+  MINIMAL_ALLOCATED_IDENTITY,
+  type NumericIdentity,
+  reservedIdentityByName,
+  SCOPE_GLOBAL,
+  SCOPE_LOCAL,
+  SCOPE_REMOTE_NODE,
+} from './numeric.ts';
+export { type IdentityEntry, ReservedIdentities } from './reserved.ts';

@@ -1,0 +1,1 @@
+export { type Backend, type Frontend, type ServiceEntry, ServiceError, serviceEntries } from './services.ts';
