@@ -18,9 +18,9 @@ export interface HttpRecord {
   path: string;
   host: string;
   protocol: string;
-  /** Valid only in a response, as is `latencyNs`. */
-  status: number;
-  latencyNs: bigint;
+  /** Only in a response, as `latencyNs`. */
+  status: number | undefined;
+  latencyNs: bigint | undefined;
 }
 
 const NS_PER_MS = 1_000_000n;
@@ -59,7 +59,7 @@ export function flowFromAccessLog(record: HttpRecord, resolver: Resolver): Flow 
 }
 
 function http(record: HttpRecord): FlowHttp {
-  const { method, protocol, status, latencyNs } = record;
+  const { method, protocol, status = 0, latencyNs = 0n } = record;
   const url = `http://${record.host}/${record.path.replace(/^\//, '')}`;
   return record.entryType === 'Response'
     ? { type: 'RESPONSE', method, url, protocol, code: status, latencyNs }

@@ -62,6 +62,7 @@ export {
   ipv4TotalLength,
   ipv4Ttl,
   ipv4Version,
+  parseIpv4,
   setIpv4Checksum,
   setIpv4Dst,
   setIpv4Src,

@@ -63,3 +63,10 @@ export const setIpv4Dst = (u8: Uint8Array, at: number, address: number): void =>
 /** @returns dotted form of a host-order address; for messages and tables, not for the hot path. */
 export const formatIpv4 = (address: number): string =>
   `${address >>> 24}.${(address >>> 16) & 0xff}.${(address >>> 8) & 0xff}.${address & 0xff}`;
+
+/** The host-order address of a dotted form, or undefined if it is none. */
+export function parseIpv4(text: string): number | undefined {
+  const bytes = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
+  if (bytes === undefined || bytes.some((byte) => byte > 255)) return undefined;
+  return bytes.reduce((address, byte) => address * 256 + byte, 0);
+}

@@ -1,0 +1,212 @@
+import type { Step } from '@ciliate/bpf';
+import { encodeDiscoveryResponse, Proxy } from '@ciliate/envoy';
+import type { Resolver } from '@ciliate/hubble';
+import { IdentityAllocator, IdentityCache } from '@ciliate/identity';
+import type { CiliumNetworkPolicy, NetworkPolicy, ObjectStore } from '@ciliate/k8s';
+import { EmbeddedStore } from '@ciliate/kvstore';
+import type { ServiceEntry } from '@ciliate/loadbalancer';
+import { type CtMaps, createCtMaps, Memory } from '@ciliate/maps';
+import { formatIpv4 } from '@ciliate/packet';
+import { detachPolicy, type EndpointPolicy, PolicyRepository, resolvePolicy, SelectorCache } from '@ciliate/policy';
+import type { Logger } from 'pino';
+import { createEndpoints, type Endpoint, FIRST_IFINDEX, nodeAddressOf, podName } from './endpoint.ts';
+import { AgentError } from './errors.ts';
+import { explainPolicyStep, type PolicyReason } from './explain.ts';
+import { networkPolicyOf } from './npds.ts';
+import { syncPolicyMap } from './policymap_sync.ts';
+import { seededRandom } from './random.ts';
+import { newResolver } from './resolver.ts';
+import { writeServices } from './services.ts';
+
+/** How many conntrack maps of each kind there are, whatever the number of workers; together as large as Cilium's. */
+export const CT_SHARDS = 16;
+const CT_SIZES = { tcp: 524_288 / CT_SHARDS, any: 262_144 / CT_SHARDS };
+/** Of the proxy's HTTP listener; Cilium takes a free one from 10000..20000. */
+export const PROXY_PORT_HTTP = 10_000;
+const CLUSTER_NAME = 'default';
+const NODE_NAME = 'node-1';
+
+export interface AgentOptions {
+  /** Watched for policies. Pods, namespaces and services are read once, at the start. */
+  store: ObjectStore;
+  /** Decides every choice that Cilium leaves to chance. */
+  seed: number;
+  log: Logger;
+}
+
+type Parts = Pick<Agent, 'memory' | 'identities' | 'repository' | 'proxy' | 'endpoints' | 'services'> & {
+  selectors: SelectorCache;
+  allocator: IdentityAllocator;
+};
+
+/**
+ * The composition root: allocates identities for the pods through the key-value store, computes each pod's policy, fills
+ * the maps that the programs read and tells the proxy.
+ */
+export class Agent {
+  readonly memory: Memory;
+  readonly seed: number;
+  readonly identities: IdentityCache;
+  readonly repository: PolicyRepository;
+  readonly proxy: Proxy;
+  /** In the order of their ids. */
+  readonly endpoints: readonly Endpoint[];
+  readonly services: readonly ServiceEntry[];
+  /** From which the proxy speaks to pods. */
+  readonly nodeAddress: number;
+  /** Names for what Hubble sees. */
+  readonly resolver: Resolver;
+  readonly #allocator: IdentityAllocator;
+  readonly #selectors: SelectorCache;
+  readonly #conntrack: readonly CtMaps[];
+  readonly #log: Logger;
+  readonly #byAddress: ReadonlyMap<number, Endpoint>;
+  readonly #unwatch: () => void;
+  #npdsVersion = 0;
+  #connections = 0;
+  #regeneration: Promise<void> = Promise.resolve();
+
+  private constructor(options: AgentOptions, parts: Parts) {
+    const { memory, identities, repository, selectors, proxy, allocator, endpoints, services } = parts;
+    this.memory = memory;
+    this.seed = options.seed;
+    this.#log = options.log;
+    this.identities = identities;
+    this.repository = repository;
+    this.#selectors = selectors;
+    this.proxy = proxy;
+    this.#allocator = allocator;
+    this.endpoints = endpoints;
+    this.services = services;
+    this.nodeAddress = nodeAddressOf(options.store);
+    this.#conntrack = Array.from({ length: CT_SHARDS }, (_, shard) => createCtMaps(memory, shard, CT_SIZES));
+    this.#byAddress = new Map(endpoints.map((endpoint) => [endpoint.address, endpoint]));
+    this.resolver = newResolver(this.#byAddress, services);
+    this.#unwatch = options.store.watch(['NetworkPolicy', 'CiliumNetworkPolicy'], ({ type, object }) => {
+      this.#policyChanged(type, object as NetworkPolicy | CiliumNetworkPolicy);
+    });
+  }
+
+  /**
+   * Starts an agent with its proxy worker and its embedded key-value store, and brings policy into force.
+   * @throws AgentError, PolicyError, IdentityError: what is wrong with the cluster's description
+   */
+  static async start(options: AgentOptions): Promise<Agent> {
+    const { store, seed, log } = options;
+    const memory = Memory.create();
+    const identities = new IdentityCache(CLUSTER_NAME);
+    const allocator = await IdentityAllocator.open({
+      client: new EmbeddedStore({ nowNs: () => process.hrtime.bigint() }).client(),
+      cache: identities,
+      node: NODE_NAME,
+      random: seededRandom(seed),
+    });
+    const repository = new PolicyRepository({ clusterName: CLUSTER_NAME });
+    const selectors = new SelectorCache([]);
+    identities.subscribe({
+      onAdd: (identity, labels) => void selectors.updateIdentities([[identity, labels]], []),
+      onRemove: (identity) => void selectors.updateIdentities([], [identity]),
+    });
+    const services = writeServices(memory, store);
+    const endpoints = await createEndpoints(memory, store, allocator, CLUSTER_NAME, (labels) =>
+      resolvePolicy(repository, labels, selectors),
+    );
+    const proxy = await Proxy.start({ seed });
+    try {
+      const parts = { memory, identities, repository, selectors, proxy, allocator, endpoints, services };
+      const agent = new Agent(options, parts);
+      await agent.settled();
+      log.info({ endpoints: endpoints.length, services: services.length }, 'agent started');
+      return agent;
+    } catch (error) {
+      await proxy.stop();
+      await allocator.close();
+      throw error;
+    }
+  }
+
+  /** Resolves when every change of the store so far is in force, in maps and proxy. @throws what was wrong with it */
+  settled(): Promise<void> {
+    return this.#regeneration;
+  }
+
+  async stop(): Promise<void> {
+    this.#unwatch();
+    await this.proxy.stop();
+    await this.#allocator.close();
+  }
+
+  endpointOfAddress(address: number): Endpoint | undefined {
+    return this.#byAddress.get(address);
+  }
+
+  /** @param pod `namespace/name`, or a name in the namespace `default` */
+  endpointOfPod(pod: string): Endpoint | undefined {
+    const name = pod.includes('/') ? pod : `default/${pod}`;
+    return this.endpoints.find((endpoint) => podName(endpoint) === name);
+  }
+
+  endpointOfInterface(ifindex: number): Endpoint | undefined {
+    return this.endpoints[ifindex - FIRST_IFINDEX];
+  }
+
+  /** `namespace/name` of the pod with this address, or the address. */
+  nameOf(address: number): string {
+    const endpoint = this.#byAddress.get(address);
+    return endpoint === undefined ? formatIpv4(address) : podName(endpoint);
+  }
+
+  /** A number for a connection that the proxy takes. */
+  nextConnectionId(): number {
+    return ++this.#connections;
+  }
+
+  /** `cilium-dbg bpf ct flush`: forgets every connection. No worker may run. */
+  flushConntrack(): void {
+    for (const { tcp, any } of this.#conntrack)
+      for (const map of [tcp, any]) for (const { key } of map.entries()) map.delete(key);
+  }
+
+  /** What policy said to a packet, in the order it was asked, and by which rules. */
+  explainPolicy(steps: readonly Step[]): PolicyReason[] {
+    return steps.flatMap((step) => {
+      if (step.kind !== 'policy') return [];
+      const endpoint = this.endpoints[step.endpoint - 1]!;
+      const labelsOf = (identity: number) => this.identities.get(identity);
+      return [explainPolicyStep(step, { memory: this.memory, repository: this.repository, endpoint, labelsOf })];
+    });
+  }
+
+  #policyChanged(type: 'added' | 'modified' | 'deleted', object: NetworkPolicy | CiliumNetworkPolicy): void {
+    const { namespace, name } = object.metadata;
+    if (type === 'deleted') this.repository.delete({ kind: object.kind, namespace, name });
+    else this.repository.upsert(object);
+    this.#regeneration = this.#regeneration.then(() => this.#regenerate());
+  }
+
+  /** Computes every endpoint's policy anew and brings it into force: the proxy first, so that it knows what it gets. */
+  async #regenerate(): Promise<void> {
+    const { revision } = this.repository;
+    const replaced: EndpointPolicy[] = [];
+    for (const endpoint of this.endpoints) {
+      if (endpoint.policy.revision === revision) continue;
+      replaced.push(endpoint.policy);
+      endpoint.policy = resolvePolicy(this.repository, endpoint.labels, this.#selectors);
+    }
+    if (replaced.length === 0) return;
+    await this.#pushToProxy();
+    for (const endpoint of this.endpoints) {
+      const changes = syncPolicyMap(endpoint.policyMap, endpoint.policy, PROXY_PORT_HTTP);
+      this.#log.debug({ endpoint: endpoint.id, pod: podName(endpoint), revision, ...changes }, 'endpoint regenerated');
+    }
+    for (const policy of replaced) detachPolicy(policy, this.#selectors);
+  }
+
+  async #pushToProxy(): Promise<void> {
+    const version = ++this.#npdsVersion;
+    const policies = this.endpoints.filter(({ policy }) => policy.redirects.length > 0).map(networkPolicyOf);
+    const answer = await this.proxy.applyPolicy(encodeDiscoveryResponse(`${version}`, policies));
+    if (!answer.ack) throw new AgentError('NACK', `the proxy refused the policy: ${answer.reason}`, { version });
+    this.#log.debug({ version, policies: policies.length }, 'proxy acknowledged');
+  }
+}

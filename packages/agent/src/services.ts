@@ -1,0 +1,25 @@
+import type { ObjectStore } from '@ciliate/k8s';
+import { type ServiceEntry, serviceEntries } from '@ciliate/loadbalancer';
+import { LbMaps, type Memory } from '@ciliate/maps';
+import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '@ciliate/packet';
+
+const PROTOCOLS = { TCP: IPPROTO_TCP, UDP: IPPROTO_UDP, SCTP: IPPROTO_SCTP } as const;
+
+/** Writes the services of the store into the load balancer's maps. */
+export function writeServices(memory: Memory, store: ObjectStore): ServiceEntry[] {
+  const services = serviceEntries(store.list('Service'), store.list('Pod'));
+  const maps = LbMaps.create(memory);
+  for (const { revNatId, frontend, backends } of services)
+    maps.upsertService({
+      revNatId,
+      ...frontend,
+      protocol: PROTOCOLS[frontend.protocol],
+      backends: backends.map(({ id, address, port, protocol }) => ({
+        id,
+        address,
+        port,
+        protocol: PROTOCOLS[protocol],
+      })),
+    });
+  return services;
+}

@@ -1,0 +1,102 @@
+import type { Agent, Endpoint } from '@ciliate/agent';
+import { formatOrigin } from '@ciliate/agent';
+import { findWorkload, InputError, type Pod } from '@ciliate/k8s';
+import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
+import { Command, InvalidArgumentError } from 'commander';
+import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
+
+interface VerdictOptions extends CommonOptions {
+  from: string;
+  to: string;
+  port: { port: number; protocol: 'TCP' | 'UDP' };
+  http?: { method: string; target: string };
+}
+
+export function verdictCommand(): Command {
+  return withCommonOptions(new Command('verdict'))
+    .description('may this client do this? The answer, each step to it, and what the client sees; exit 0 either way')
+    .requiredOption('--from <pod>', 'the client: [pod/][NAMESPACE/]NAME')
+    .requiredOption('--to <pod or service>', 'the server: [pod/|svc/][NAMESPACE/]NAME')
+    .requiredOption('--port <port/protocol>', 'as the client addresses it, for example 80/TCP', portAndProtocol)
+    .option('--http <request>', "a request on the connection, for example 'PUT /v1/exhaust-port'", httpRequest)
+    .action(async (options: VerdictOptions) => {
+      const store = loadStore(options.file);
+      const client = findWorkload(store, options.from);
+      if (client.kind !== 'Pod')
+        throw new InputError(`--from ${options.from}: a service sends nothing, name a pod`, {});
+      const server = findWorkload(store, options.to);
+      if (options.http !== undefined && options.port.protocol !== 'TCP')
+        throw new InputError('--http wants a TCP port', {});
+      const agent = await startAgent(store, options);
+      try {
+        const verdict = await judge(agent, question(agent, client, server, options));
+        process.stdout.write(options.json ? `${toJson(verdict)}\n` : renderVerdict(verdict));
+      } finally {
+        await agent.stop();
+      }
+    });
+}
+
+function portAndProtocol(text: string): VerdictOptions['port'] {
+  const [, port, protocol = 'TCP'] = /^(\d{1,5})(?:\/(\w+))?$/.exec(text) ?? [];
+  const upper = protocol.toUpperCase();
+  if (port === undefined || Number(port) < 1 || Number(port) > 65_535)
+    throw new InvalidArgumentError('want a port from 1 to 65535 and TCP or UDP, for example 80/TCP.');
+  if (upper !== 'TCP' && upper !== 'UDP')
+    throw new InvalidArgumentError(`protocol ${protocol}: want TCP or UDP; others are not modelled yet.`);
+  return { port: Number(port), protocol: upper };
+}
+
+function httpRequest(text: string): NonNullable<VerdictOptions['http']> {
+  const [method, target, ...rest] = text.trim().split(/\s+/);
+  if (method === undefined || target === undefined || rest.length > 0 || !target.startsWith('/'))
+    throw new InvalidArgumentError("want a method and a path, for example 'PUT /v1/exhaust-port'.");
+  return { method, target };
+}
+
+function question(
+  agent: Agent,
+  client: Pod,
+  server: ReturnType<typeof findWorkload>,
+  { to, port: { port, protocol }, http }: VerdictOptions,
+): VerdictQuestion {
+  const endpointOf = ({ metadata }: Pod): Endpoint => agent.endpointOfPod(`${metadata.namespace}/${metadata.name}`)!;
+  const { namespace, name } = server.metadata;
+  const asked = http && { ...http, host: server.kind === 'Service' ? `${name}.${namespace}.svc.cluster.local` : name };
+  const base = { client: endpointOf(client), transport: protocol, ...(asked && { http: asked }) };
+  if (server.kind === 'Pod') {
+    const pod = endpointOf(server);
+    return { ...base, server: { address: pod.address, port }, answering: { pod, port } };
+  }
+  const entries = agent.services.filter((entry) => entry.namespace === namespace && entry.name === name);
+  const entry = entries.find(({ frontend }) => frontend.port === port && frontend.protocol === protocol);
+  if (entry === undefined) {
+    const ports = entries.map(({ frontend }) => `${frontend.port}/${frontend.protocol}`).join(', ');
+    throw new InputError(`--port ${port}/${protocol}: service ${namespace}/${name} has ${ports || 'no ports'}`, { to });
+  }
+  const backend = entry.backends[0];
+  const answering = backend && { pod: agent.endpointOfAddress(backend.address)!, port: backend.port };
+  return { ...base, server: entry.frontend, answering };
+}
+
+function renderVerdict(verdict: Verdict): string {
+  const steps = verdict.steps.flatMap(({ at, text, policy }) => {
+    const lines = [`  ${at}: ${text}`];
+    if (policy?.entry !== undefined) {
+      const { identity, protocol, dport, portPrefixLen } = policy.entry;
+      const port = portPrefixLen === 0 ? 'any port' : `port ${dport}/${portPrefixLen}`;
+      const who = identity === 0 ? 'any identity' : `identity ${identity}`;
+      lines.push(`    entry: ${who}, ${protocol === 0 ? 'any protocol' : `protocol ${protocol}, ${port}`}`);
+    }
+    for (const origin of policy?.origins ?? []) lines.push(`    from: ${formatOrigin(origin)}`);
+    return lines;
+  });
+  const backend = verdict.backend === undefined ? '' : ` (${verdict.backend})`;
+  return [
+    `${verdict.source} -> ${verdict.destination}${backend}: ${verdict.asked}`,
+    ...steps,
+    `${verdict.outcome.toUpperCase()}: the client sees ${verdict.sees}`,
+    `because: ${verdict.why}`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,63 @@
+import { Agent } from '@ciliate/agent';
+import { InputError, loadObjects, ObjectStore } from '@ciliate/k8s';
+import { type Command, InvalidArgumentError } from 'commander';
+import { destination, pino } from 'pino';
+
+/** Options that several commands have. */
+export interface CommonOptions {
+  file: string[];
+  seed: number;
+  json?: true;
+  logLevel: string;
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+export function withCommonOptions(command: Command): Command {
+  return command
+    .requiredOption(
+      '-f, --file <path>',
+      'objects: a YAML file or a folder of them, not recursive; may be repeated',
+      collect,
+    )
+    .option('--seed <number>', 'decides every choice that Cilium leaves to chance', natural, 1)
+    .option('--json', 'print one JSON document instead of text')
+    .option('--log-level <level>', `the agent's log on stderr: ${LOG_LEVELS.join(', ')}`, level, 'warn');
+}
+
+/** A non-negative integer. */
+export function natural(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 0xffff_ffff) throw new InvalidArgumentError('want a number from 0 to 4294967295.');
+  return value;
+}
+
+function collect(path: string, before: string[] = []): string[] {
+  return [...before, path];
+}
+
+function level(text: string): string {
+  if (!LOG_LEVELS.includes(text)) throw new InvalidArgumentError(`want one of ${LOG_LEVELS.join(', ')}.`);
+  return text;
+}
+
+/** A store with the objects of these files and folders. @throws what is wrong with them */
+export function loadStore(paths: readonly string[]): ObjectStore {
+  const store = new ObjectStore();
+  for (const object of loadObjects(paths)) store.apply(object);
+  if (store.list('Pod').length === 0)
+    throw new InputError(`no Pod in ${paths.join(', ')}: nothing could send or receive a packet`, {});
+  return store;
+}
+
+export function startAgent(
+  store: ObjectStore,
+  { seed, logLevel }: Pick<CommonOptions, 'seed' | 'logLevel'>,
+): Promise<Agent> {
+  const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
+  return Agent.start({ store, seed, log });
+}
+
+/** JSON with bigints as decimal text. */
+export const toJson = (value: unknown): string =>
+  JSON.stringify(value, (_key, member) => (typeof member === 'bigint' ? member.toString() : member), 2);

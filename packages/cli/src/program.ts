@@ -1,0 +1,39 @@
+import { Command, CommanderError } from 'commander';
+import { demoCommand } from './commands/demo.ts';
+import { replayCommand } from './commands/replay.ts';
+import { verdictCommand } from './commands/verdict.ts';
+
+/** What was wrong with the input or the command line. */
+const EXIT_BAD_INPUT = 2;
+const EXIT_FAILED = 1;
+
+/** Runs the command line. @returns the exit code: 0, 1 when something failed, 2 when the input was wrong */
+export async function run(args: readonly string[]): Promise<number> {
+  const program = new Command('ciliate')
+    .description('A model organism for Cilium: see why a packet was dropped, and why another client got 403.')
+    .version('0.1.0')
+    .showSuggestionAfterError()
+    .exitOverride();
+  for (const command of [demoCommand(), replayCommand(), verdictCommand()])
+    program.addCommand(command.exitOverride().showSuggestionAfterError());
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    return report(error);
+  }
+}
+
+function report(error: unknown): number {
+  // commander has printed its own messages, help and version among them.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_BAD_INPUT;
+  if (isBadInput(error)) {
+    process.stderr.write(`${error.message}\n`);
+    return EXIT_BAD_INPUT;
+  }
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  return EXIT_FAILED;
+}
+
+const isBadInput = (error: unknown): error is Error =>
+  error instanceof Error && 'code' in error && error.code === 'BAD_INPUT';

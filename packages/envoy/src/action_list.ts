@@ -1,0 +1,48 @@
+import type { HttpAccessLog, ProxyAction } from './protocol.ts';
+
+type Direction = 'upstream' | 'downstream';
+
+/** Actions in order; bytes for the same side with nothing between them become one action. */
+export class ActionList {
+  #actions: ProxyAction[] = [];
+  #direction: Direction = 'upstream';
+  #parts: Uint8Array[] = [];
+
+  bytes(direction: Direction, bytes: Uint8Array): void {
+    if (direction !== this.#direction) this.#flush();
+    this.#direction = direction;
+    this.#parts.push(bytes);
+  }
+
+  add(type: 'closeUpstream' | 'closeDownstream' | 'resetDownstream'): void {
+    this.#flush();
+    this.#actions.push({ type });
+  }
+
+  log(record: HttpAccessLog): void {
+    this.#flush();
+    this.#actions.push({ type: 'log', record });
+  }
+
+  /** All actions since the last call. */
+  take(): ProxyAction[] {
+    this.#flush();
+    const actions = this.#actions;
+    this.#actions = [];
+    return actions;
+  }
+
+  #flush(): void {
+    const length = this.#parts.reduce((sum, part) => sum + part.length, 0);
+    if (length > 0) {
+      const bytes = new Uint8Array(length);
+      let at = 0;
+      for (const part of this.#parts) {
+        bytes.set(part, at);
+        at += part.length;
+      }
+      this.#actions.push({ type: this.#direction, bytes });
+    }
+    this.#parts = [];
+  }
+}

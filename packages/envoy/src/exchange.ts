@@ -1,0 +1,62 @@
+import type { FilterVerdict } from './filter.ts';
+import { BodyWriter } from './http1/encode.ts';
+import type { HeadPlace, RequestStart } from './http1/message.ts';
+import type { HttpAccessLog, ProxyConnection } from './protocol.ts';
+import type { RoutedRequest } from './target.ts';
+
+/** One request and its response, as far as they got. */
+export class Exchange {
+  readonly request: RequestStart & HeadPlace;
+  /** When the first byte of the request was read. */
+  readonly startedNs: bigint;
+  /** Set once policy was asked. */
+  judged: { readonly authority: string; readonly path: string; readonly verdict: FilterVerdict } | undefined;
+  /** The request goes to the server; else what is left of it is dropped. */
+  forwarded = false;
+  /** When all of the request was there. */
+  requestDoneNs: bigint | undefined;
+  /** The parser has said so, too: what comes next is another request. */
+  requestEnded = false;
+  response: 'none' | 'head' | 'done' = 'none';
+  /** The connection ends with the response. */
+  close: boolean;
+  readonly requestBody: BodyWriter;
+  /** Set with the head of a response that the server gives. */
+  responseBody: BodyWriter | undefined;
+
+  constructor(request: RequestStart & HeadPlace, times: { startedNs: bigint; nowNs: bigint }, close: boolean) {
+    const { framing } = request;
+    this.request = request;
+    this.startedNs = times.startedNs;
+    this.close = close;
+    this.requestBody = new BodyWriter(framing);
+    // Without a body the head is all of it.
+    if (framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0))
+      this.requestDoneNs = times.nowNs;
+  }
+
+  judge({ authority, path }: RoutedRequest, verdict: FilterVerdict): void {
+    this.judged = { authority, path, verdict };
+  }
+
+  /** The access log's entry for the request, or for the response with `status`. Only once judged. */
+  record(connection: ProxyConnection, response?: { status: number; nowNs: bigint }): HttpAccessLog {
+    const { authority, path, verdict } = this.judged!;
+    return {
+      timestampNs: response?.nowNs ?? this.startedNs,
+      entryType: response !== undefined ? 'Response' : verdict.allowed ? 'Request' : 'Denied',
+      isIngress: connection.ingress,
+      sourceIdentity: connection.remoteIdentity,
+      destinationIdentity: connection.localIdentity ?? 0,
+      source: connection.source,
+      destination: connection.destination,
+      method: this.request.method,
+      path,
+      host: authority,
+      protocol: this.request.version === '1.0' ? 'HTTP/1' : 'HTTP/1.1',
+      status: response?.status,
+      latencyNs: response === undefined ? undefined : response.nowNs - this.startedNs,
+      rule: verdict.matchedRule,
+    };
+  }
+}

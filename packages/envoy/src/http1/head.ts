@@ -1,0 +1,99 @@
+import {
+  type Framing,
+  type Headers,
+  HttpError,
+  type HttpVersion,
+  type RequestStart,
+  type ResponseStart,
+  valuesOf,
+} from './message.ts';
+
+/** Bytes of a head, and header lines in it. Envoy's defaults. */
+export const MAX_HEAD_BYTES = 60 * 1024;
+export const MAX_HEADERS = 100;
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const REQUEST_LINE = /^([^ ]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/;
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9][0-9])(?: (.*))?$/;
+const CONTENT_LENGTH = /^[0-9]{1,15}$/;
+
+/** Envoy's HTTP/1 codec knows these and answers 400 to any other. */
+const METHODS: ReadonlySet<string> = new Set([
+  ...['ACL', 'BIND', 'CHECKOUT', 'CONNECT', 'COPY', 'DELETE', 'GET', 'HEAD', 'LINK', 'LOCK', 'MERGE', 'MKACTIVITY'],
+  ...['MKCALENDAR', 'MKCOL', 'MOVE', 'MSEARCH', 'NOTIFY', 'OPTIONS', 'PATCH', 'POST', 'PROPFIND', 'PROPPATCH', 'PURGE'],
+  ...['PUT', 'REBIND', 'REPORT', 'SEARCH', 'SOURCE', 'SUBSCRIBE', 'TRACE', 'UNBIND', 'UNLINK', 'UNLOCK', 'UNSUBSCRIBE'],
+]);
+
+/** @param lines of the head, without line ends and without the empty one @throws HttpError */
+export function readRequestHead(lines: readonly string[]): RequestStart {
+  const [, method, target, minor] = REQUEST_LINE.exec(lines[0]!) ?? [];
+  if (method === undefined || target === undefined) throw new HttpError(400, 'malformed request line');
+  if (!METHODS.has(method)) throw new HttpError(400, 'unknown method');
+  const version: HttpVersion = minor === '1' ? '1.1' : '1.0';
+  const headers = readHeaders(lines.slice(1));
+  return { method, target, version, headers, framing: bodyFraming(headers, version) ?? { kind: 'none' } };
+}
+
+/** @param methodOf the method of the request that a response of this status answers @throws HttpError */
+export function readResponseHead(lines: readonly string[], methodOf: (status: number) => string): ResponseStart {
+  const [, minor, code, reason = ''] = STATUS_LINE.exec(lines[0]!) ?? [];
+  if (code === undefined || hasControl(reason)) throw new HttpError(400, 'malformed status line');
+  const status = Number(code);
+  const version: HttpVersion = minor === '1' ? '1.1' : '1.0';
+  const headers = readHeaders(lines.slice(1));
+  const declared = bodyFraming(headers, version) ?? { kind: 'untilClose' };
+  const bodiless = methodOf(status) === 'HEAD' || status < 200 || status === 204 || status === 304;
+  return { status, reason, version, headers, framing: bodiless ? { kind: 'none' } : declared };
+}
+
+/** Header or trailer lines. @throws HttpError */
+export function readHeaders(lines: readonly string[]): Headers {
+  if (lines.length > MAX_HEADERS) throw new HttpError(431, 'too many headers');
+  return lines.map((line) => {
+    if (line.startsWith(' ') || line.startsWith('\t')) throw new HttpError(400, 'folded header line');
+    const colon = line.indexOf(':');
+    const name = line.slice(0, Math.max(0, colon));
+    if (!TOKEN.test(name)) throw new HttpError(400, 'invalid header name');
+    const value = line.slice(colon + 1);
+    if (hasControl(value)) throw new HttpError(400, 'invalid character in a header value');
+    return [name.toLowerCase(), trim(value)] as const;
+  });
+}
+
+/** Control characters other than a tab, DEL among them. */
+export function hasControl(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if ((code < 0x20 && code !== 0x09) || code === 0x7f) return true;
+  }
+  return false;
+}
+
+/** Only spaces and tabs: what else JavaScript takes for white space may be part of a value. */
+function trim(value: string): string {
+  let [from, to] = [0, value.length];
+  while (from < to && (value[from] === ' ' || value[from] === '\t')) from++;
+  while (to > from && (value[to - 1] === ' ' || value[to - 1] === '\t')) to--;
+  return value.slice(from, to);
+}
+
+/**
+ * What the headers say about the body; undefined if nothing. Two opinions about it are one too many: a server behind the
+ * proxy might follow the other.
+ */
+function bodyFraming(headers: Headers, version: HttpVersion): Framing | undefined {
+  const codings = valuesOf(headers, 'transfer-encoding');
+  const lengths = valuesOf(headers, 'content-length');
+  if (codings.length > 0) {
+    if (lengths.length > 0) throw new HttpError(400, 'both content-length and transfer-encoding');
+    if (version === '1.0') throw new HttpError(400, 'transfer-encoding in HTTP/1.0');
+    if (codings.length > 1 || codings[0]!.toLowerCase() !== 'chunked')
+      throw new HttpError(501, 'unsupported transfer encoding');
+    return { kind: 'chunked' };
+  }
+  if (lengths.length > 1) throw new HttpError(400, 'more than one content-length');
+  const [length] = lengths;
+  if (length === undefined) return undefined;
+  if (!CONTENT_LENGTH.test(length)) throw new HttpError(400, 'invalid content-length');
+  return { kind: 'length', length: Number(length) };
+}

@@ -1,0 +1,71 @@
+/** Header lines in their order; names in lower case, values without surrounding white space, one char a byte. */
+export type Headers = readonly (readonly [name: string, value: string])[];
+
+/** How the end of a message is known (RFC 9112, 6.3). */
+export type Framing =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' }
+  /** Responses only: the connection ends with it. */
+  | { readonly kind: 'untilClose' };
+
+export type HttpVersion = '1.0' | '1.1';
+
+export interface RequestStart {
+  readonly method: string;
+  /** As on the request line: not split, not decoded. */
+  readonly target: string;
+  readonly version: HttpVersion;
+  readonly headers: Headers;
+  readonly framing: Framing;
+}
+
+export interface ResponseStart {
+  readonly status: number;
+  readonly reason: string;
+  readonly version: HttpVersion;
+  readonly headers: Headers;
+  readonly framing: Framing;
+}
+
+/** Where a head lies in its stream, in bytes from the stream's start; `headEnd` is the place after its empty line. */
+export interface HeadPlace {
+  readonly start: number;
+  readonly headEnd: number;
+}
+
+/** Something is wrong in a stream that should be HTTP/1. Nothing after it can be understood. */
+export class HttpError extends Error {
+  override readonly name: string = 'HttpError';
+  readonly code = 'HTTP_PROTOCOL';
+  /** What a proxy answers if it was a request. */
+  readonly status: 400 | 431 | 501;
+
+  constructor(status: 400 | 431 | 501, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The stream ended inside a message. */
+export class TruncatedError extends HttpError {
+  override readonly name = 'TruncatedError';
+
+  constructor() {
+    super(400, 'the stream ends inside a message');
+  }
+}
+
+export const valuesOf = (headers: Headers, name: string): string[] =>
+  headers.flatMap(([key, value]) => (key === name ? [value] : []));
+
+export const firstValue = (headers: Headers, name: string): string | undefined =>
+  headers.find(([key]) => key === name)?.[1];
+
+/** Is `token` one of the comma-separated words of this header, in any case? */
+export const hasToken = (headers: Headers, name: string, token: string): boolean =>
+  tokensOf(headers, name).includes(token);
+
+/** The comma-separated words of all lines of this header, in lower case. */
+export const tokensOf = (headers: Headers, name: string): string[] =>
+  valuesOf(headers, name).flatMap((value) => value.split(',').map((word) => word.trim().toLowerCase()));

@@ -1,0 +1,224 @@
+import { ByteQueue } from './byte_queue.ts';
+import { hasControl, MAX_HEAD_BYTES, readHeaders, readRequestHead, readResponseHead } from './head.ts';
+import {
+  type Framing,
+  type Headers,
+  type HeadPlace,
+  HttpError,
+  type RequestStart,
+  type ResponseStart,
+  TruncatedError,
+} from './message.ts';
+
+/**
+ * What a stream of messages says, in order. `chunk` comes only in chunked bodies: the `data` events after it add up to
+ * `size`. `end` is the message's, at stream place `end`. After `error` nothing comes.
+ */
+export type ParserEvent<Start> =
+  | { readonly type: 'head'; readonly head: Start & HeadPlace }
+  | BodyEvent
+  | { readonly type: 'error'; readonly error: HttpError };
+
+export type BodyEvent =
+  | { readonly type: 'chunk'; readonly size: number }
+  | { readonly type: 'data'; readonly bytes: Uint8Array }
+  | { readonly type: 'end'; readonly end: number; readonly trailers: Headers };
+
+type State =
+  | { at: 'between' }
+  | { at: 'head'; start: number; lines: string[] }
+  | { at: 'length'; left: number }
+  | { at: 'untilClose' }
+  | { at: 'chunkSize' }
+  | { at: 'chunkData'; left: number }
+  | { at: 'chunkEnd' }
+  | { at: 'trailers'; lines: string[] }
+  | { at: 'end'; trailers: Headers };
+
+const CHUNK_LINE = /^([0-9a-fA-F]{1,12})(?:[ \t]*;(.*))?$/;
+const MAX_CHUNK_LINE = 4096;
+const CR = 0x0d;
+const LF = 0x0a;
+
+/**
+ * HTTP/1 messages out of a byte stream, asked for one event at a time: who wants no more, does not ask, and the bytes
+ * wait. Strict where leniency lets two readers of a stream disagree: a line ends with CR LF and nothing else.
+ * Source: RFC 9112; Envoy's HTTP/1 codec for limits and for what is refused.
+ */
+class MessageParser<Start extends { readonly framing: Framing }> {
+  readonly #readHead: (lines: readonly string[]) => Start;
+  readonly #bytes = new ByteQueue();
+  #state: State = { at: 'between' };
+  /** Of the lines of the head or trailers being read. */
+  #lineBytes = 0;
+  #finished = false;
+  #error: HttpError | undefined;
+
+  constructor(readHead: (lines: readonly string[]) => Start) {
+    this.#readHead = readHead;
+  }
+
+  /** Nothing of a next message was read. */
+  get between(): boolean {
+    return this.#state.at === 'between';
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#bytes.push(bytes);
+  }
+
+  /** No more bytes will come. */
+  finish(): void {
+    this.#finished = true;
+  }
+
+  /** undefined: more bytes are needed. */
+  next(): ParserEvent<Start> | undefined {
+    if (this.#error !== undefined) return undefined;
+    try {
+      return this.#next();
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#error = error;
+      return { type: 'error', error };
+    }
+  }
+
+  #next(): ParserEvent<Start> | undefined {
+    for (;;) {
+      const before = this.#state;
+      const event = this.#step();
+      if (event !== undefined) return event;
+      if (this.#state !== before) continue;
+      if (this.#finished && !this.between) throw new TruncatedError();
+      return undefined;
+    }
+  }
+
+  /** One move: an event, or another state; neither if bytes are missing. */
+  #step(): ParserEvent<Start> | undefined {
+    const state = this.#state;
+    switch (state.at) {
+      case 'between':
+        return this.#skipEmptyLines();
+      case 'head':
+        if (!this.#readLines(state.lines)) return undefined;
+        return this.#startMessage(state.start, state.lines);
+      case 'length':
+      case 'chunkData': {
+        const bytes = this.#bytes.take(state.left);
+        const left = state.left - bytes.length;
+        if (left > 0) this.#state = bytes.length === 0 ? state : { at: state.at, left };
+        else this.#state = state.at === 'length' ? { at: 'end', trailers: [] } : { at: 'chunkEnd' };
+        return bytes.length === 0 ? undefined : { type: 'data', bytes };
+      }
+      case 'untilClose':
+        if (this.#bytes.length > 0) return { type: 'data', bytes: this.#bytes.take(this.#bytes.length) };
+        if (this.#finished) this.#state = { at: 'end', trailers: [] };
+        return undefined;
+      case 'chunkSize':
+        return this.#startChunk();
+      case 'chunkEnd':
+        if (this.#bytes.length < 2) return undefined;
+        if (this.#bytes.peek(0) !== CR || this.#bytes.peek(1) !== LF) throw new HttpError(400, 'chunk too long');
+        this.#bytes.skip(2);
+        this.#state = { at: 'chunkSize' };
+        return undefined;
+      case 'trailers':
+        if (this.#readLines(state.lines)) this.#state = { at: 'end', trailers: readHeaders(state.lines) };
+        return undefined;
+      case 'end':
+        this.#state = { at: 'between' };
+        return { type: 'end', end: this.#bytes.offset, trailers: state.trailers };
+    }
+  }
+
+  /** Before a message empty lines are ignored (RFC 9112, 2.2). */
+  #skipEmptyLines(): undefined {
+    while (this.#bytes.peek(0) === CR) {
+      if (this.#bytes.length < 2) return;
+      if (this.#bytes.peek(1) !== LF) throw new HttpError(400, 'CR without LF');
+      this.#bytes.skip(2);
+    }
+    if (this.#bytes.length === 0) return;
+    this.#lineBytes = 0;
+    this.#state = { at: 'head', start: this.#bytes.offset, lines: [] };
+  }
+
+  #startMessage(start: number, lines: readonly string[]): ParserEvent<Start> {
+    const head = { ...this.#readHead(lines), start, headEnd: this.#bytes.offset };
+    const { framing } = head;
+    if (framing.kind === 'chunked') this.#state = { at: 'chunkSize' };
+    else if (framing.kind === 'untilClose') this.#state = { at: 'untilClose' };
+    else if (framing.kind === 'length' && framing.length > 0) this.#state = { at: 'length', left: framing.length };
+    else this.#state = { at: 'end', trailers: [] };
+    return { type: 'head', head };
+  }
+
+  #startChunk(): ParserEvent<Start> | undefined {
+    const line = this.#bytes.line();
+    if ((line?.length ?? this.#bytes.length) > MAX_CHUNK_LINE) throw new HttpError(400, 'chunk line too long');
+    if (line === undefined) return undefined;
+    // What a chunk extension says ends here: it is not passed on.
+    const [, digits, extension = ''] = CHUNK_LINE.exec(withoutCr(line)) ?? [];
+    if (digits === undefined || hasControl(extension)) throw new HttpError(400, 'malformed chunk size');
+    const size = Number.parseInt(digits, 16);
+    this.#lineBytes = 0;
+    this.#state = size === 0 ? { at: 'trailers', lines: [] } : { at: 'chunkData', left: size };
+    return size === 0 ? undefined : { type: 'chunk', size };
+  }
+
+  /** Adds the lines that came, up to the empty one. @returns whether that came */
+  #readLines(lines: string[]): boolean {
+    for (;;) {
+      const line = this.#bytes.line();
+      // The size first, so that the answer does not depend on how the bytes were cut into segments.
+      this.#lineBytes += line === undefined ? 0 : line.length + 1;
+      const waiting = line === undefined ? this.#bytes.length : 0;
+      if (this.#lineBytes + waiting > MAX_HEAD_BYTES) throw new HttpError(431, 'head too large');
+      if (line === undefined) return false;
+      const text = withoutCr(line);
+      if (text === '') return true;
+      lines.push(text);
+    }
+  }
+}
+
+/** A line that ended with LF must end with CR LF, and hold no other CR. */
+function withoutCr(line: string): string {
+  if (line === '' || line.indexOf('\r') !== line.length - 1) throw new HttpError(400, 'CR and LF apart');
+  return line.slice(0, -1);
+}
+
+/** The requests in the bytes that a client sends. */
+export class RequestParser extends MessageParser<RequestStart> {
+  constructor() {
+    super(readRequestHead);
+  }
+}
+
+/**
+ * The responses in the bytes that a server sends. Each must have been announced: whether a body follows depends on the
+ * request. Interim responses (1xx) come as messages of their own; 101 is refused, as no upgrade is ever asked for.
+ */
+export class ResponseParser extends MessageParser<ResponseStart> {
+  readonly #methods: string[];
+
+  constructor() {
+    const methods: string[] = [];
+    super((lines) => readResponseHead(lines, (status) => methodFor(methods, status)));
+    this.#methods = methods;
+  }
+
+  /** A request with this method was sent. */
+  expect(method: string): void {
+    this.#methods.push(method);
+  }
+}
+
+function methodFor(methods: string[], status: number): string {
+  if (status === 101) throw new HttpError(400, 'protocol switch that nobody asked for');
+  const method = status < 200 ? methods[0] : methods.shift();
+  if (method === undefined) throw new HttpError(400, 'response to no request');
+  return method;
+}

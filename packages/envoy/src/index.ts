@@ -1,0 +1,43 @@
+export { ProxyCore } from './core.ts';
+export { ProxyError, type ProxyErrorCode } from './errors.ts';
+export { allowed, allowedAtNetwork, type FilterVerdict } from './filter.ts';
+export { type HttpRequest, type HttpResponse, RequestDecoder, ResponseDecoder } from './http1/decoder.ts';
+export {
+  type Framing,
+  type Headers,
+  type HeadPlace,
+  HttpError,
+  type RequestStart,
+  type ResponseStart,
+} from './http1/message.ts';
+export { type ParserEvent, RequestParser, ResponseParser } from './http1/parser.ts';
+export { type PolicyRequest, RejectedPolicy } from './matcher.ts';
+export { CompiledPolicy } from './network_policy.ts';
+export {
+  type DiscoveryRequest,
+  type DiscoveryResponse,
+  decodeDiscoveryRequest,
+  decodeDiscoveryResponse,
+  decodeNetworkPolicy,
+  encodeDiscoveryRequest,
+  encodeDiscoveryResponse,
+  encodeNetworkPolicy,
+  type HeaderMatcher,
+  type HttpNetworkPolicyRule,
+  type HttpNetworkPolicyRules,
+  NETWORK_POLICY_TYPE_URL,
+  type NetworkPolicy,
+  type PortNetworkPolicy,
+  type PortNetworkPolicyRule,
+  type StringMatcher,
+} from './npds.ts';
+export { httpRulesToNpds, httpRuleToNpds } from './npds_rules.ts';
+export type {
+  HttpAccessLog,
+  PolicyAnswer,
+  ProxyAction,
+  ProxyConnection,
+  Side,
+  SocketAddress,
+} from './protocol.ts';
+export { Proxy } from './proxy.ts';

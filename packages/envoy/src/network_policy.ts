@@ -1,0 +1,142 @@
+import { compileMatcher, RejectedPolicy, type RequestMatcher } from './matcher.ts';
+import {
+  type DiscoveryRequest,
+  decodeDiscoveryResponse,
+  type NetworkPolicy,
+  type PortNetworkPolicy,
+  type PortNetworkPolicyRule,
+} from './npds.ts';
+
+/** One rule, ready to be asked. */
+export interface CompiledRule {
+  readonly name: string;
+  /** undefined: any identity. */
+  readonly remotes: ReadonlySet<number> | undefined;
+  /** Any of them lets a request pass; undefined: any request passes. */
+  readonly http: readonly RequestMatcher[] | undefined;
+}
+
+/** The rules for a range of TCP ports; without any, everything is allowed. */
+export interface CompiledPorts {
+  readonly first: number;
+  readonly last: number;
+  readonly rules: readonly CompiledRule[];
+}
+
+/** All that one endpoint's policy says about traffic to it. */
+export class CompiledPolicy {
+  readonly endpointId: number;
+  readonly #ports: readonly CompiledPorts[];
+  readonly #wildcards: readonly CompiledPorts[];
+
+  /** @throws RejectedPolicy */
+  constructor(policy: NetworkPolicy) {
+    if (policy.endpointIps.length === 0) throw new RejectedPolicy('endpoint_ips: missing');
+    if (policy.endpointId === 0) throw new RejectedPolicy('endpoint_id: missing');
+    this.endpointId = policy.endpointId;
+    const all = compilePorts(policy.ingressPerPortPolicies ?? [], 'ingress_per_port_policies');
+    // Nothing asks for egress yet, but a message that is wrong there must be refused as a whole.
+    compilePorts(policy.egressPerPortPolicies ?? [], 'egress_per_port_policies');
+    this.#ports = all.filter(({ first }) => first !== 0);
+    this.#wildcards = all.filter(({ first }) => first === 0);
+  }
+
+  /**
+   * What holds for a port: all entries whose range has it, then those for every port.
+   * @returns empty if no entry is about the port: nothing is allowed then
+   */
+  onPort(port: number): readonly CompiledPorts[] {
+    return [...this.#ports.filter(({ first, last }) => first <= port && port <= last), ...this.#wildcards];
+  }
+}
+
+function compilePorts(entries: readonly PortNetworkPolicy[], field: string): CompiledPorts[] {
+  return entries.flatMap((entry, index) => {
+    const at = `${field}[${index}]`;
+    const first = entry.port ?? 0;
+    const last = entry.endPort ?? 0;
+    if (first > 65535) throw new RejectedPolicy(`${at}.port: ${first} is above 65535`);
+    if (last > 65535) throw new RejectedPolicy(`${at}.end_port: ${last} is above 65535`);
+    if (last !== 0 && first === 0) throw new RejectedPolicy(`${at}.end_port: a range cannot start at port 0`);
+    if (last !== 0 && last < first) throw new RejectedPolicy(`${at}.end_port: ${last} is below port ${first}`);
+    const rules = (entry.rules ?? []).map((rule, of) => compileRule(rule, `${at}.rules[${of}]`));
+    // HTTP runs over TCP alone; the proxy never sees other traffic, whatever is said about it.
+    return (entry.protocol ?? 'TCP') === 'TCP' ? [{ first, last: last || first, rules }] : [];
+  });
+}
+
+const UNMODELLED = {
+  passPrecedence: 'pass_precedence',
+  precedence: 'precedence',
+  deny: 'deny',
+  proxyId: 'proxy_id',
+  l7Proto: 'l7_proto',
+  downstreamTlsContext: 'downstream_tls_context',
+  upstreamTlsContext: 'upstream_tls_context',
+  kafkaRules: 'kafka_rules',
+  l7Rules: 'l7_rules',
+} as const satisfies Partial<Record<keyof PortNetworkPolicyRule, string>>;
+
+function compileRule(rule: PortNetworkPolicyRule, at: string): CompiledRule {
+  for (const [field, name] of Object.entries(UNMODELLED))
+    if (rule[field as keyof PortNetworkPolicyRule]) throw new RejectedPolicy(`${at}.${name}: not modelled yet`);
+  if (rule.serverNames?.length) throw new RejectedPolicy(`${at}.server_names: not modelled yet`);
+  const remotes = rule.remotePolicies?.length ? new Set(rule.remotePolicies) : undefined;
+  return { name: rule.name ?? '', remotes, http: compileHttp(rule, `${at}.http_rules`) };
+}
+
+function compileHttp({ httpRules }: PortNetworkPolicyRule, at: string): RequestMatcher[] | undefined {
+  if (httpRules === undefined) return undefined;
+  const rules = httpRules.httpRules ?? [];
+  if (rules.length === 0) throw new RejectedPolicy(`${at}: empty`);
+  return rules.map(({ headers = [], headerMatches = [] }, index) => {
+    const ruleAt = `${at}[${index}]`;
+    if (headerMatches.length > 0) throw new RejectedPolicy(`${ruleAt}.header_matches: not modelled yet`);
+    const matchers = headers.map((header, of) => compileMatcher(header, `${ruleAt}.headers[${of}]`));
+    return (request) => matchers.every((matches) => matches(request));
+  });
+}
+
+const INVALID_ARGUMENT = 3; // google.rpc.Code
+
+/** The policies in force. A response that cannot be accepted whole changes nothing. */
+export class NetworkPolicyMap {
+  #version = '';
+  #byEndpoint: ReadonlyMap<number, CompiledPolicy> = new Map();
+
+  /** undefined: no policy came for this endpoint, so nothing is allowed to it. */
+  get(endpointId: number): CompiledPolicy | undefined {
+    return this.#byEndpoint.get(endpointId);
+  }
+
+  /** Puts the policies of a discovery response into force, or none of them. @returns the ACK or NACK to send */
+  apply(bytes: Uint8Array): DiscoveryRequest {
+    let nonce = '';
+    try {
+      const response = decodeDiscoveryResponse(bytes);
+      nonce = response.nonce;
+      const byEndpoint = new Map<number, CompiledPolicy>();
+      for (const policy of response.policies) {
+        if (byEndpoint.has(policy.endpointId))
+          throw new RejectedPolicy(`endpoint_id: ${policy.endpointId} comes twice`);
+        byEndpoint.set(policy.endpointId, compilePolicy(policy));
+      }
+      this.#byEndpoint = byEndpoint;
+      this.#version = response.versionInfo;
+      return { versionInfo: this.#version, responseNonce: nonce };
+    } catch (error) {
+      // Whatever is wrong with the bytes (protobufjs throws plain errors), the agent gets it as a NACK.
+      const { message } = error as Error;
+      return { versionInfo: this.#version, responseNonce: nonce, errorDetail: { code: INVALID_ARGUMENT, message } };
+    }
+  }
+}
+
+function compilePolicy(policy: NetworkPolicy): CompiledPolicy {
+  try {
+    return new CompiledPolicy(policy);
+  } catch (error) {
+    if (!(error instanceof RejectedPolicy)) throw error;
+    throw new RejectedPolicy(`NetworkPolicy of endpoint ${policy.endpointId}: ${error.message}`, { cause: error });
+  }
+}

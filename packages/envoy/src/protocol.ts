@@ -1,0 +1,104 @@
+// Everything that crosses the thread boundary, in one file. Each message to the worker except `stop` has a sequence
+// number, and gets exactly one answer with the same number.
+import type { ProxyErrorCode } from './errors.ts';
+
+export type Side = 'downstream' | 'upstream';
+
+export interface SocketAddress {
+  /** IPv4, host order. */
+  readonly ip: number;
+  readonly port: number;
+}
+
+/** A connection that the datapath redirected to the proxy. */
+export interface ProxyConnection {
+  /** Chosen by the caller; no two open connections share one. */
+  readonly id: number;
+  /** The endpoint whose policy counts. */
+  readonly endpointId: number;
+  /** Egress is not modelled yet. */
+  readonly ingress: true;
+  /** Identity of the other side: on ingress, the client's. */
+  readonly remoteIdentity: number;
+  /**
+   * Identity of the endpoint itself, for the log alone. Without it the log says 0, as Cilium's filter does on ingress:
+   * there the agent fills it in from the address.
+   */
+  readonly localIdentity?: number;
+  /** The port that policy is asked about: the one the client meant, not the proxy's. */
+  readonly localPort: number;
+  readonly source: SocketAddress;
+  readonly destination: SocketAddress;
+}
+
+/** An entry of the access log. Source: accesslog.proto, reduced to what is shown. */
+export interface HttpAccessLog {
+  /** Of a request: when its first byte was read. Of a response: when its head passed. */
+  readonly timestampNs: bigint;
+  /** A denied request is logged as `Denied`, and its 403 as `Response`. */
+  readonly entryType: 'Request' | 'Response' | 'Denied';
+  readonly isIngress: boolean;
+  readonly sourceIdentity: number;
+  readonly destinationIdentity: number;
+  /** The request's direction, also in the entry of its response. */
+  readonly source: SocketAddress;
+  readonly destination: SocketAddress;
+  readonly method: string;
+  /** Normalised, with query. */
+  readonly path: string;
+  readonly host: string;
+  readonly protocol: 'HTTP/1' | 'HTTP/1.1';
+  /** Only in responses. */
+  readonly status: number | undefined;
+  /** Only in responses: since the request's timestamp. */
+  readonly latencyNs: bigint | undefined;
+  /** Name of the policy rule that let the request pass; undefined if none did. */
+  readonly rule: string | undefined;
+}
+
+/**
+ * What the caller must do, in this order. The first `upstream` of a connection, or the first after its upstream ended,
+ * means: connect to the destination first. After `closeDownstream` or `resetDownstream` the connection is forgotten.
+ */
+export type ProxyAction =
+  | { readonly type: 'upstream'; readonly bytes: Uint8Array }
+  | { readonly type: 'downstream'; readonly bytes: Uint8Array }
+  | { readonly type: 'closeUpstream' }
+  | { readonly type: 'closeDownstream' }
+  | { readonly type: 'resetDownstream' }
+  | { readonly type: 'log'; readonly record: HttpAccessLog };
+
+export type PolicyAnswer = { readonly ack: true } | { readonly ack: false; readonly reason: string };
+
+export interface WorkerInit {
+  readonly seed: number;
+}
+
+/** `response` is a DiscoveryResponse in wire form. */
+export type ProxyCall =
+  | { readonly type: 'discovery'; readonly response: Uint8Array }
+  | { readonly type: 'open'; readonly connection: ProxyConnection; readonly nowNs: bigint }
+  | {
+      readonly type: 'data';
+      readonly id: number;
+      readonly from: Side;
+      readonly bytes: Uint8Array;
+      readonly nowNs: bigint;
+    }
+  | { readonly type: 'end'; readonly id: number; readonly from: Side; readonly nowNs: bigint }
+  | { readonly type: 'abort'; readonly id: number; readonly from: Side; readonly nowNs: bigint };
+
+export type ToWorker = (ProxyCall & { readonly seq: number }) | { readonly type: 'stop' };
+
+/** `request` is a DiscoveryRequest in wire form: ACK or NACK. */
+export type FromWorker =
+  | { readonly type: 'ready' }
+  | { readonly type: 'discovery'; readonly seq: number; readonly request: Uint8Array }
+  | { readonly type: 'actions'; readonly seq: number; readonly actions: ProxyAction[] }
+  | {
+      readonly type: 'refused';
+      readonly seq: number;
+      readonly code: ProxyErrorCode;
+      readonly message: string;
+      readonly context: Readonly<Record<string, string | number>>;
+    };

@@ -1,0 +1,95 @@
+import { firstValue, type Headers, hasToken, type RequestStart, tokensOf } from './http1/message.ts';
+
+/** Cilium's HTTP request time-out, in ms, which Envoy tells the server. */
+const REQUEST_TIMEOUT_MS = 3_600_000;
+const MAX_NOMINATED = 10;
+
+const HOP_BY_HOP = ['connection', 'upgrade', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'te', 'host'];
+/** Of the proxy's own headers a client may send none, whoever it is. */
+const NEVER_FROM_CLIENT = ['x-envoy-internal', 'x-forwarded-client-cert'];
+/** A client outside the cluster does not get to steer the proxy either. */
+const NEVER_FROM_OUTSIDE = [
+  ...['x-envoy-decorator-operation', 'x-envoy-downstream-service-cluster', 'x-envoy-downstream-service-node'],
+  ...['x-envoy-retry-on', 'x-envoy-retry-grpc-on', 'x-envoy-max-retries', 'x-envoy-upstream-alt-stat-name'],
+  ...['x-envoy-upstream-rq-timeout-ms', 'x-envoy-upstream-rq-per-try-timeout-ms', 'x-envoy-force-trace'],
+  ...['x-envoy-upstream-rq-timeout-alt-response', 'x-envoy-expected-rq-timeout-ms', 'x-envoy-ip-tags'],
+  ...['x-envoy-original-url', 'x-envoy-hedge-on-per-try-timeout', 'x-envoy-retriable-status-codes'],
+  'x-envoy-retriable-header-names',
+];
+/** Naming one of these in `connection` would make the proxy drop what routing or framing rests on. */
+const NOT_NOMINATED = [
+  ...['host', 'content-length', 'transfer-encoding'],
+  ...['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'],
+];
+const BODY_NOT_EXPECTED = ['GET', 'HEAD', 'DELETE', 'TRACE'];
+
+/** Does the `connection` header ask only for what a proxy may grant? Source: Envoy, sanitizeConnectionHeader. */
+export function connectionHeaderIsValid(headers: Headers): boolean {
+  const tokens = tokensOf(headers, 'connection');
+  return tokens.length <= MAX_NOMINATED && !tokens.some((token) => NOT_NOMINATED.includes(token));
+}
+
+/** An upgrade to HTTP/2 in the clear does not count: servers are free to ignore it, and Envoy strips it. */
+export function isUpgrade(headers: Headers): boolean {
+  const protocol = firstValue(headers, 'upgrade');
+  return protocol !== undefined && protocol.toLowerCase() !== 'h2c' && hasToken(headers, 'connection', 'upgrade');
+}
+
+export const expectsContinue = (headers: Headers): boolean =>
+  firstValue(headers, 'expect')?.toLowerCase() === '100-continue';
+
+export interface ForwardedRequest {
+  readonly authority: string;
+  /** IPv4 of the client, host order. */
+  readonly sourceIp: number;
+  /** Taken if the client sent no x-request-id, or is outside the cluster. */
+  readonly requestId: string;
+}
+
+/**
+ * The headers that the server gets: without what concerned only the client's connection, with what Envoy adds.
+ * Source: pkg/envoy/xds_server.go (use remote address, no x-forwarded-for appended, internal ranges);
+ * Envoy's conn_manager_utility, router and HTTP/1 encoder.
+ */
+export function forwardedHeaders(request: RequestStart, { authority, sourceIp, requestId }: ForwardedRequest): Headers {
+  const { headers, framing } = request;
+  const internal = isInternalAddress(sourceIp) && firstValue(headers, 'x-forwarded-for') === undefined;
+  const dropped = new Set([
+    ...HOP_BY_HOP,
+    ...NEVER_FROM_CLIENT,
+    ...tokensOf(headers, 'connection'),
+    ...(internal ? [] : NEVER_FROM_OUTSIDE),
+    ...(expectsContinue(headers) ? ['expect'] : []),
+  ]);
+  const kept = headers.filter(([name]) => !dropped.has(name));
+  const out: [string, string][] = [
+    ['host', authority],
+    ...kept.map(([name, value]): [string, string] => [name, value]),
+  ];
+  if (hasToken(headers, 'te', 'trailers')) out.push(['te', 'trailers']);
+  setHeader(out, 'x-forwarded-proto', 'http');
+  if (internal) out.push(['x-envoy-internal', 'true']);
+  else setHeader(out, 'x-envoy-external-address', formatIp(sourceIp));
+  if (!internal || firstValue(kept, 'x-request-id') === undefined) setHeader(out, 'x-request-id', requestId);
+  setHeader(out, 'x-envoy-expected-rq-timeout-ms', `${REQUEST_TIMEOUT_MS}`);
+  if (framing.kind === 'chunked') out.push(['transfer-encoding', 'chunked']);
+  if (framing.kind === 'none' && !BODY_NOT_EXPECTED.includes(request.method)) out.push(['content-length', '0']);
+  return out;
+}
+
+/** Replaces the first header of this name and removes others, or adds it at the end. */
+export function setHeader(headers: [string, string][], name: string, value: string): void {
+  const at = headers.findIndex(([key]) => key === name);
+  if (at === -1) {
+    headers.push([name, value]);
+    return;
+  }
+  headers[at] = [name, value];
+  for (let other = headers.length - 1; other > at; other--) if (headers[other]![0] === name) headers.splice(other, 1);
+}
+
+/** The ranges of Cilium's InternalAddressConfig. */
+const isInternalAddress = (ip: number): boolean =>
+  ip >>> 24 === 10 || ip >>> 20 === 0xac1 || ip >>> 16 === 0xc0a8 || ip === 0x7f000001;
+
+const formatIp = (ip: number): string => [ip >>> 24, (ip >>> 16) & 255, (ip >>> 8) & 255, ip & 255].join('.');

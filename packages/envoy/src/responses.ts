@@ -1,0 +1,64 @@
+import { STATUS_CODES } from 'node:http';
+import { encodeResponseHead } from './http1/encode.ts';
+import type { Headers, ResponseStart } from './http1/message.ts';
+import { setHeader } from './request_headers.ts';
+
+/** The body of the 403; the agent could set another (`--http-403-msg`). */
+export const ACCESS_DENIED = 'Access denied\r\n';
+
+/** An answer by the proxy itself. */
+export interface LocalReply {
+  readonly status: number;
+  readonly body: string;
+  /** Only of a redirect. */
+  readonly location?: string;
+}
+
+/** A 400, 426, 431 or 501 from the codec has its own reason phrase as body. */
+export const codecError = (status: number): LocalReply => ({ status, body: STATUS_CODES[status]! });
+
+export const upstreamFailed = (status: 502 | 503, reason: string): LocalReply => ({
+  status,
+  body: `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`,
+});
+
+/** @param bodiless answers HEAD @param close the connection ends with it */
+export function encodeLocalReply(
+  { status, body, location }: LocalReply,
+  { nowNs, bodiless, close }: { nowNs: bigint; bodiless: boolean; close: boolean },
+): Uint8Array {
+  const headers: [string, string][] = [];
+  if (location !== undefined) headers.push(['location', location]);
+  if (body !== '') headers.push(['content-length', `${body.length}`], ['content-type', 'text/plain']);
+  headers.push(['date', httpDate(nowNs)], ['server', 'envoy']);
+  if (close) headers.push(['connection', 'close']);
+  if (body === '' && !bodiless) headers.push(['content-length', '0']);
+  const head = encodeResponseHead(status, headers);
+  return bodiless ? head : Buffer.concat([head, Buffer.from(body, 'latin1')]);
+}
+
+const HOP_BY_HOP = ['connection', 'transfer-encoding', 'keep-alive', 'proxy-connection', 'upgrade'];
+
+/**
+ * The head of a server's response as the client gets it.
+ * @param serviceTimeMs from the end of the request to this head; undefined if the request had not ended
+ * @param close the connection ends with this response
+ */
+export function encodeForwardedHead(
+  { status, headers, framing }: ResponseStart,
+  { nowNs, serviceTimeMs, close }: { nowNs: bigint; serviceTimeMs: number | undefined; close: boolean },
+): Uint8Array {
+  const kept = headers.filter(([name]) => !HOP_BY_HOP.includes(name));
+  const out = kept.map(([name, value]): [string, string] => [name, value]);
+  if (serviceTimeMs !== undefined) setHeader(out, 'x-envoy-upstream-service-time', `${serviceTimeMs}`);
+  if (!has(out, 'date')) out.push(['date', httpDate(nowNs)]);
+  setHeader(out, 'server', 'envoy');
+  if (close) out.push(['connection', 'close']);
+  if (framing.kind === 'chunked' || framing.kind === 'untilClose') out.push(['transfer-encoding', 'chunked']);
+  return encodeResponseHead(status, out);
+}
+
+const has = (headers: Headers, name: string): boolean => headers.some(([key]) => key === name);
+
+/** IMF-fixdate (RFC 9110, 5.6.7). @param nowNs since 1970 */
+const httpDate = (nowNs: bigint): string => new Date(Number(nowNs / 1_000_000n)).toUTCString();

@@ -1,0 +1,55 @@
+import { type RequestStart, valuesOf } from './http1/message.ts';
+import { normalizePath } from './path.ts';
+import { connectionHeaderIsValid, isUpgrade } from './request_headers.ts';
+import { codecError, type LocalReply } from './responses.ts';
+
+export interface RoutedRequest {
+  readonly kind: 'request';
+  readonly authority: string;
+  /** Normalised, with query. */
+  readonly path: string;
+}
+
+/** What a request asks for, or the answer that it gets before policy is asked. */
+export type Routed =
+  | RoutedRequest
+  | {
+      readonly kind: 'reply';
+      readonly reply: LocalReply;
+      /** Nothing after it on this connection is trusted. */
+      readonly close: boolean;
+    };
+
+const ABSOLUTE = /^https?:\/\/([^/?#]+)(.*)$/i;
+/** Characters of an authority: unreserved, sub-delims, and those of ports, addresses, user info and escapes. */
+const AUTHORITY = /^[0-9A-Za-z\-._~!$&'()*+,;=:@[\]%]*$/;
+
+const refuse = (status: number): Routed => ({ kind: 'reply', reply: { status, body: '' }, close: true });
+
+/**
+ * Finds host and path of a request, as Envoy's HTTP/1 codec and connection manager do, in their order:
+ * 1. HTTP/1.0: 426. 2. A `connection` header that asks too much: 400. 3. CONNECT: 403, as no upgrade is configured.
+ * 4. A malformed target: 400. 5. No host, two, or a malformed one: 400. 6. A target that is not a path: 404.
+ * 7. A path that cannot be normalised: 400; with escaped slashes: 307. 8. An upgrade: 403, with an empty body.
+ * Source: Envoy's conn_manager_impl; RFC 9112, 3.2. Envoy would join two hosts with a comma.
+ */
+export function route(request: RequestStart): Routed {
+  const { method, target, headers } = request;
+  if (request.version === '1.0') return { kind: 'reply', reply: codecError(426), close: true };
+  if (!connectionHeaderIsValid(headers)) return { kind: 'reply', reply: codecError(400), close: true };
+  if (method === 'CONNECT') return refuse(403);
+  const asterisk = target === '*' && method === 'OPTIONS';
+  const [, named, rest] = ABSOLUTE.exec(target) ?? [];
+  if (named === undefined && !target.startsWith('/') && !asterisk)
+    return { kind: 'reply', reply: codecError(400), close: true };
+  const hosts = valuesOf(headers, 'host');
+  const authority = named ?? hosts[0];
+  if (hosts.length > 1 || authority === undefined || !AUTHORITY.test(authority)) return refuse(400);
+  if (asterisk) return { kind: 'reply', reply: { status: 404, body: '' }, close: false };
+  const normalized = normalizePath(rest === undefined ? target : rest.startsWith('/') ? rest : `/${rest}`);
+  if (normalized.kind === 'reject') return refuse(400);
+  if (normalized.kind === 'redirect')
+    return { kind: 'reply', reply: { status: 307, body: '', location: normalized.path }, close: false };
+  if (isUpgrade(headers)) return refuse(403);
+  return { kind: 'request', authority, path: normalized.path };
+}

@@ -1,0 +1,227 @@
+import { describe, test } from 'vitest';
+import { check, type Row } from './bad.ts';
+import { cnp, ingress, netpol, pod, service } from './texts.ts';
+
+describe('Misplaced and misspelt fields', () => {
+  const rows: Row[] = [
+    [
+      'matchLables',
+      cnp('  endpointSelector:\n    matchLables: {a: b}\n'),
+      'x.yaml:7:5: spec.endpointSelector: unknown field "matchLables", did you mean "matchLabels"?',
+    ],
+    [
+      'toPorts indented under fromEndpoints',
+      ingress('    - fromEndpoints:\n        - matchLabels: {org: empire}\n          toPorts: []\n'),
+      'x.yaml:10:11: spec.ingress[0].fromEndpoints[0]: unknown field "toPorts"; it belongs one level out, in spec.ingress[0]',
+    ],
+    [
+      'ingress indented under endpointSelector',
+      cnp('  endpointSelector:\n    matchLabels: {a: b}\n    ingress: []\n'),
+      'x.yaml:8:5: spec.endpointSelector: unknown field "ingress"; it belongs one level out, in spec',
+    ],
+    [
+      'spec indented under metadata',
+      pod('  spec: {}'),
+      'x.yaml:5:3: metadata: unknown field "spec"; it belongs one level out, at the top of the object',
+    ],
+    [
+      'rules indented under ports',
+      ingress('    - toPorts:\n        - ports:\n            - port: "80"\n              rules: {}\n'),
+      'x.yaml:11:15: spec.ingress[0].toPorts[0].ports[0]: unknown field "rules"; it belongs one level out, in spec.ingress[0].toPorts[0]',
+    ],
+    [
+      'description indented under fromEndpoints',
+      ingress('    - fromEndpoints:\n        - description: x\n'),
+      'x.yaml:9:11: spec.ingress[0].fromEndpoints[0]: unknown field "description"; it belongs two levels out, in spec',
+    ],
+    [
+      'matchLabels without its selector',
+      cnp('  matchLabels: {a: b}\n'),
+      'x.yaml:6:3: spec: unknown field "matchLabels"; it belongs one level in, in spec.endpointSelector',
+      'x.yaml:6:3: spec: missing required field "endpointSelector"',
+    ],
+    [
+      'http without rules',
+      ingress('    - toPorts:\n        - ports: []\n          http: []\n'),
+      'x.yaml:10:11: spec.ingress[0].toPorts[0]: unknown field "http"; it belongs one level in, in spec.ingress[0].toPorts[0].rules',
+    ],
+    [
+      'a field of the spec at the top',
+      'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p}\nspec: {endpointSelector: {}}\ningress: []\n',
+      'x.yaml:5:1: unknown field "ingress"; it belongs one level in, in spec or specs[]',
+    ],
+    [
+      'a name that has two places further in',
+      netpol('  podSelector: {}\n  ingress:\n    - matchLabels: {a: b}\n'),
+      'x.yaml:7:7: spec.ingress[0]: unknown field "matchLabels"; it belongs two levels in, in spec.ingress[0].from[].podSelector or spec.ingress[0].from[].namespaceSelector',
+    ],
+    [
+      'a misspelt field of an object around',
+      ingress('    - fromEndpoints:\n        - toPort: []\n'),
+      'x.yaml:9:11: spec.ingress[0].fromEndpoints[0]: unknown field "toPort", did you mean "toPorts"? It belongs one level out, in spec.ingress[0]',
+    ],
+    [
+      'a misspelt field that is required is not missing as well',
+      cnp('  endpointSelecter: {}\n'),
+      'x.yaml:6:3: spec: unknown field "endpointSelecter", did you mean "endpointSelector"?',
+    ],
+    ['a field like no other', ingress('    - banana: []\n'), 'x.yaml:8:7: spec.ingress[0]: unknown field "banana"'],
+    [
+      'a field with a line break and a line separator',
+      'apiVersion: v1\nkind: Namespace\nmetadata: {name: a, "x\\ny\\u2028": b}\n',
+      'x.yaml:3:21: metadata: unknown field "x\\ny\\u2028"',
+    ],
+    [
+      'a field named after what every JavaScript object has',
+      ingress('    - constructor: []\n      __proto__: []\n'),
+      'x.yaml:8:7: spec.ingress[0]: unknown field "constructor"',
+      'x.yaml:9:7: spec.ingress[0]: unknown field "__proto__"',
+    ],
+    [
+      'an unknown field of a container',
+      pod('spec: {containers: [{name: a, imagePullPolice: Always}]}'),
+      'x.yaml:5:31: spec.containers[0]: unknown field "imagePullPolice", did you mean "imagePullPolicy"?',
+    ],
+    [
+      'a required field is missing',
+      cnp('  ingress: []\n'),
+      'x.yaml:6:3: spec: missing required field "endpointSelector"',
+    ],
+    [
+      'a null counts as missing',
+      cnp('  endpointSelector:\n  ingress: []\n'),
+      'x.yaml:6:3: spec: missing required field "endpointSelector"',
+    ],
+    [
+      'a policy without spec and specs',
+      'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p}\n',
+      'x.yaml:1:1: missing required field "spec" (or "specs")',
+    ],
+    [
+      'a pod without an address',
+      'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nstatus: {phase: Running}\n',
+      'x.yaml:4:9: status: missing required field "podIP": no scheduler gives pods an address here, so write status.podIP',
+    ],
+  ];
+  test.each(rows)('%s', check);
+});
+
+describe('Known, but not modelled yet', () => {
+  const rows: Row[] = [
+    [
+      'fields of a rule',
+      cnp(
+        '  endpointSelector: {}\n  nodeSelector: {}\n  egress: []\n  egressDeny: []\n  ingressDeny: []\n  enableDefaultDeny: {}\n  labels: []\n  log: {}\n',
+      ),
+      'x.yaml:7:3: spec.nodeSelector: host policies are not modelled yet',
+      'x.yaml:8:3: spec.egress: egress rules are not modelled yet',
+      'x.yaml:9:3: spec.egressDeny: egress rules are not modelled yet',
+      'x.yaml:10:3: spec.ingressDeny: deny rules are not modelled yet',
+      'x.yaml:11:3: spec.enableDefaultDeny: policies without a default deny are not modelled yet',
+      'x.yaml:12:3: spec.labels: labels of rules are not modelled yet',
+      'x.yaml:13:3: spec.log: log values of rules are not modelled yet',
+    ],
+    [
+      'fields of an ingress entry',
+      ingress(
+        '    - fromCIDR: []\n      fromCIDRSet: []\n      fromRequires: []\n      fromGroups: []\n      fromNodes: []\n      icmps: []\n      authentication: {}\n',
+      ),
+      'x.yaml:8:7: spec.ingress[0].fromCIDR: address blocks are not modelled yet',
+      'x.yaml:9:7: spec.ingress[0].fromCIDRSet: address blocks are not modelled yet',
+      'x.yaml:10:7: spec.ingress[0].fromRequires: fromRequires is not modelled yet',
+      'x.yaml:11:7: spec.ingress[0].fromGroups: groups of a cloud provider are not modelled yet',
+      'x.yaml:12:7: spec.ingress[0].fromNodes: selectors of nodes are not modelled yet',
+      'x.yaml:13:7: spec.ingress[0].icmps: ICMP rules are not modelled yet',
+      'x.yaml:14:7: spec.ingress[0].authentication: mutual authentication is not modelled yet',
+    ],
+    [
+      'fields of toPorts',
+      ingress(
+        '    - toPorts:\n      - ports: [{port: "80", endPort: 90}]\n        listener: {}\n        serverNames: []\n        terminatingTLS: {}\n        originatingTLS: {}\n',
+      ),
+      'x.yaml:9:30: spec.ingress[0].toPorts[0].ports[0].endPort: port ranges are not modelled yet',
+      'x.yaml:10:9: spec.ingress[0].toPorts[0].listener: custom listeners are not modelled yet',
+      'x.yaml:11:9: spec.ingress[0].toPorts[0].serverNames: server names (SNI) are not modelled yet',
+      'x.yaml:12:9: spec.ingress[0].toPorts[0].terminatingTLS: TLS contexts are not modelled yet',
+      'x.yaml:13:9: spec.ingress[0].toPorts[0].originatingTLS: TLS contexts are not modelled yet',
+    ],
+    [
+      'L7 rules',
+      ingress(
+        '    - toPorts:\n      - rules:\n          dns: []\n          kafka: []\n          l7proto: x\n          l7: []\n          http: [{headers: []}, {headerMatches: []}]\n',
+      ),
+      'x.yaml:10:11: spec.ingress[0].toPorts[0].rules.dns: DNS rules are not modelled yet',
+      'x.yaml:11:11: spec.ingress[0].toPorts[0].rules.kafka: Kafka rules are not modelled yet',
+      'x.yaml:12:11: spec.ingress[0].toPorts[0].rules.l7proto: rules of other L7 protocols are not modelled yet',
+      'x.yaml:13:11: spec.ingress[0].toPorts[0].rules.l7: rules of other L7 protocols are not modelled yet',
+      'x.yaml:14:19: spec.ingress[0].toPorts[0].rules.http[0].headers: header matches are not modelled yet',
+      'x.yaml:14:34: spec.ingress[0].toPorts[0].rules.http[1].headerMatches: header matches are not modelled yet',
+    ],
+    [
+      'fields of a NetworkPolicy',
+      netpol(
+        '  podSelector: {}\n  policyTypes: [Ingress, Egress]\n  egress: []\n  ingress:\n  - from: [{ipBlock: {}}]\n    ports: [{port: http}, {port: 80, endPort: 90}]\n',
+      ),
+      'x.yaml:6:26: spec.policyTypes[1]: egress rules are not modelled yet',
+      'x.yaml:7:3: spec.egress: egress rules are not modelled yet',
+      'x.yaml:9:13: spec.ingress[0].from[0].ipBlock: address blocks are not modelled yet',
+      'x.yaml:10:20: spec.ingress[0].ports[0].port: named ports ("http") are not modelled yet',
+      'x.yaml:10:38: spec.ingress[0].ports[1].endPort: port ranges are not modelled yet',
+    ],
+    [
+      'a host pod with a host port',
+      pod('spec:\n  hostNetwork: true\n  containers: [{name: a, ports: [{containerPort: 80, hostPort: 80}]}]'),
+      'x.yaml:6:16: spec.hostNetwork: pods in the network of their host are not modelled yet',
+      'x.yaml:7:54: spec.containers[0].ports[0].hostPort: ports of the host are not modelled yet',
+    ],
+    [
+      'a pod that has ended',
+      pod('').replace('{podIP', '{phase: Succeeded, podIP'),
+      'x.yaml:6:17: status.phase: pods that have ended are not modelled yet',
+    ],
+    [
+      'a pod that is not ready',
+      pod('').replace('{podIP', '{conditions: [{type: Ready, status: "False"}], podIP'),
+      'x.yaml:6:45: status.conditions[0].status: pods that are not ready are not modelled yet',
+    ],
+    [
+      'an object that is being deleted',
+      pod('  deletionTimestamp: "2025-05-01T00:00:00Z"'),
+      'x.yaml:5:3: metadata.deletionTimestamp: objects that are being deleted are not modelled yet',
+    ],
+    [
+      'an annotation of Cilium',
+      pod('  annotations: {policy.cilium.io/no-track-port: "80"}'),
+      'x.yaml:5:17: metadata.annotations: annotation "policy.cilium.io/no-track-port" is not modelled yet',
+    ],
+    [
+      'another type of service',
+      service('  type: NodePort\n  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 80, nodePort: 30080}]\n'),
+      'x.yaml:5:9: spec.type: services of type NodePort are not modelled yet',
+      'x.yaml:8:22: spec.ports[0].nodePort: node ports are not modelled yet',
+    ],
+    [
+      'a headless service',
+      service('  clusterIP: None\n  selector: {a: b}\n  ports: [{port: 80}]\n'),
+      'x.yaml:5:14: spec.clusterIP: headless services (clusterIP: None) are not modelled yet',
+    ],
+    [
+      'a service without a selector',
+      service('  clusterIP: 10.96.0.1\n  selector: {}\n  ports: [{port: 80}]\n'),
+      'x.yaml:6:13: spec.selector: services without a selector are not modelled yet',
+    ],
+    [
+      'fields of a service',
+      service(
+        '  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 80}]\n  sessionAffinity: ClientIP\n  ipFamilies: [IPv6]\n  ipFamilyPolicy: RequireDualStack\n  internalTrafficPolicy: Local\n  publishNotReadyAddresses: true\n  externalIPs: []\n',
+      ),
+      'x.yaml:8:20: spec.sessionAffinity: session affinity is not modelled yet',
+      'x.yaml:9:16: spec.ipFamilies[0]: IPv6 is not modelled yet',
+      'x.yaml:10:19: spec.ipFamilyPolicy: dual stack is not modelled yet',
+      'x.yaml:11:26: spec.internalTrafficPolicy: internalTrafficPolicy Local is not modelled yet',
+      'x.yaml:12:29: spec.publishNotReadyAddresses: pods that are not ready are not modelled yet',
+      'x.yaml:13:3: spec.externalIPs: external addresses of a service are not modelled yet',
+    ],
+  ];
+  test.each(rows)('%s', check);
+});

@@ -1,0 +1,286 @@
+import { describe, test } from 'vitest';
+import { check, type Row } from './bad.ts';
+import { cnp, ingress, netpol, pod, service } from './texts.ts';
+
+describe('Wrong types', () => {
+  const rows: Row[] = [
+    ['a list for a string', pod('spec: {nodeName: [a]}'), 'x.yaml:5:18: spec.nodeName: want a string, found a list'],
+    [
+      'a mapping for a list',
+      cnp('  endpointSelector: {}\n  ingress: {}\n'),
+      'x.yaml:7:12: spec.ingress: want a list, found a mapping',
+    ],
+    [
+      'a list for a mapping',
+      cnp('  endpointSelector: []\n'),
+      'x.yaml:6:21: spec.endpointSelector: want a mapping, found a list',
+    ],
+    [
+      'a string for a mapping',
+      cnp('  endpointSelector: all\n'),
+      'x.yaml:6:21: spec.endpointSelector: want a mapping, found "all"',
+    ],
+    [
+      'nothing for an item of a list',
+      ingress('    - fromEndpoints:\n        -\n'),
+      'x.yaml:9:10: spec.ingress[0].fromEndpoints[0]: want a mapping, found nothing',
+    ],
+    [
+      'nothing for the value of a label',
+      pod('  labels:\n    a:\n'),
+      'x.yaml:6:7: metadata.labels.a: want a string, found nothing',
+    ],
+    [
+      'a number for the value of a label',
+      pod('  labels: {version: 1.10}'),
+      'x.yaml:5:21: metadata.labels.version: want a string, found the number 1.10; write it in quotes: "1.10"',
+    ],
+    [
+      'true for the value of a label',
+      pod('  labels: {canary: true}'),
+      'x.yaml:5:20: metadata.labels.canary: want a string, found the boolean true; write it in quotes: "true"',
+    ],
+    [
+      'yes, which YAML 1.1 takes for true',
+      pod('  labels: {canary: yes}'),
+      'x.yaml:5:20: metadata.labels.canary: want a string, found yes, which Kubernetes reads as a boolean; write it in quotes: "yes"',
+    ],
+    [
+      'yes, whatever the directive says',
+      `%YAML 1.1\n---\n${pod('  labels: {canary: yes}')}`,
+      'x.yaml:7:20: metadata.labels.canary: want a string, found yes, which Kubernetes reads as a boolean; write it in quotes: "yes"',
+    ],
+    [
+      'a string for a number',
+      pod('spec: {containers: [{name: a, ports: [{containerPort: "80"}]}]}'),
+      'x.yaml:5:55: spec.containers[0].ports[0].containerPort: want a number, found "80"',
+    ],
+    [
+      'a string for true or false',
+      pod('spec: {hostNetwork: "no"}'),
+      'x.yaml:5:21: spec.hostNetwork: want true or false, found "no"',
+    ],
+  ];
+  test.each(rows)('%s', check);
+});
+
+describe('Ports, protocols, words', () => {
+  const rows: Row[] = [
+    [
+      'a port with a letter is a name',
+      ingress('    - toPorts: [{ports: [{port: 80a}]}]\n'),
+      'x.yaml:8:33: spec.ingress[0].toPorts[0].ports[0].port: "80a" is a port name, and named ports are not modelled yet',
+    ],
+    [
+      'a port that is too large, as a string',
+      ingress('    - toPorts: [{ports: [{port: "70000"}]}]\n'),
+      'x.yaml:8:33: spec.ingress[0].toPorts[0].ports[0].port: want a port from 0 to 65535, found "70000"',
+    ],
+    [
+      'a port that is too large, as a number',
+      ingress('    - toPorts: [{ports: [{port: 70000}]}]\n'),
+      'x.yaml:8:33: spec.ingress[0].toPorts[0].ports[0].port: want a number from 0 to 65535, found the number 70000',
+    ],
+    [
+      'a port below zero',
+      ingress('    - toPorts: [{ports: [{port: -1}]}]\n'),
+      'x.yaml:8:33: spec.ingress[0].toPorts[0].ports[0].port: want a number from 0 to 65535, found the number -1',
+    ],
+    [
+      'a port that is no port at all',
+      ingress('    - toPorts: [{ports: [{port: "8 0"}]}]\n'),
+      'x.yaml:8:33: spec.ingress[0].toPorts[0].ports[0].port: want a port from 0 to 65535, found "8 0"',
+    ],
+    [
+      'a port with eights in octal',
+      ingress('    - toPorts: [{ports: [{port: "080"}]}]\n'),
+      'x.yaml:8:33: spec.ingress[0].toPorts[0].ports[0].port: want a port from 0 to 65535, found "080"',
+    ],
+    [
+      'a number that YAML 1.1 reads as octal',
+      ingress('    - toPorts: [{ports: [{port: 010}]}]\n'),
+      'x.yaml:8:33: spec.ingress[0].toPorts[0].ports[0].port: want a plain whole number, found the number 010',
+    ],
+    [
+      'a port with a fraction',
+      netpol('  podSelector: {}\n  ingress: [{ports: [{port: 80.5}]}]\n'),
+      'x.yaml:6:29: spec.ingress[0].ports[0].port: want a plain whole number, found the number 80.5',
+    ],
+    [
+      'a port of a pod that is a word',
+      pod('spec: {containers: [{name: a, ports: [{containerPort: 80a}]}]}'),
+      'x.yaml:5:55: spec.containers[0].ports[0].containerPort: want a number, found "80a"',
+    ],
+    [
+      'port 0 of a service',
+      service('  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 0}]\n'),
+      'x.yaml:7:18: spec.ports[0].port: want a number from 1 to 65535, found the number 0',
+    ],
+    [
+      'a misspelt protocol',
+      ingress('    - toPorts: [{ports: [{port: "80", protocol: TPC}]}]\n'),
+      'x.yaml:8:49: spec.ingress[0].toPorts[0].ports[0].protocol: unknown value "TPC", did you mean "TCP"?',
+    ],
+    [
+      'a protocol that has no ports',
+      ingress('    - toPorts: [{ports: [{port: "80", protocol: GRE}]}]\n'),
+      'x.yaml:8:49: spec.ingress[0].toPorts[0].ports[0].protocol: want TCP, UDP, SCTP or ANY, found "GRE"',
+    ],
+    [
+      'a protocol in small letters, which only Cilium allows',
+      netpol('  podSelector: {}\n  ingress: [{ports: [{port: 80, protocol: tcp}]}]\n'),
+      'x.yaml:6:43: spec.ingress[0].ports[0].protocol: unknown value "tcp", did you mean "TCP"?',
+    ],
+    [
+      'a misspelt entity',
+      ingress('    - fromEntities: [wrld]\n'),
+      'x.yaml:8:22: spec.ingress[0].fromEntities[0]: unknown value "wrld", did you mean "world"?',
+    ],
+    [
+      'an unknown operator',
+      cnp('  endpointSelector: {matchExpressions: [{key: a, operator: in, values: [b]}]}\n'),
+      'x.yaml:6:60: spec.endpointSelector.matchExpressions[0].operator: unknown value "in", did you mean "In"?',
+    ],
+    [
+      'In without values',
+      cnp('  endpointSelector: {matchExpressions: [{key: a, operator: In}]}\n'),
+      'x.yaml:6:41: spec.endpointSelector.matchExpressions[0].values: operator In needs at least one value',
+    ],
+    [
+      'Exists with values',
+      cnp('  endpointSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}\n'),
+      'x.yaml:6:76: spec.endpointSelector.matchExpressions[0].values: operator Exists takes no values',
+    ],
+  ];
+  test.each(rows)('%s', check);
+});
+
+describe('Names, labels, addresses', () => {
+  const rows: Row[] = [
+    [
+      'a name with a capital',
+      'apiVersion: v1\nkind: Namespace\nmetadata: {name: Shop}\n',
+      `x.yaml:3:18: metadata.name: "Shop" is no DNS label: want lower-case letters, digits and '-', a letter or digit at both ends`,
+    ],
+    [
+      'a namespace of a Namespace',
+      'apiVersion: v1\nkind: Namespace\nmetadata: {name: a, namespace: b}\n',
+      'x.yaml:3:32: metadata.namespace: this kind of object belongs to no namespace',
+    ],
+    [
+      'a name of a service that starts with a digit',
+      service('  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 80}]\n').replace('name: web', 'name: 1web'),
+      `x.yaml:3:18: metadata.name: "1web" is no service name: want lower-case letters, digits and '-', a letter or digit at both ends, a letter first`,
+    ],
+    [
+      'a name that is too long',
+      `apiVersion: v1\nkind: Namespace\nmetadata: {name: ${'a'.repeat(64)}}\n`,
+      'x.yaml:3:18: metadata.name: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" is no DNS label: it is longer than 63 characters',
+    ],
+    [
+      'a label key with a space',
+      pod('  labels: {a b: c}'),
+      `x.yaml:5:12: metadata.labels: "a b" is no label key: want letters, digits, '-', '_' and '.', a letter or digit at both ends`,
+    ],
+    [
+      'a label key with a bad prefix',
+      pod('  labels: {A/b: c}'),
+      `x.yaml:5:12: metadata.labels: "A/b" is no label key: want a DNS name before the '/'`,
+    ],
+    [
+      'a label key with two slashes',
+      pod('  labels: {a/b/c: d}'),
+      `x.yaml:5:12: metadata.labels: "a/b/c" is no label key: want letters, digits, '-', '_' and '.', a letter or digit at both ends`,
+    ],
+    [
+      'a label key that is too long',
+      pod(`  labels: {${'a'.repeat(64)}: b}`),
+      'x.yaml:5:12: metadata.labels: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" is no label key: 64 characters are too many, at most 63',
+    ],
+    [
+      'a label value with a space',
+      pod('  labels: {a: b c}'),
+      `x.yaml:5:12: metadata.labels: "b c" is no label value: want letters, digits, '-', '_' and '.', a letter or digit at both ends`,
+    ],
+    [
+      'a label value that is too long',
+      pod(`  labels: {a: ${'b'.repeat(64)}}`),
+      'x.yaml:5:12: metadata.labels: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" is no label value: it is longer than 63 characters',
+    ],
+    [
+      'a source is fine in a Cilium selector only',
+      netpol('  podSelector: {matchLabels: {"k8s:a": b}}\n'),
+      `x.yaml:5:31: spec.podSelector.matchLabels: "k8s:a" is no label key: want letters, digits, '-', '_' and '.', a letter or digit at both ends`,
+    ],
+    [
+      'a key with two sources',
+      cnp('  endpointSelector: {matchLabels: {"k8s:a:b": c}}\n'),
+      `x.yaml:6:36: spec.endpointSelector.matchLabels: "k8s:a:b" is no label key: want letters, digits, '-', '_' and '.', a letter or digit at both ends`,
+    ],
+    [
+      'a source counts towards the length of a key',
+      cnp(`  endpointSelector: {matchLabels: {${'a'.repeat(60)}: b}}\n`),
+      'x.yaml:6:36: spec.endpointSelector.matchLabels: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" is no label key: 64 characters are too many, at most 63',
+    ],
+    [
+      'a port name that is too long',
+      pod('spec: {containers: [{name: a, ports: [{containerPort: 80, name: averyveryverylongname}]}]}'),
+      'x.yaml:5:65: spec.containers[0].ports[0].name: "averyveryverylongname" is no port name: it is longer than 15 characters',
+    ],
+    [
+      'a port name without a letter',
+      service('  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 80, targetPort: "80"}]\n'),
+      'x.yaml:7:34: spec.ports[0].targetPort: "80" is no port name: it needs a letter',
+    ],
+    [
+      'an address with a part that is too large',
+      pod('').replace('10.0.0.1', '10.0.0.256'),
+      'x.yaml:6:17: status.podIP: "10.0.0.256" is no IPv4 address',
+    ],
+    [
+      'an address with a leading zero',
+      pod('').replace('10.0.0.1', '010.0.0.1'),
+      'x.yaml:6:17: status.podIP: "010.0.0.1" is no IPv4 address',
+    ],
+    [
+      'an IPv6 address',
+      pod('').replace('10.0.0.1', '"fd00::1"'),
+      'x.yaml:6:17: status.podIP: "fd00::1": IPv6 is not modelled yet',
+    ],
+    [
+      'a loopback address',
+      pod('').replace('10.0.0.1', '127.0.0.1'),
+      'x.yaml:6:17: status.podIP: "127.0.0.1" is a loopback address and cannot be used here',
+    ],
+    [
+      'a second address',
+      pod('').replace('podIP: 10.0.0.1', 'podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, {ip: 10.0.0.2}]'),
+      'x.yaml:6:35: status.podIPs: want podIP (10.0.0.1) and nothing else',
+    ],
+  ];
+  test.each(rows)('%s', check);
+});
+
+describe('Several ports of a service', () => {
+  const rows: Row[] = [
+    [
+      'no port',
+      service('  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: []\n'),
+      'x.yaml:7:10: spec.ports: want at least one port',
+    ],
+    [
+      'ports without names',
+      service('  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 80}, {port: 81, name: b}]\n'),
+      'x.yaml:7:11: spec.ports[0]: each of several ports needs a name',
+    ],
+    [
+      'a port and a name twice',
+      service(
+        '  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 80, name: a}, {port: 80, name: a}, {port: 80, name: b, protocol: UDP}]\n',
+      ),
+      'x.yaml:7:39: spec.ports[1].port: port 80/TCP is there twice',
+      'x.yaml:7:49: spec.ports[1].name: name a is there twice',
+    ],
+  ];
+  test.each(rows)('%s', check);
+});

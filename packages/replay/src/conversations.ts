@@ -1,0 +1,88 @@
+import type { ServiceEntry } from '@ciliate/loadbalancer';
+import { ICMP_ECHO, ICMP_ECHOREPLY, TCP_ACK, TCP_SYN } from '@ciliate/packet';
+import { type Flow, flowKeys, flowOf, type PeerAddress, type Transport } from './flow.ts';
+import type { RecordedPacket } from './recording.ts';
+import { SegmentStream } from './stream.ts';
+
+export type Side = 'client' | 'server';
+
+/** What a client and a server said to each other, in the order it was recorded. */
+export interface Conversation {
+  transport: Transport;
+  client: PeerAddress;
+  /** As the client addressed it: a service or a pod. */
+  server: PeerAddress;
+  packets: { from: Side; packet: RecordedPacket }[];
+  /** TCP only: the bytes each side sent. */
+  streams: Record<Side, SegmentStream>;
+}
+
+/** Why a packet belongs to no conversation that can be replayed. */
+export interface Unreplayed {
+  packet: RecordedPacket;
+  reason: string;
+}
+
+/**
+ * Sorts packets into conversations. A client that speaks to a service is answered from a backend's address, so both count
+ * as one place: that of the service.
+ */
+export function findConversations(
+  packets: Iterable<RecordedPacket>,
+  services: readonly ServiceEntry[],
+): { conversations: Conversation[]; unreplayed: Unreplayed[] } {
+  const keyOf = flowKeys(services);
+  const open = new Map<string, Conversation>();
+  const conversations: Conversation[] = [];
+  const unreplayed: Unreplayed[] = [];
+  for (const packet of packets) {
+    const flow = replayableFlow(packet);
+    if (typeof flow === 'string') {
+      unreplayed.push({ packet, reason: flow });
+      continue;
+    }
+    const key = keyOf(flow);
+    let conversation = open.get(key);
+    if (conversation === undefined || startsAnew(conversation, packet)) {
+      const fromServer = isAnswer(packet);
+      conversation = {
+        transport: flow.transport,
+        client: fromServer ? flow.dst : flow.src,
+        server: fromServer ? flow.src : flow.dst,
+        packets: [],
+        streams: { client: new SegmentStream(), server: new SegmentStream() },
+      };
+      open.set(key, conversation);
+      conversations.push(conversation);
+    }
+    const from: Side = samePlace(flow.src, conversation.client) ? 'client' : 'server';
+    conversation.packets.push({ from, packet });
+    if (packet.parsed.tcp !== undefined) conversation.streams[from].add(packet.parsed.tcp, packet.parsed.payload);
+  }
+  return { conversations, unreplayed };
+}
+
+const samePlace = (a: PeerAddress, b: PeerAddress): boolean => a.address === b.address && a.port === b.port;
+
+function replayableFlow(packet: RecordedPacket): Flow | string {
+  const { parsed, sender } = packet;
+  if (parsed.ipv4?.isFragment) return 'fragments are not replayed as conversations yet';
+  if (parsed.icmp !== undefined && parsed.icmp.type !== ICMP_ECHO && parsed.icmp.type !== ICMP_ECHOREPLY)
+    return 'ICMP other than echo is not replayed as conversations yet';
+  const flow = flowOf(parsed);
+  if (flow === undefined) return parsed.error ?? 'not TCP, UDP or ICMP over IPv4';
+  return sender === undefined ? 'its source is no pod of the cluster' : flow;
+}
+
+/** Does this first packet of a conversation come from the server? */
+function isAnswer({ parsed: { tcp, icmp } }: RecordedPacket): boolean {
+  if (icmp !== undefined) return icmp.type === ICMP_ECHOREPLY;
+  return tcp !== undefined && (tcp.flags & (TCP_SYN | TCP_ACK)) === (TCP_SYN | TCP_ACK);
+}
+
+/** A SYN of a new connection on ports that were used before. */
+function startsAnew(conversation: Conversation, { parsed: { tcp } }: RecordedPacket): boolean {
+  if (tcp === undefined || (tcp.flags & (TCP_SYN | TCP_ACK)) !== TCP_SYN) return false;
+  const { client, server } = conversation.streams;
+  return client.isn !== undefined && client.isn !== tcp.seq && (client.ended || server.ended);
+}

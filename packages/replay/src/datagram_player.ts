@@ -1,0 +1,77 @@
+import type { Agent, Endpoint } from '@ciliate/agent';
+import { type ParsedFrame, parseFrame } from '@ciliate/packet';
+import type { Conversation, Side } from './conversations.ts';
+import type { PeerAddress } from './flow.ts';
+import { withSource } from './frames.ts';
+import type { Fate, Node } from './node.ts';
+import type { RecordedPacket } from './recording.ts';
+
+const DNS_PORT = 53;
+
+/** A datagram of the client, and what became of it. */
+interface Asked {
+  question: number | undefined;
+  delivered: { to: Endpoint; place: PeerAddress } | undefined;
+}
+
+/** Plays a UDP or ICMP conversation: an answer is sent only if the datagram it answers was delivered. */
+export class DatagramPlayer {
+  readonly conversation: Conversation;
+  /** What the programs did with the client's first datagram; undefined while it was not sent. */
+  first: Fate | undefined;
+  /** Where the client's datagrams went, as the emulator chose. */
+  backend: Endpoint | undefined;
+  /** The answers that reached the client. */
+  readonly answers: ParsedFrame[] = [];
+  readonly #node: Node;
+  readonly #agent: Agent;
+  readonly #asked: Asked[] = [];
+  readonly #answered = new Set<number>();
+
+  constructor(agent: Agent, node: Node, conversation: Conversation) {
+    this.#agent = agent;
+    this.#node = node;
+    this.conversation = conversation;
+  }
+
+  /** Did the recorded packet with this number reach the client? */
+  answered(packetNumber: number): boolean {
+    return this.#answered.has(packetNumber);
+  }
+
+  async play(from: Side, packet: RecordedPacket): Promise<void> {
+    if (from === 'client') this.#ask(packet);
+    else this.#answer(packet);
+  }
+
+  #ask(packet: RecordedPacket): void {
+    const fate = this.#node.fromPod(packet.sender!, packet.frame, packet.timeNs);
+    this.first ??= fate;
+    let delivered: Asked['delivered'];
+    if (fate.kind === 'delivered') {
+      const { ipv4, udp } = parseFrame(fate.frame);
+      delivered = { to: fate.to, place: { address: ipv4!.dst, port: udp?.dstPort ?? 0 } };
+      this.backend ??= fate.to;
+    }
+    this.#asked.push({ question: questionOf(packet.parsed, this.conversation.server.port), delivered });
+  }
+
+  #answer(packet: RecordedPacket): void {
+    const question = questionOf(packet.parsed, this.conversation.server.port);
+    const asked = this.#asked.findLast((one) => one.question === question);
+    if (asked?.delivered === undefined) return;
+    const { to, place } = asked.delivered;
+    const fate = this.#node.fromPod(to, withSource(packet.frame, place), packet.timeNs);
+    if (fate.kind !== 'delivered' || fate.to !== this.#agent.endpointOfAddress(this.conversation.client.address))
+      return;
+    this.#answered.add(packet.number);
+    this.answers.push(parseFrame(fate.frame));
+  }
+}
+
+/** What pairs an answer with its question: the DNS message id, the ICMP echo identifier and sequence, else nothing. */
+function questionOf({ udp, icmp, payload }: ParsedFrame, serverPort: number): number | undefined {
+  if (icmp !== undefined) return icmp.id * 0x10000 + icmp.sequence;
+  if (udp !== undefined && serverPort === DNS_PORT && payload.length >= 2) return (payload[0]! << 8) | payload[1]!;
+  return undefined;
+}

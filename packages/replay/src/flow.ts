@@ -1,0 +1,48 @@
+import type { ServiceEntry } from '@ciliate/loadbalancer';
+import type { ParsedFrame } from '@ciliate/packet';
+
+export type Transport = 'TCP' | 'UDP' | 'ICMP';
+
+export interface PeerAddress {
+  address: number;
+  /** 0 for ICMP. */
+  port: number;
+}
+
+/** Who sends a packet to whom. */
+export interface Flow {
+  transport: Transport;
+  src: PeerAddress;
+  dst: PeerAddress;
+}
+
+/** undefined if the frame is not TCP, UDP or ICMP over IPv4. */
+export function flowOf({ ipv4, tcp, udp, icmp }: ParsedFrame): Flow | undefined {
+  if (ipv4 === undefined) return undefined;
+  const l4 = tcp ?? udp;
+  if (l4 === undefined && icmp === undefined) return undefined;
+  return {
+    transport: tcp !== undefined ? 'TCP' : udp !== undefined ? 'UDP' : 'ICMP',
+    src: { address: ipv4.src, port: l4?.srcPort ?? 0 },
+    dst: { address: ipv4.dst, port: l4?.dstPort ?? 0 },
+  };
+}
+
+/**
+ * A text that is the same for all packets of a connection, in both directions, before and after service translation: a
+ * service and its backends count as one place.
+ */
+export function flowKeys(services: readonly ServiceEntry[]): (flow: Flow) => string {
+  const frontends = new Map<string, string>();
+  const text = (protocol: string, { address, port }: PeerAddress): string => `${protocol} ${address}:${port}`;
+  for (const { frontend, backends } of services)
+    for (const backend of backends) {
+      const place = text(backend.protocol, backend);
+      if (!frontends.has(place)) frontends.set(place, text(frontend.protocol, frontend));
+    }
+  const canonical = (transport: Transport, place: PeerAddress): string => {
+    const own = text(transport, place);
+    return frontends.get(own) ?? own;
+  };
+  return ({ transport, src, dst }) => [canonical(transport, src), canonical(transport, dst)].sort().join(' ');
+}

@@ -1,0 +1,85 @@
+import type { Agent, Endpoint } from '@ciliate/agent';
+import {
+  CTX_ACT_DROP,
+  CTX_ACT_REDIRECT,
+  cilFromContainer,
+  cilToContainer,
+  Datapath,
+  MARK_MAGIC_HOST_MASK,
+  MARK_MAGIC_TO_PROXY,
+  ntohs,
+  Skb,
+  type Step,
+} from '@ciliate/bpf';
+import type { HttpAccessLog } from '@ciliate/envoy';
+import { type Flow, flowFromAccessLog, parseEvent } from '@ciliate/hubble';
+import { EventRing } from '@ciliate/maps';
+
+/** Where the programs sent a packet, and what they did to it on the way. */
+export type Fate = { frame: Uint8Array; steps: Step[] } & (
+  | { kind: 'delivered'; to: Endpoint }
+  /** To the proxy's listener on `port`, or for 0 to the socket that the packet answers. */
+  | { kind: 'proxy'; port: number }
+  | { kind: 'dropped'; code: number; text: string }
+  /** To the host's stack, and out of what is emulated. */
+  | { kind: 'stack' }
+);
+
+const RING_BYTES = 64 * 1024;
+
+/** One machine: its pods' interfaces with the programs on them, and what Hubble sees of them. One packet at a time. */
+export class Node {
+  readonly flows: Flow[] = [];
+  readonly #agent: Agent;
+  readonly #datapath: Datapath;
+  readonly #skb: Skb;
+  readonly #events: EventRing;
+
+  constructor(agent: Agent) {
+    this.#agent = agent;
+    this.#events = EventRing.create(agent.memory, RING_BYTES);
+    this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed });
+    this.#skb = new Skb(agent.memory);
+  }
+
+  /** The pod sends this frame. */
+  fromPod(pod: Endpoint, frame: Uint8Array, timeNs: bigint): Fate {
+    return this.#run(pod, frame, 0, timeNs, cilFromContainer);
+  }
+
+  /** The host's stack, or the proxy on it, sends this frame to the pod. @param mark as the sending socket sets it */
+  toPod(pod: Endpoint, frame: Uint8Array, mark: number, timeNs: bigint): Fate {
+    return this.#run(pod, frame, mark, timeNs, cilToContainer);
+  }
+
+  /** Hubble hears of a request that the proxy has judged. */
+  log(record: HttpAccessLog): void {
+    this.flows.push(flowFromAccessLog(record, this.#agent.resolver));
+  }
+
+  /** Gives the ring of events back. */
+  close(): void {
+    this.#events.destroy();
+  }
+
+  #run(pod: Endpoint, frame: Uint8Array, mark: number, timeNs: bigint, program: typeof cilFromContainer): Fate {
+    const steps: Step[] = [];
+    this.#agent.memory.nowNs = timeNs;
+    this.#skb.load(frame, pod.ifindex, mark);
+    this.#datapath.steps = steps;
+    const action = program(this.#datapath, this.#datapath.program(pod.id)!, this.#skb);
+    this.#events.drain((event) => this.flows.push(parseEvent(event, this.#agent.resolver, timeNs)));
+    const after = { frame: this.#skb.frame(), steps };
+
+    if (action === CTX_ACT_DROP) {
+      const drop = steps.findLast((step) => step.kind === 'drop')!;
+      return { ...after, kind: 'dropped', code: drop.code, text: drop.text };
+    }
+    if (action === CTX_ACT_REDIRECT)
+      return { ...after, kind: 'delivered', to: this.#agent.endpointOfInterface(this.#skb.redirectIfindex)! };
+    if ((this.#skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_TO_PROXY)
+      return { ...after, kind: 'proxy', port: ntohs(this.#skb.mark >>> 16) };
+    if (program === cilToContainer) return { ...after, kind: 'delivered', to: pod };
+    return { ...after, kind: 'stack' };
+  }
+}

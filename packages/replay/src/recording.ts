@@ -1,0 +1,35 @@
+import type { Agent, Endpoint } from '@ciliate/agent';
+import { type CapturedPacket, type ParsedFrame, parseFrame } from '@ciliate/packet';
+
+/** One packet of a trace, and the pod that sent it. */
+export interface RecordedPacket {
+  /** 1-based place in the capture, for messages. */
+  number: number;
+  timeNs: bigint;
+  frame: Uint8Array;
+  parsed: ParsedFrame;
+  /** undefined when no pod of the cluster can have sent it. */
+  sender: Endpoint | undefined;
+}
+
+/** A packet as captures hold it, with the name of its interface if the capture says one. */
+export interface TracePacket extends Pick<CapturedPacket, 'number' | 'timestampNs' | 'data'> {
+  interfaceName: string | undefined;
+}
+
+/**
+ * Finds the sender of a packet: the pod that the interface is named after (`namespace/name`, or `name` in the namespace
+ * `default`), else the pod that owns the source address.
+ */
+export function record(agent: Agent, packet: TracePacket): RecordedPacket {
+  const parsed = parseFrame(packet.data);
+  const byInterface = packet.interfaceName === undefined ? undefined : agent.endpointOfPod(packet.interfaceName);
+  const bySource = parsed.ipv4 === undefined ? undefined : agent.endpointOfAddress(parsed.ipv4.src);
+  return {
+    number: packet.number,
+    timeNs: packet.timestampNs,
+    frame: packet.data,
+    parsed,
+    sender: byInterface ?? bySource,
+  };
+}

@@ -1,0 +1,159 @@
+import {
+  type Agent,
+  type PolicyReason,
+  whyAllowed,
+  whyDropped,
+  whyRequestDenied,
+  whyRequestPassed,
+} from '@ciliate/agent';
+import type { HttpAccessLog } from '@ciliate/envoy';
+import { DatagramPlayer } from './datagram_player.ts';
+import type { PeerAddress, Transport } from './flow.ts';
+import { type HttpExchange, readResponses } from './http_exchanges.ts';
+import { addressesIn, type Names, questionText } from './names.ts';
+import type { Fate } from './node.ts';
+import type { Player } from './replay.ts';
+import type { TcpPlayer } from './tcp_player.ts';
+
+/**
+ * How it ended, as the client sees it. `answered`: by the server. `dropped`: by a program, so nothing comes back.
+ * `http-403` (or another status): by the proxy itself. `reset`: by the proxy, at the connection. `unresolved`: the name
+ * was never answered. `forwarded`: it left the node. `no-answer`: it arrived, but the recording has no answer to it.
+ */
+export type Outcome = 'answered' | 'dropped' | 'reset' | 'unresolved' | 'forwarded' | 'no-answer' | `http-${number}`;
+
+/** One connection or request of a replay. */
+export interface Row {
+  transport: Transport;
+  /** `namespace/name` of pods; the address where no pod is known. */
+  source: string;
+  sourcePort: number;
+  /** As the client addressed it: a service, a pod or an address, with the port. */
+  destination: string;
+  /** The pod that got it, or would have. */
+  backend: string | undefined;
+  /** `POST /v1/request-landing`, `A name`, `connect`. */
+  asked: string;
+  verdict: 'FORWARDED' | 'REDIRECTED' | 'DROPPED' | 'NOT SENT';
+  outcome: Outcome;
+  /** In a word: what its user sees. */
+  sees: string;
+  /** Positive; only with `dropped`. */
+  dropCode: number | undefined;
+  why: string;
+  /** What policy said about the first packet, sending side first. */
+  policy: PolicyReason[];
+}
+
+export function rowsOf(agent: Agent, player: Player, names: Names): Row[] {
+  const base = {
+    transport: player.conversation.transport,
+    source: agent.nameOf(player.conversation.client.address),
+    sourcePort: player.conversation.client.port,
+    destination: destinationOf(agent, player),
+    backend: player.backend === undefined ? undefined : agent.nameOf(player.backend.address),
+    policy: player.first === undefined ? [] : agent.explainPolicy(player.first.steps),
+    dropCode: undefined,
+  };
+  const asked = askedOf(player);
+  const fate = player instanceof DatagramPlayer ? player.first : (player.drop ?? player.first);
+  if (fate === undefined) return [{ ...base, asked, ...notSent(player, names) }];
+  if (fate.kind === 'dropped') return [{ ...base, asked, ...dropped(agent, fate) }];
+  const why = whyAllowed(base.policy);
+  if (fate.kind === 'stack')
+    return [{ ...base, asked, verdict: 'FORWARDED', outcome: 'forwarded', sees: 'left the node', why }];
+  if (player instanceof DatagramPlayer)
+    return [{ ...base, asked, why, verdict: 'FORWARDED', ...datagramAnswer(player) }];
+  if (player.exchanges.length === 0) return [{ ...base, asked, why, ...connectionAnswer(player) }];
+  return httpRows(player, base, why);
+}
+
+type Base = Pick<Row, 'transport' | 'source' | 'sourcePort' | 'destination' | 'backend' | 'policy' | 'dropCode'>;
+type Answer = Pick<Row, 'verdict' | 'outcome' | 'sees' | 'why'> & { dropCode?: number };
+
+function destinationOf(agent: Agent, { conversation: { server, transport } }: Player): string {
+  const service = agent.services.find(
+    ({ frontend }) =>
+      frontend.address === server.address && frontend.port === server.port && frontend.protocol === transport,
+  );
+  const name = service === undefined ? agent.nameOf(server.address) : `${service.namespace}/${service.name}`;
+  return transport === 'ICMP' ? name : `${name}:${server.port}`;
+}
+
+function askedOf(player: Player): string {
+  const { conversation } = player;
+  if (!(player instanceof DatagramPlayer)) {
+    const request = player.exchanges[0]?.request;
+    return request === undefined ? 'connect' : `${request.method} ${request.target}`;
+  }
+  if (conversation.transport === 'ICMP') return 'echo';
+  const payload = conversation.packets[0]!.packet.parsed.payload;
+  return (isDns(conversation.server) ? questionText(payload) : undefined) ?? `${payload.length} bytes`;
+}
+
+const isDns = ({ port }: PeerAddress): boolean => port === 53;
+
+function notSent(player: Player, names: Names): Answer {
+  const name = names.nameOf(player);
+  if (name === undefined)
+    return { verdict: 'NOT SENT', ...NO_ANSWER, why: 'what the first recorded packet answers was not delivered' };
+  const why = `the answer for ${name} never arrived, so the client does not know the address`;
+  return { verdict: 'NOT SENT', outcome: 'unresolved', sees: 'name does not resolve', why };
+}
+
+function dropped(agent: Agent, fate: Extract<Fate, { kind: 'dropped' }>): Answer {
+  return {
+    verdict: 'DROPPED',
+    outcome: 'dropped',
+    sees: 'time-out',
+    why: `${whyDropped(agent.explainPolicy(fate.steps), fate.text)} (${fate.code} ${fate.text})`,
+    dropCode: fate.code,
+  };
+}
+
+const NO_ANSWER = { outcome: 'no-answer', sees: 'no answer was recorded' } as const;
+
+function datagramAnswer(player: DatagramPlayer): Pick<Row, 'outcome' | 'sees'> {
+  const answer = player.answers[0];
+  if (answer === undefined) return NO_ANSWER;
+  if (player.conversation.transport === 'ICMP') return { outcome: 'answered', sees: 'echo reply' };
+  const addresses = isDns(player.conversation.server) ? addressesIn(answer.payload) : [];
+  const sees =
+    addresses.length > 0 ? addresses.map(({ address }) => address).join(', ') : `${answer.payload.length} bytes`;
+  return { outcome: 'answered', sees };
+}
+
+function connectionAnswer(player: TcpPlayer): Pick<Row, 'verdict' | 'outcome' | 'sees'> {
+  const verdict = player.proxied === undefined ? 'FORWARDED' : 'REDIRECTED';
+  if (player.wasReset) return { verdict, outcome: 'reset', sees: 'connection reset' };
+  if (player.atClient.isn === undefined) return { verdict, ...NO_ANSWER };
+  const { length } = player.atClient.bytes;
+  return { verdict, outcome: 'answered', sees: length === 0 ? 'connected' : `connected, ${length} bytes` };
+}
+
+function httpRows(player: TcpPlayer, base: Base, why: string): Row[] {
+  const responses = readResponses(player.atClient.bytes, player.exchanges);
+  const judged = player.proxied?.log.filter(({ entryType }) => entryType !== 'Response') ?? [];
+  const verdict = player.proxied === undefined ? 'FORWARDED' : 'REDIRECTED';
+  return player.exchanges.map(({ request }: HttpExchange, index): Row => {
+    const row = { ...base, asked: `${request.method} ${request.target}`, verdict, why } as const;
+    const response = responses[index];
+    const log: HttpAccessLog | undefined = judged[index];
+    if (response === undefined) {
+      if (player.wasReset) return { ...row, outcome: 'reset', sees: 'connection reset' };
+      return { ...row, ...NO_ANSWER };
+    }
+    const sees = `HTTP ${response.status} ${shorten(response.firstLine)}`.trim();
+    if (player.proxied === undefined) return { ...row, outcome: 'answered', sees };
+    if (log?.entryType === 'Request') return { ...row, outcome: 'answered', sees, why: whyRequestPassed(log) };
+    const denied = log?.entryType === 'Denied';
+    return {
+      ...row,
+      outcome: `http-${response.status}`,
+      sees,
+      why: denied ? whyRequestDenied(log, base.policy) : 'the proxy answered by itself',
+    };
+  });
+}
+
+const shorten = (text: string): string => (text.length > 40 ? `${text.slice(0, 39)}…` : text);

@@ -1,0 +1,69 @@
+import type { Endpoint } from '@ciliate/agent';
+import { podName } from '@ciliate/agent';
+import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN, tcpSegment, udpDatagram } from '@ciliate/packet';
+import type { PeerAddress } from './flow.ts';
+import type { TracePacket } from './recording.ts';
+
+/** A connection that somebody asks about, as if it had been recorded without any policy. */
+export interface Question {
+  client: Endpoint;
+  /** As the client addresses it. */
+  server: PeerAddress;
+  /** Who answered in the "recording": the server itself, or for a service one of its backends; undefined: nobody. */
+  answering: { pod: Endpoint; port: number } | undefined;
+  transport: 'TCP' | 'UDP';
+  /** Bytes the client sends on a TCP connection, and what is answered to them. */
+  request?: Uint8Array;
+  response?: Uint8Array;
+}
+
+const CLIENT_PORT = 40_000;
+const CLIENT_ISN = 1_000;
+const SERVER_ISN = 500_000;
+/** Far enough from 0 that conntrack's times look like times. */
+const START_NS = 1_000_000_000_000n;
+const STEP_NS = 1_000_000n;
+const EMPTY = new Uint8Array(0);
+
+/** The packets of such a connection: handshake, request, answer, and the end by the client. */
+export function synthesize(question: Question): TracePacket[] {
+  const packets: TracePacket[] = [];
+  const send = (from: Endpoint, data: Uint8Array): void => {
+    const number = packets.length + 1;
+    packets.push({ number, timestampNs: START_NS + BigInt(number) * STEP_NS, data, interfaceName: podName(from) });
+  };
+  if (question.transport === 'TCP') tcpPackets(question, send);
+  else udpPackets(question, send);
+  return packets;
+}
+
+type Send = (from: Endpoint, frame: Uint8Array) => void;
+
+function udpPackets({ client, server, answering }: Question, send: Send): void {
+  const asks = { src: client.address, srcPort: CLIENT_PORT, dst: server.address, dstPort: server.port };
+  send(client, udpDatagram({ ...asks, payload: Uint8Array.of(0, 1) }));
+  if (answering === undefined) return;
+  const { pod, port } = answering;
+  const answers = { src: pod.address, srcPort: port, dst: client.address, dstPort: CLIENT_PORT };
+  send(pod, udpDatagram({ ...answers, payload: Uint8Array.of(0, 1) }));
+}
+
+function tcpPackets({ client, server, answering, request = EMPTY, response = EMPTY }: Question, send: Send): void {
+  const asks = { src: client.address, srcPort: CLIENT_PORT, dst: server.address, dstPort: server.port };
+  const clientNext = CLIENT_ISN + 1 + request.length;
+  const serverNext = SERVER_ISN + 1 + response.length;
+  send(client, tcpSegment({ ...asks, seq: CLIENT_ISN, flags: TCP_SYN }));
+  if (answering === undefined) return;
+  const { pod, port } = answering;
+  const answers = { src: pod.address, srcPort: port, dst: client.address, dstPort: CLIENT_PORT };
+  send(pod, tcpSegment({ ...answers, seq: SERVER_ISN, ack: CLIENT_ISN + 1, flags: TCP_SYN | TCP_ACK }));
+  const ackData = TCP_ACK | TCP_PSH;
+  send(client, tcpSegment({ ...asks, seq: CLIENT_ISN + 1, ack: SERVER_ISN + 1, flags: TCP_ACK }));
+  if (request.length > 0)
+    send(client, tcpSegment({ ...asks, seq: CLIENT_ISN + 1, ack: SERVER_ISN + 1, flags: ackData, payload: request }));
+  if (response.length > 0)
+    send(pod, tcpSegment({ ...answers, seq: SERVER_ISN + 1, ack: clientNext, flags: ackData, payload: response }));
+  send(client, tcpSegment({ ...asks, seq: clientNext, ack: serverNext, flags: TCP_FIN | TCP_ACK }));
+  send(pod, tcpSegment({ ...answers, seq: serverNext, ack: clientNext + 1, flags: TCP_FIN | TCP_ACK }));
+  send(client, tcpSegment({ ...asks, seq: clientNext + 1, ack: serverNext + 1, flags: TCP_ACK }));
+}

@@ -1,0 +1,113 @@
+import type { Agent, Endpoint } from '@ciliate/agent';
+import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
+import type { Conversation, Side } from './conversations.ts';
+import type { PeerAddress } from './flow.ts';
+import { withAck, withSource } from './frames.ts';
+import { type HttpExchange, readExchanges } from './http_exchanges.ts';
+import type { Fate, Node } from './node.ts';
+import { ProxiedConnection } from './proxied_connection.ts';
+import type { RecordedPacket } from './recording.ts';
+import { SegmentStream, seqDiff } from './stream.ts';
+
+/**
+ * Plays a recorded TCP connection: a segment is sent only if everything it acknowledges was delivered to its sender.
+ * So after a dropped SYN nothing follows: no SYN-ACK, and no data that would look like an answer.
+ *
+ * A direct connection keeps its recorded segments; only the server's address becomes that of the backend the emulator
+ * chose. A connection that policy redirects ends at the proxy: the client's segments keep their bytes and acknowledge the
+ * proxy's sequence numbers; the server's recorded segments are not sent, its answers are (see ProxiedConnection).
+ */
+export class TcpPlayer {
+  readonly conversation: Conversation;
+  /** Requests and answers if the recorded connection is HTTP, else empty. */
+  readonly exchanges: HttpExchange[];
+  /** What the programs did with the first packet of the client; undefined while it was not sent. */
+  first: Fate | undefined;
+  /** The first packet of the client that was dropped. */
+  drop: Extract<Fate, { kind: 'dropped' }> | undefined;
+  /** Where the connection goes, as the emulator chose. */
+  backend: Endpoint | undefined;
+  proxied: ProxiedConnection | undefined;
+  /** The bytes that reached the client. */
+  readonly atClient = new SegmentStream();
+  /** A reset reached the client. */
+  wasReset = false;
+  readonly #agent: Agent;
+  readonly #node: Node;
+  readonly #atServer = new SegmentStream();
+  #place: PeerAddress | undefined;
+
+  constructor(agent: Agent, node: Node, conversation: Conversation) {
+    this.#agent = agent;
+    this.#node = node;
+    this.conversation = conversation;
+    this.exchanges = readExchanges(conversation.streams.client.bytes, conversation.streams.server.bytes);
+  }
+
+  /** Bytes of the client that reached the proxy and the server. */
+  get reached(): { proxy: number; server: number } {
+    const { proxied } = this;
+    if (proxied === undefined) return { proxy: 0, server: this.#atServer.bytes.length };
+    return { proxy: proxied.bytesFromClient, server: proxied.bytesToServer };
+  }
+
+  async play(from: Side, packet: RecordedPacket): Promise<void> {
+    if (from === 'client') await this.#fromClient(packet);
+    else if (this.proxied === undefined) this.#fromServer(packet);
+  }
+
+  async #fromClient(packet: RecordedPacket): Promise<void> {
+    const tcp = packet.parsed.tcp!;
+    let { frame } = packet;
+    if ((tcp.flags & TCP_ACK) !== 0) {
+      const ack = this.#acknowledgement(tcp.ack, (tcp.flags & (TCP_FIN | TCP_RST)) !== 0);
+      if (ack === undefined) return;
+      if (ack !== tcp.ack) frame = withAck(frame, ack);
+    }
+    const fate = this.#node.fromPod(packet.sender!, frame, packet.timeNs);
+    this.first ??= fate;
+    if (fate.kind === 'dropped') this.drop ??= fate;
+    else if (fate.kind === 'delivered') this.#reachServer(fate.to, fate.frame);
+    else if (fate.kind === 'proxy') await this.#reachProxy(packet, fate);
+  }
+
+  /** What a client's segment acknowledges now, or undefined if that has not been delivered to it. */
+  #acknowledgement(recorded: number, closes: boolean): number | undefined {
+    if (this.proxied !== undefined) return this.proxied.acknowledgement(recorded, closes);
+    const { isn, next } = this.atClient;
+    return isn !== undefined && seqDiff(next, recorded) >= 0 ? recorded : undefined;
+  }
+
+  #reachServer(backend: Endpoint, frame: Uint8Array): void {
+    const { ipv4, tcp, payload } = parseFrame(frame);
+    this.backend = backend;
+    this.#place = { address: ipv4!.dst, port: tcp!.dstPort };
+    this.#atServer.add(tcp!, payload);
+  }
+
+  async #reachProxy(packet: RecordedPacket, fate: Extract<Fate, { kind: 'proxy' }>): Promise<void> {
+    if (this.proxied === undefined) {
+      const { ipv4, tcp } = parseFrame(fate.frame);
+      const place = { address: ipv4!.dst, port: tcp!.dstPort };
+      this.backend = this.#agent.endpointOfAddress(place.address)!;
+      this.proxied = new ProxiedConnection(this.#agent, this.#node, this, packet.sender!, place);
+    }
+    await this.proxied.fromClient(fate.frame, packet.timeNs);
+  }
+
+  /** A recorded segment of the server, from the backend that has the connection now. */
+  #fromServer(packet: RecordedPacket): void {
+    const tcp = packet.parsed.tcp!;
+    if (this.backend === undefined || this.#place === undefined) return;
+    if ((tcp.flags & TCP_ACK) !== 0 && seqDiff(this.#atServer.next, tcp.ack) < 0) return;
+    const fate = this.#node.fromPod(this.backend, withSource(packet.frame, this.#place), packet.timeNs);
+    if (fate.kind === 'delivered') this.reachClient(fate.frame);
+  }
+
+  /** A segment arrives at the client, from the server or the proxy. */
+  reachClient(frame: Uint8Array): void {
+    const { tcp, payload } = parseFrame(frame);
+    if ((tcp!.flags & TCP_RST) !== 0) this.wasReset = true;
+    else this.atClient.add(tcp!, payload);
+  }
+}

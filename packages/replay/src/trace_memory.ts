@@ -1,0 +1,54 @@
+import { type Agent, CT_SHARDS } from '@ciliate/agent';
+import type { Address, Memory } from '@ciliate/maps';
+import { flowKeys, flowOf } from './flow.ts';
+import type { RecordedPacket } from './recording.ts';
+
+/** Words of a packet's entry in the trace: where its bytes are, how many, whose they are, and who judges them. */
+export const PACKET = { words: 4, at: 0, length: 1, endpoint: 2, shard: 3 } as const;
+
+/** A trace in the shared memory, for workers to read: `count` entries of PACKET.words u32 each from `index` on. */
+export interface TraceInMemory {
+  index: Address;
+  count: number;
+}
+
+/**
+ * Copies the packets that pods sent into the shared memory. All packets of a connection get the same shard, so that one
+ * conntrack map sees them in the order of the trace.
+ */
+export function putTrace(agent: Agent, packets: readonly RecordedPacket[]): TraceInMemory {
+  const sent = packets.filter(({ sender }) => sender !== undefined);
+  const { memory } = agent;
+  const keyOf = flowKeys(agent.services);
+  const index = memory.alloc(Math.max(8, sent.length * PACKET.words * 4));
+  sent.forEach((packet, i) => {
+    const flow = flowOf(packet.parsed);
+    const entry = (index >> 2) + i * PACKET.words;
+    memory.u32[entry + PACKET.at] = putBytes(memory, packet.frame);
+    memory.u32[entry + PACKET.length] = packet.frame.length;
+    memory.u32[entry + PACKET.endpoint] = packet.sender!.id;
+    memory.u32[entry + PACKET.shard] = flow === undefined ? 0 : hash(keyOf(flow)) % CT_SHARDS;
+  });
+  return { index, count: sent.length };
+}
+
+export function freeTrace(memory: Memory, { index, count }: TraceInMemory): void {
+  for (let i = 0; i < count; i++) {
+    const entry = (index >> 2) + i * PACKET.words;
+    memory.free(memory.u32[entry + PACKET.at]!, Math.max(8, memory.u32[entry + PACKET.length]!));
+  }
+  memory.free(index, Math.max(8, count * PACKET.words * 4));
+}
+
+function putBytes(memory: Memory, bytes: Uint8Array): Address {
+  const at = memory.alloc(Math.max(8, bytes.length));
+  memory.u8.set(bytes, at);
+  return at;
+}
+
+/** FNV-1a, 32 bits, over the text's UTF-16 units. */
+function hash(text: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  return h >>> 0;
+}

@@ -1,0 +1,42 @@
+import { Agent } from '@ciliate/agent';
+import { decodeObjects, ObjectStore } from '@ciliate/k8s';
+import { playTrace, type Question, synthesize, TcpPlayer } from '@ciliate/replay';
+import { pino } from 'pino';
+
+/** A cluster for laws and scenarios: objects from YAML text, an agent on them, and connections played on it. */
+export interface Cluster {
+  store: ObjectStore;
+  agent: Agent;
+}
+
+export async function startCluster(yaml: string, seed = 1): Promise<Cluster> {
+  const store = new ObjectStore();
+  for (const object of decodeObjects(yaml, 'cluster.yaml')) store.apply(object);
+  return { store, agent: await Agent.start({ store, seed, log: pino({ level: 'silent' }) }) };
+}
+
+/** Puts these policies into force in place of all before. */
+export async function setPolicies({ store, agent }: Cluster, yaml: string): Promise<void> {
+  for (const kind of ['CiliumNetworkPolicy', 'NetworkPolicy'] as const)
+    for (const { metadata } of store.list(kind))
+      store.delete({ kind, namespace: metadata.namespace, name: metadata.name });
+  if (yaml !== '') for (const object of decodeObjects(yaml, 'policy.yaml')) store.apply(object);
+  await agent.settled();
+}
+
+/** Plays one connection from a clean conntrack. */
+export async function playConnection({ agent }: Cluster, question: Question): Promise<TcpPlayer> {
+  agent.flushConntrack();
+  const { players } = await playTrace(agent, synthesize(question));
+  const player = players[0];
+  if (!(player instanceof TcpPlayer)) throw new Error('not a TCP connection');
+  return player;
+}
+
+export const podYaml = (name: string, address: string, labels: Record<string, string>): string => `
+apiVersion: v1
+kind: Pod
+metadata: { name: ${name}, labels: ${JSON.stringify(labels)} }
+spec: { containers: [{ name: main, ports: [{ containerPort: 80 }] }] }
+status: { podIP: ${address} }
+---`;
