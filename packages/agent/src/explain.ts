@@ -43,6 +43,10 @@ export interface PolicyContext {
   labelsOf(identity: number): Labels | undefined;
 }
 
+/** Labels without those that Cilium adds (namespace, service account, cluster), for people. */
+export const ownLabels = (labels: Labels | undefined): string =>
+  (labels?.toStrings() ?? []).filter((label) => !/^k8s:io\.(cilium|kubernetes)\./.test(label)).join(' ');
+
 const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP', 58: 'ICMPv6', 132: 'SCTP' };
 export const protocolName = (protocol: number): string => PROTOCOLS[protocol] ?? `protocol ${protocol}`;
 

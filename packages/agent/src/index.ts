@@ -3,6 +3,7 @@ export { type Endpoint, podName } from './endpoint.ts';
 export { AgentError, type AgentErrorCode } from './errors.ts';
 export {
   formatOrigin,
+  ownLabels,
   type PolicyReason,
   protocolName,
   whyAllowed,

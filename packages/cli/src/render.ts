@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { type Agent, type Endpoint, podName, protocolName } from '@ciliate/agent';
+import { type Agent, type Endpoint, ownLabels, podName, protocolName } from '@ciliate/agent';
 import type { Outcome, Row, ThroughputResult } from '@ciliate/replay';
 import { table } from './table.ts';
 
@@ -13,7 +13,7 @@ export function renderIdentities(agent: Agent): string {
     pods.set(endpoint.identity, [...(pods.get(endpoint.identity) ?? []), podName(endpoint)]);
   const rows = [...pods]
     .sort(([a], [b]) => a - b)
-    .map(([identity, names]) => [`${identity}`, names.join(', '), ownLabels(agent, identity)]);
+    .map(([identity, names]) => [`${identity}`, names.join(', '), ownLabels(agent.identities.get(identity))]);
   return table(['ID', 'PODS', 'LABELS'], rows);
 }
 
@@ -25,23 +25,18 @@ export function renderPolicyMap(agent: Agent, endpoint: Endpoint): string {
     deny ? 'Deny' : 'Allow',
     egress ? 'Egress' : 'Ingress',
     identity === 0 ? 'ANY' : `${identity}`,
-    identity === 0 ? '' : ownLabels(agent, identity),
-    protocol === 0 ? 'ANY' : `${portText(dport, portPrefixLen)}/${protocolName(protocol)}`,
+    identity === 0 ? '' : ownLabels(agent.identities.get(identity)),
+    protocol === 0 ? 'ANY' : `${portText({ dport, portPrefixLen })}/${protocolName(protocol)}`,
     proxyPort === 0 ? 'NONE' : `${proxyPort}`,
     `${portPrefixLen}`,
   ]);
   return table(['POLICY', 'DIRECTION', 'IDENTITY', 'LABELS', 'PORT/PROTO', 'PROXY PORT', 'PREFIX'], rows);
 }
 
-/** Without the labels that Cilium adds: namespace, service account, cluster. */
-const ownLabels = (agent: Agent, identity: number): string =>
-  (agent.identities.get(identity)?.toStrings() ?? [])
-    .filter((label) => !/^k8s:io\.(cilium|kubernetes)\./.test(label))
-    .join(' ');
-
-function portText(dport: number, prefixLen: number): string {
-  if (prefixLen === 0) return 'ANY';
-  const last = dport + 2 ** (16 - prefixLen) - 1;
+/** `80`, `64-127` or `ANY`. */
+export function portText({ dport, portPrefixLen }: { dport: number; portPrefixLen: number }): string {
+  if (portPrefixLen === 0) return 'ANY';
+  const last = dport + 2 ** (16 - portPrefixLen) - 1;
   return last === dport ? `${dport}` : `${dport}-${last}`;
 }
 

@@ -1,8 +1,8 @@
 import type { Agent, Endpoint } from '@ciliate/agent';
 import { type ParsedFrame, parseFrame } from '@ciliate/packet';
 import type { Conversation, Side } from './conversations.ts';
-import type { PeerAddress } from './flow.ts';
-import { withSource } from './frames.ts';
+import { type Flow, flowOf } from './flow.ts';
+import { withEnds } from './frames.ts';
 import type { Fate, Node } from './node.ts';
 import type { RecordedPacket } from './recording.ts';
 
@@ -11,7 +11,8 @@ const DNS_PORT = 53;
 /** A datagram of the client, and what became of it. */
 interface Asked {
   question: number | undefined;
-  delivered: { to: Endpoint; place: PeerAddress } | undefined;
+  /** To whom, and the two ends as it sees them. */
+  delivered: { to: Endpoint; ends: Flow } | undefined;
 }
 
 /** Plays a UDP or ICMP conversation: an answer is sent only if the datagram it answers was delivered. */
@@ -49,8 +50,7 @@ export class DatagramPlayer {
     this.first ??= fate;
     let delivered: Asked['delivered'];
     if (fate.kind === 'delivered') {
-      const { ipv4, udp } = parseFrame(fate.frame);
-      delivered = { to: fate.to, place: { address: ipv4!.dst, port: udp?.dstPort ?? 0 } };
+      delivered = { to: fate.to, ends: flowOf(parseFrame(fate.frame))! };
       this.backend ??= fate.to;
     }
     this.#asked.push({ question: questionOf(packet.parsed, this.conversation.server.port), delivered });
@@ -60,8 +60,8 @@ export class DatagramPlayer {
     const question = questionOf(packet.parsed, this.conversation.server.port);
     const asked = this.#asked.findLast((one) => one.question === question);
     if (asked?.delivered === undefined) return;
-    const { to, place } = asked.delivered;
-    const fate = this.#node.fromPod(to, withSource(packet.frame, place), packet.timeNs);
+    const { to, ends } = asked.delivered;
+    const fate = this.#node.fromPod(to, withEnds(packet.frame, ends.dst, ends.src), packet.timeNs);
     if (fate.kind !== 'delivered' || fate.to !== this.#agent.endpointOfAddress(this.conversation.client.address))
       return;
     this.#answered.add(packet.number);

@@ -1,4 +1,4 @@
-import { type Agent, type PolicyReason, podName } from '@ciliate/agent';
+import { type Agent, ownLabels, type PolicyReason, podName } from '@ciliate/agent';
 import type { Step } from '@ciliate/bpf';
 import type { HttpAccessLog } from '@ciliate/envoy';
 import { formatIpv4 } from '@ciliate/packet';
@@ -43,9 +43,9 @@ function textOf(agent: Agent, step: Exclude<Step, { kind: 'policy' }>): string {
     case 'conntrack':
       return `conntrack, ${step.direction}: ${step.status}`;
     case 'identity': {
-      const labels = agent.identities.get(step.identity)?.toString() ?? '';
+      const labels = ownLabels(agent.identities.get(step.identity));
       const found = step.found ? 'ipcache' : 'not in the ipcache';
-      return `${formatIpv4(step.address)} has identity ${step.identity} ${labels} (${found})`;
+      return `${formatIpv4(step.address)} has identity ${step.identity} (${found}): ${labels}`;
     }
     case 'local-delivery':
       return `goes to ${podName(agent.endpoints[step.to - 1]!)} on this node`;

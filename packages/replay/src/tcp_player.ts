@@ -1,8 +1,8 @@
 import type { Agent, Endpoint } from '@ciliate/agent';
 import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
 import type { Conversation, Side } from './conversations.ts';
-import type { PeerAddress } from './flow.ts';
-import { withAck, withSource } from './frames.ts';
+import { type Flow, flowOf } from './flow.ts';
+import { withAck, withEnds } from './frames.ts';
 import { type HttpExchange, readExchanges } from './http_exchanges.ts';
 import type { Fate, Node } from './node.ts';
 import { ProxiedConnection } from './proxied_connection.ts';
@@ -35,7 +35,8 @@ export class TcpPlayer {
   readonly #agent: Agent;
   readonly #node: Node;
   readonly #atServer = new SegmentStream();
-  #place: PeerAddress | undefined;
+  /** The two ends as the server sees them: its own, and whoever asked it. */
+  #ends: Flow | undefined;
 
   constructor(agent: Agent, node: Node, conversation: Conversation) {
     this.#agent = agent;
@@ -79,16 +80,15 @@ export class TcpPlayer {
   }
 
   #reachServer(backend: Endpoint, frame: Uint8Array): void {
-    const { ipv4, tcp, payload } = parseFrame(frame);
+    const parsed = parseFrame(frame);
     this.backend = backend;
-    this.#place = { address: ipv4!.dst, port: tcp!.dstPort };
-    this.#atServer.add(tcp!, payload);
+    this.#ends = flowOf(parsed)!;
+    this.#atServer.add(parsed.tcp!, parsed.payload);
   }
 
   async #reachProxy(packet: RecordedPacket, fate: Extract<Fate, { kind: 'proxy' }>): Promise<void> {
     if (this.proxied === undefined) {
-      const { ipv4, tcp } = parseFrame(fate.frame);
-      const place = { address: ipv4!.dst, port: tcp!.dstPort };
+      const place = flowOf(parseFrame(fate.frame))!.dst;
       this.backend = this.#agent.endpointOfAddress(place.address)!;
       this.proxied = new ProxiedConnection(this.#agent, this.#node, this, packet.sender!, place);
     }
@@ -98,9 +98,10 @@ export class TcpPlayer {
   /** A recorded segment of the server, from the backend that has the connection now. */
   #fromServer(packet: RecordedPacket): void {
     const tcp = packet.parsed.tcp!;
-    if (this.backend === undefined || this.#place === undefined) return;
+    if (this.backend === undefined || this.#ends === undefined) return;
     if ((tcp.flags & TCP_ACK) !== 0 && seqDiff(this.#atServer.next, tcp.ack) < 0) return;
-    const fate = this.#node.fromPod(this.backend, withSource(packet.frame, this.#place), packet.timeNs);
+    const frame = withEnds(packet.frame, this.#ends.dst, this.#ends.src);
+    const fate = this.#node.fromPod(this.backend, frame, packet.timeNs);
     if (fate.kind === 'delivered') this.reachClient(fate.frame);
   }
 

@@ -1,9 +1,10 @@
 import type { Agent, Endpoint } from '@ciliate/agent';
-import { formatOrigin } from '@ciliate/agent';
+import { formatOrigin, protocolName } from '@ciliate/agent';
 import { findWorkload, InputError, type Pod } from '@ciliate/k8s';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
 import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
+import { portText } from '../render.ts';
 
 interface VerdictOptions extends CommonOptions {
   from: string;
@@ -83,10 +84,10 @@ function renderVerdict(verdict: Verdict): string {
   const steps = verdict.steps.flatMap(({ at, text, policy }) => {
     const lines = [`  ${at}: ${text}`];
     if (policy?.entry !== undefined) {
-      const { identity, protocol, dport, portPrefixLen } = policy.entry;
-      const port = portPrefixLen === 0 ? 'any port' : `port ${dport}/${portPrefixLen}`;
+      const { identity, protocol } = policy.entry;
       const who = identity === 0 ? 'any identity' : `identity ${identity}`;
-      lines.push(`    entry: ${who}, ${protocol === 0 ? 'any protocol' : `protocol ${protocol}, ${port}`}`);
+      const what = protocol === 0 ? 'any protocol' : `${protocolName(protocol)}, port ${portText(policy.entry)}`;
+      lines.push(`    entry: ${who}, ${what}`);
     }
     for (const origin of policy?.origins ?? []) lines.push(`    from: ${formatOrigin(origin)}`);
     return lines;

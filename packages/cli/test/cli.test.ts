@@ -1,0 +1,226 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+/** The command as a user runs it: its own process, exit codes and streams. */
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const MAIN = join(ROOT, 'packages/cli/src/main.ts');
+const DEATHSTAR = 'examples/deathstar';
+const CAPTURE = `${DEATHSTAR}/deathstar.pcapng`;
+const L7 = `${DEATHSTAR}/policies/l7.yaml`;
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ciliate-cli-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function ciliate(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const options = { cwd: ROOT, maxBuffer: 16 * 1024 * 1024 };
+    execFile(process.execPath, [MAIN, ...args], options, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+}
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+const policy = (spec: string): string => `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: bad }
+${spec}`;
+
+const verdict = (...args: string[]) => ['verdict', '-f', DEATHSTAR, '-f', L7, '--json', ...args];
+const asked = ['--to', 'default/deathstar', '--port', '80/TCP', '--http', 'PUT /v1/exhaust-port'];
+
+const verdicts: [name: string, args: string[], want: object][] = [
+  ['the wrong path gets 403', ['--from', 'default/tiefighter', ...asked], { outcome: 'http-403' }],
+  ['the wrong pod is dropped', ['--from', 'default/xwing', ...asked], { outcome: 'dropped', dropCode: 133 }],
+  [
+    'the right request is answered',
+    ['--from', 'tiefighter', ...asked.slice(0, 5), 'POST /v1/request-landing'],
+    { outcome: 'answered' },
+  ],
+  [
+    'a pod can be asked instead of a service',
+    ['--from', 'xwing', '--to', 'pod/default/deathstar-2', '--port', '80'],
+    { outcome: 'dropped', backend: undefined },
+  ],
+];
+
+test.each(verdicts)('verdict: %s, and the exit code is 0', async (_name, args, want) => {
+  const { code, stdout } = await ciliate(...verdict(...args));
+  expect(code).toBe(0);
+  const answer = JSON.parse(stdout);
+  expect(answer).toMatchObject(JSON.parse(JSON.stringify(want)));
+  expect(answer.steps.length).toBeGreaterThan(3);
+});
+
+test('verdict in words names the entry that matched and the policy it came from, with its place', async () => {
+  const { stdout } = await ciliate('verdict', '-f', DEATHSTAR, '-f', L7, '--from', 'tiefighter', ...asked);
+  expect(stdout).toMatch(/entry: identity \d+, TCP, port 80\n/);
+  expect(stdout).toContain('from: CiliumNetworkPolicy default/rule1 ingress[0] (examples/deathstar/policies/l7.yaml:');
+  expect(stdout).toContain('HTTP-403: the client sees HTTP 403 Access denied');
+});
+
+test('replay --json prints one document with a row for each request, and one for each denied connection', async () => {
+  const { code, stdout, stderr } = await ciliate('replay', '-f', DEATHSTAR, '-f', L7, CAPTURE, '--json');
+  expect([code, stderr]).toEqual([0, '']);
+  const { rows } = JSON.parse(stdout);
+  expect(rows).toHaveLength(26);
+  expect(rows.filter(({ outcome }: { outcome: string }) => outcome === 'http-403')).toHaveLength(5);
+});
+
+test('replay --flows prints what hubble observe would show', async () => {
+  const { stdout } = await ciliate('replay', '-f', DEATHSTAR, '-f', L7, CAPTURE, '--flows');
+  expect(stdout).toMatch(/default\/xwing:\d+ \(ID:\d+\) <> default\/deathstar-\d:80 \(ID:\d+\) Policy denied DROPPED/);
+  expect(stdout).toContain('http-request DROPPED (HTTP/1.1 PUT ');
+});
+
+test('replay --mode packets measures, one worker and many', async () => {
+  const args = [
+    'replay',
+    '-f',
+    DEATHSTAR,
+    CAPTURE,
+    '--mode',
+    'packets',
+    '--duration',
+    '20',
+    '--workers',
+    '2',
+    '--json',
+  ];
+  const { lookups, packets } = JSON.parse((await ciliate(...args)).stdout);
+  expect(lookups.single.nsPerOperation).toBeGreaterThan(lookups.single.overheadNs);
+  expect([packets.packets, packets.parallel.workers]).toEqual([160, 2]);
+});
+
+test('the demo gives every expected verdict and exits 0', async () => {
+  const { code, stdout } = await ciliate('demo', '--duration', '20', '--json');
+  const { ok, sets, identities } = JSON.parse(stdout);
+  expect([code, ok]).toEqual([0, true]);
+  expect(sets.map(({ policy: name }: { policy: string }) => name)).toEqual(['none', 'l4', 'l7']);
+  const deathstars = identities.filter(({ pod }: { pod: string }) => pod.startsWith('default/deathstar'));
+  expect(deathstars[0].identity).toBe(deathstars[1].identity);
+});
+
+const pcapng = readFileSync(join(ROOT, CAPTURE));
+
+const bad: [name: string, args: () => string[], message: RegExp][] = [
+  [
+    'a truncated capture',
+    () => ['replay', '-f', DEATHSTAR, file('cut.pcapng', pcapng.subarray(0, pcapng.length - 30))],
+    /cut\.pcapng: truncated .* at byte \d+/,
+  ],
+  [
+    'a file that is no capture',
+    () => ['replay', '-f', DEATHSTAR, file('text.pcap', '#!/bin/sh\n')],
+    /text\.pcap: not a pcap or pcapng file/,
+  ],
+  ['a capture that is not there', () => ['replay', '-f', DEATHSTAR, 'nowhere.pcap'], /nowhere\.pcap/],
+  [
+    'YAML with a syntax error',
+    () => ['replay', '-f', file('syntax.yaml', 'a: [1\nb: 2\n'), CAPTURE],
+    /syntax\.yaml:\d+:\d+: /,
+  ],
+  [
+    'an unknown kind',
+    () => ['replay', '-f', DEATHSTAR, '-f', file('kind.yaml', policy('').replace('Policy', 'Polcy')), CAPTURE],
+    /kind\.yaml:2:7: .*CiliumNetworkPolcy.*did you mean "CiliumNetworkPolicy"\?/,
+  ],
+  [
+    'a misspelt field',
+    () => [
+      'replay',
+      '-f',
+      DEATHSTAR,
+      '-f',
+      file('field.yaml', policy('spec:\n  endpointSelector:\n    matchLables: { a: b }\n  ingress: [{}]\n')),
+      CAPTURE,
+    ],
+    /field\.yaml:6:5: .*"matchLables", did you mean "matchLabels"\?/,
+  ],
+  [
+    'toPorts indented under fromEndpoints',
+    () => [
+      'replay',
+      '-f',
+      DEATHSTAR,
+      '-f',
+      file(
+        'indent.yaml',
+        policy(`spec:
+  endpointSelector: {}
+  ingress:
+    - fromEndpoints:
+        - matchLabels: { org: empire }
+          toPorts: [{ ports: [{ port: "80" }] }]
+`),
+      ),
+      CAPTURE,
+    ],
+    /indent\.yaml:9:11: .*"toPorts".*spec\.ingress\[0\]/,
+  ],
+  [
+    'a bad port in a policy',
+    () => [
+      'replay',
+      '-f',
+      DEATHSTAR,
+      '-f',
+      file(
+        'port.yaml',
+        policy('spec:\n  endpointSelector: {}\n  ingress: [{ toPorts: [{ ports: [{ port: "70000" }] }] }]\n'),
+      ),
+      CAPTURE,
+    ],
+    /port\.yaml:6:\d+: .*70000/,
+  ],
+  [
+    'an egress rule, which is not modelled yet',
+    () => [
+      'replay',
+      '-f',
+      DEATHSTAR,
+      '-f',
+      file('egress.yaml', policy('spec:\n  endpointSelector: {}\n  egress: [{}]\n')),
+      CAPTURE,
+    ],
+    /egress\.yaml:6:3: .*egress.*not modelled yet/,
+  ],
+  [
+    'an unknown pod',
+    () => ['verdict', '-f', DEATHSTAR, '--from', 'tiefigther', ...asked],
+    /no pod or service "default\/tiefigther", did you mean "default\/tiefighter"\?/,
+  ],
+  ['a bad port', () => ['verdict', '-f', DEATHSTAR, '--from', 'xwing', '--to', 'deathstar', '--port', '80x'], /--port/],
+  [
+    'a port that the service does not have',
+    () => ['verdict', '-f', DEATHSTAR, '--from', 'xwing', '--to', 'deathstar', '--port', '81/TCP'],
+    /service default\/deathstar has 80\/TCP/,
+  ],
+  ['an unknown option', () => ['replay', '-f', DEATHSTAR, CAPTURE, '--mod', 'packets'], /--mod.*\n.*--mode/],
+  ['an unknown command', () => ['repaly'], /repaly[\s\S]*replay/],
+];
+
+test.each(bad)('%s is refused with its place and cause, exit code 2', async (_name, args, message) => {
+  const { code, stdout, stderr } = await ciliate(...args());
+  expect(stderr).toMatch(message);
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).not.toContain('    at '); // no stack trace
+});
+
+test('--help says what the commands do', async () => {
+  const { code, stdout } = await ciliate('--help');
+  expect(code).toBe(0);
+  for (const command of ['demo', 'replay', 'verdict']) expect(stdout).toContain(command);
+});
