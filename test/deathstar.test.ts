@@ -135,7 +135,7 @@ test('where the proxy ends the connection, sequence numbers are its own and the 
   for (const player of proxied) {
     expect(player.atClient.isn).toBeDefined();
     expect(player.atClient.isn).not.toBe(player.conversation.streams.server.isn);
-    const types = player.proxied!.log.map(({ entryType }) => entryType);
+    const types = player.proxied!.log.map(({ record }) => record.entryType);
     const passed = types.filter((type) => type === 'Request').length;
     const responses = types.filter((type) => type === 'Response').length;
     expect(responses).toBe(player.exchanges.length);
@@ -155,7 +155,7 @@ test('a request that is split over two segments is judged whole', async () => {
         .length === 2,
   );
   expect(split).toHaveLength(1);
-  expect(split[0]!.proxied!.log.map(({ entryType }) => entryType)).toEqual(['Request', 'Response']);
+  expect(split[0]!.proxied!.log.map(({ record }) => record.entryType)).toEqual(['Request', 'Response']);
 });
 
 test('the backend is the one the emulator chose, and the client still sees the service', async () => {

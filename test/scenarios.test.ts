@@ -186,3 +186,33 @@ spec:
   expect(new TextDecoder().decode(player.atClient.bytes)).toMatch(/^HTTP\/1\.1 400 /);
   expect(player.reached.server).toBe(0);
 });
+
+test('a request that the proxy answers before policy does not shift the answers of those behind it', async () => {
+  await setPolicies(
+    cluster,
+    `
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: http-only }
+spec:
+  endpointSelector: { matchLabels: { app: server } }
+  ingress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { http: [{ path: /b }] } }] }]
+`,
+  );
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nhost: server\r\n\r\n`;
+  const answer = (body: string): string => `HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n${body}`;
+  const packets = synthesize({
+    client: pod('client'),
+    server: { address: SERVER, port: 80 },
+    answering: { pod: pod('server'), port: 80 },
+    transport: 'TCP',
+    request: http(get('/a%2Fx') + get('/a') + get('/b')),
+    response: http(answer('1') + answer('2') + answer('3')),
+  });
+  const { rows } = await replayConversations(cluster.agent, packets);
+  expect(rows.map(({ asked, sees }) => `${asked}: ${sees}`)).toEqual([
+    'GET /a%2Fx: HTTP 307',
+    'GET /a: HTTP 403 Access denied',
+    'GET /b: HTTP 200 3',
+  ]);
+});

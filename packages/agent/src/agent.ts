@@ -1,5 +1,5 @@
 import type { Step } from '@ciliate/bpf';
-import { encodeDiscoveryResponse, Proxy } from '@ciliate/envoy';
+import { EnvoyProxy, encodeDiscoveryResponse } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
 import { IdentityAllocator, IdentityCache } from '@ciliate/identity';
 import type { CiliumNetworkPolicy, NetworkPolicy, ObjectStore } from '@ciliate/k8s';
@@ -48,7 +48,7 @@ export class Agent {
   readonly seed: number;
   readonly identities: IdentityCache;
   readonly repository: PolicyRepository;
-  readonly proxy: Proxy;
+  readonly proxy: EnvoyProxy;
   /** In the order of their ids. */
   readonly endpoints: readonly Endpoint[];
   readonly services: readonly ServiceEntry[];
@@ -111,7 +111,7 @@ export class Agent {
     const endpoints = await createEndpoints(memory, store, allocator, CLUSTER_NAME, (labels) =>
       resolvePolicy(repository, labels, selectors),
     );
-    const proxy = await Proxy.start({ seed });
+    const proxy = await EnvoyProxy.start({ seed });
     try {
       const parts = { memory, identities, repository, selectors, proxy, allocator, endpoints, services };
       const agent = new Agent(options, parts);

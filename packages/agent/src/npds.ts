@@ -1,5 +1,5 @@
 import type { NetworkPolicy, PortNetworkPolicyRule } from '@ciliate/envoy';
-import { httpRuleToNpds } from '@ciliate/envoy';
+import { httpRulesToNpds } from '@ciliate/envoy';
 import { formatIpv4 } from '@ciliate/packet';
 import type { RedirectFilter, RedirectSelector } from '@ciliate/policy';
 import type { Endpoint } from './endpoint.ts';
@@ -21,9 +21,10 @@ export function networkPolicyOf(endpoint: Endpoint): NetworkPolicy {
 const rulesOf = ({ selectors }: RedirectFilter): PortNetworkPolicyRule[] => selectors.map(ruleOf);
 
 function ruleOf({ identities, http, origins }: RedirectSelector): PortNetworkPolicyRule {
+  const httpRules = httpRulesToNpds(http);
   return {
     name: origins.map(formatOrigin).join('; '),
     remotePolicies: [...identities], // none: everybody
-    ...(http.length === 0 ? {} : { httpRules: { httpRules: http.map(httpRuleToNpds) } }),
+    ...(httpRules === undefined ? {} : { httpRules }),
   };
 }

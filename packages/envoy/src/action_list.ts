@@ -19,9 +19,9 @@ export class ActionList {
     this.#actions.push({ type });
   }
 
-  log(record: HttpAccessLog): void {
+  log(request: number, record: HttpAccessLog): void {
     this.#flush();
-    this.#actions.push({ type: 'log', record });
+    this.#actions.push({ type: 'log', request, record });
   }
 
   /** All actions since the last call. */

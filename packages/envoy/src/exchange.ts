@@ -7,6 +7,8 @@ import type { RoutedRequest } from './target.ts';
 /** One request and its response, as far as they got. */
 export class Exchange {
   readonly request: RequestStart & HeadPlace;
+  /** Place among the connection's requests, from 0. */
+  readonly number: number;
   /** When the first byte of the request was read. */
   readonly startedNs: bigint;
   /** Set once policy was asked. */
@@ -24,9 +26,15 @@ export class Exchange {
   /** Set with the head of a response that the server gives. */
   responseBody: BodyWriter | undefined;
 
-  constructor(request: RequestStart & HeadPlace, times: { startedNs: bigint; nowNs: bigint }, close: boolean) {
+  constructor(
+    request: RequestStart & HeadPlace,
+    number: number,
+    times: { startedNs: bigint; nowNs: bigint },
+    close: boolean,
+  ) {
     const { framing } = request;
     this.request = request;
+    this.number = number;
     this.startedNs = times.startedNs;
     this.close = close;
     this.requestBody = new BodyWriter(framing);

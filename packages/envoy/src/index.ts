@@ -40,4 +40,4 @@ export type {
   Side,
   SocketAddress,
 } from './protocol.ts';
-export { Proxy } from './proxy.ts';
+export { EnvoyProxy } from './proxy.ts';

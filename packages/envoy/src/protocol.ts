@@ -66,7 +66,8 @@ export type ProxyAction =
   | { readonly type: 'closeUpstream' }
   | { readonly type: 'closeDownstream' }
   | { readonly type: 'resetDownstream' }
-  | { readonly type: 'log'; readonly record: HttpAccessLog };
+  /** `request`: which of the connection's requests, from 0; those answered before policy was asked have no entry. */
+  | { readonly type: 'log'; readonly request: number; readonly record: HttpAccessLog };
 
 export type PolicyAnswer = { readonly ack: true } | { readonly ack: false; readonly reason: string };
 

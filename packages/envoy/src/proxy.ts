@@ -25,8 +25,7 @@ interface Waiting {
  * The proxy in its own thread. Every call is answered once, in order. If the thread dies, all calls that wait are
  * rejected with what killed it, and so is every later one.
  */
-// biome-ignore lint/suspicious/noShadowRestrictedNames: the room has one proxy, and nobody wants JavaScript's here
-export class Proxy {
+export class EnvoyProxy {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #seq = 0;
@@ -34,10 +33,10 @@ export class Proxy {
   #ended: Error | undefined;
 
   /** Starts the thread. @param seed of the request ids @throws the thread's own error, if it cannot start */
-  static async start({ seed }: WorkerInit): Promise<Proxy> {
+  static async start({ seed }: WorkerInit): Promise<EnvoyProxy> {
     const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { seed } satisfies WorkerInit });
     await once(worker, 'message'); // `ready`; an error before it rejects
-    return new Proxy(worker);
+    return new EnvoyProxy(worker);
   }
 
   private constructor(worker: Worker) {

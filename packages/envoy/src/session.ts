@@ -146,9 +146,13 @@ export class Session {
 
   #begin(request: RequestStart & HeadPlace, nowNs: bigint): void {
     const times = { startedNs: this.#startedNs ?? nowNs, nowNs };
-    const exchange = new Exchange(request, times, hasToken(request.headers, 'connection', 'close'));
+    const exchange = new Exchange(
+      request,
+      this.#requestCount++,
+      times,
+      hasToken(request.headers, 'connection', 'close'),
+    );
     this.#exchange = exchange;
-    const number = this.#requestCount++;
     const routed = route(request);
     if (routed.kind === 'reply') {
       this.#reply(exchange, routed.reply, routed.close, nowNs);
@@ -160,18 +164,18 @@ export class Session {
     const asked = { method: request.method, path: routed.path, authority: routed.authority };
     const verdict = allowed(this.#policy(), asked, remoteIdentity, localPort);
     exchange.judge(routed, verdict);
-    this.#actions.log(exchange.record(this.#connection));
-    if (verdict.allowed) this.#forward(exchange, routed, number);
+    this.#actions.log(exchange.number, exchange.record(this.#connection));
+    if (verdict.allowed) this.#forward(exchange, routed);
     else this.#reply(exchange, { status: 403, body: ACCESS_DENIED }, false, nowNs);
   }
 
-  #forward(exchange: Exchange, { authority, path }: RoutedRequest, number: number): void {
+  #forward(exchange: Exchange, { authority, path }: RoutedRequest): void {
     const { request } = exchange;
     const { id, source } = this.#connection;
     const headers = forwardedHeaders(request, {
       authority,
       sourceIp: source.ip,
-      requestId: requestId(this.#seed, id, number),
+      requestId: requestId(this.#seed, id, exchange.number),
     });
     this.#actions.bytes('upstream', encodeRequestHead(request.method, path, headers));
     exchange.forwarded = true;
@@ -212,7 +216,7 @@ export class Session {
     exchange.close ||= serverCloses || exchange.requestDoneNs === undefined;
     exchange.response = 'head';
     exchange.responseBody = new BodyWriter(framing);
-    this.#actions.log(exchange.record(this.#connection, { status, nowNs }));
+    this.#actions.log(exchange.number, exchange.record(this.#connection, { status, nowNs }));
     const { requestDoneNs, close } = exchange;
     const serviceTimeMs = requestDoneNs === undefined ? undefined : Number((nowNs - requestDoneNs) / 1_000_000n);
     this.#actions.bytes('downstream', encodeForwardedHead(head, { nowNs, serviceTimeMs, close }));
@@ -240,7 +244,8 @@ export class Session {
     exchange.close ||= close || exchange.requestDoneNs === undefined;
     exchange.forwarded = false;
     exchange.response = 'done';
-    if (exchange.judged !== undefined) this.#actions.log(exchange.record(this.#connection, { status, nowNs }));
+    if (exchange.judged !== undefined)
+      this.#actions.log(exchange.number, exchange.record(this.#connection, { status, nowNs }));
     const bodiless = exchange.request.method === 'HEAD';
     this.#actions.bytes('downstream', encodeLocalReply(reply, { nowNs, bodiless, close: exchange.close }));
     this.#settle(exchange);

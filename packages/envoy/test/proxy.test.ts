@@ -1,13 +1,12 @@
 import { expect, test } from 'vitest';
-// biome-ignore lint/suspicious/noShadowRestrictedNames: this room's proxy is meant
-import { encodeDiscoveryResponse, Proxy, ProxyError } from '../src/index.ts';
+import { EnvoyProxy, encodeDiscoveryResponse, ProxyError } from '../src/index.ts';
 import { ALLIANCE, bytes, connection, coreWith, LANDING, NOW, policyOf, SEED, show } from './support.ts';
 
 const EXHAUST = bytes('PUT /v1/exhaust-port HTTP/1.1\r\nHost: deathstar\r\n\r\n');
 const LAND = bytes('POST /v1/request-landing HTTP/1.1\r\nHost: deathstar\r\n\r\n');
 
 test('a proxy in its thread does what the core does', async () => {
-  const proxy = await Proxy.start({ seed: SEED });
+  const proxy = await EnvoyProxy.start({ seed: SEED });
   try {
     const core = coreWith(LANDING);
     expect(await proxy.open(connection({ id: 9 }), NOW)).toEqual([{ type: 'resetDownstream' }]); // no policy yet
@@ -31,7 +30,7 @@ test('a proxy in its thread does what the core does', async () => {
 });
 
 test('a refused call is refused with its code, and the thread goes on', async () => {
-  const proxy = await Proxy.start({ seed: SEED });
+  const proxy = await EnvoyProxy.start({ seed: SEED });
   try {
     await proxy.applyPolicy(encodeDiscoveryResponse('1', [LANDING]));
     await proxy.open(connection(), NOW);
@@ -45,7 +44,7 @@ test('a refused call is refused with its code, and the thread goes on', async ()
 });
 
 test('a stopped proxy answers what it was asked before, and nothing after', async () => {
-  const proxy = await Proxy.start({ seed: SEED });
+  const proxy = await EnvoyProxy.start({ seed: SEED });
   const asked = proxy.applyPolicy(encodeDiscoveryResponse('1', [LANDING]));
   await proxy.stop();
   expect(await asked).toEqual({ ack: true });
@@ -54,7 +53,7 @@ test('a stopped proxy answers what it was asked before, and nothing after', asyn
 });
 
 test('a thread that dies rejects all that wait with what killed it', async () => {
-  const proxy = await Proxy.start({ seed: SEED });
+  const proxy = await EnvoyProxy.start({ seed: SEED });
   await proxy.applyPolicy(encodeDiscoveryResponse('1', [LANDING]));
   await proxy.open(connection(), NOW);
   const deadly = proxy.data(1, 'downstream', undefined as never, NOW);

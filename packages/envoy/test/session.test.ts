@@ -142,9 +142,9 @@ describe('verdicts', () => {
       latencyNs: undefined,
       rule: 'deathstar',
     };
-    expect(request).toEqual({ type: 'log', record });
+    expect(request).toEqual({ type: 'log', request: 0, record });
     const answered = { ...record, entryType: 'Response', timestampNs: NOW + 5n * MS, status: 200, latencyNs: 5n * MS };
-    expect(response).toEqual({ type: 'log', record: answered });
+    expect(response).toEqual({ type: 'log', request: 0, record: answered });
     const [denied] = core.data(1, 'downstream', bytes(EXHAUST), NOW + 6n * MS);
     expect(denied).toMatchObject({ record: { entryType: 'Denied', timestampNs: NOW + 6n * MS, rule: undefined } });
   });

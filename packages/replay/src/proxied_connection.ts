@@ -25,8 +25,8 @@ interface Upstream {
  * for clients on other nodes). The server gives its recorded answer to each request that reaches it, once.
  */
 export class ProxiedConnection {
-  /** What the proxy reported about requests and responses, in order. */
-  readonly log: HttpAccessLog[] = [];
+  /** What the proxy reported: which of the connection's requests, from 0, and what of it; in order. */
+  readonly log: { request: number; record: HttpAccessLog }[] = [];
   readonly #agent: Agent;
   readonly #node: Node;
   readonly #player: TcpPlayer;
@@ -122,7 +122,7 @@ export class ProxiedConnection {
     for (const action of actions) {
       switch (action.type) {
         case 'log':
-          this.log.push(action.record);
+          this.log.push({ request: action.request, record: action.record });
           this.#node.log(action.record);
           break;
         case 'downstream':
@@ -187,9 +187,8 @@ export class ProxiedConnection {
 
   /** The recorded answer to the request that just reached the server. */
   async #answer(): Promise<void> {
-    const judged = this.log.filter(({ entryType }) => entryType !== 'Response');
-    const passed = judged.flatMap(({ entryType }, index) => (entryType === 'Request' ? [index] : []));
-    const response = this.#player.exchanges[passed[this.#answered++]!]?.response;
+    const passed = this.log.filter(({ record }) => record.entryType === 'Request');
+    const response = this.#player.exchanges[passed[this.#answered++]!.request]?.response;
     if (response === undefined || this.#up === undefined) return;
     const { server, proxy } = this.#up;
     const { bytes } = this.#player.conversation.streams.server;

@@ -133,12 +133,14 @@ function connectionAnswer(player: TcpPlayer): Pick<Row, 'verdict' | 'outcome' | 
 
 function httpRows(player: TcpPlayer, base: Base, why: string): Row[] {
   const responses = readResponses(player.atClient.bytes, player.exchanges);
-  const judged = player.proxied?.log.filter(({ entryType }) => entryType !== 'Response') ?? [];
+  const judged = new Map<number, HttpAccessLog>();
+  for (const { request, record } of player.proxied?.log ?? [])
+    if (record.entryType !== 'Response') judged.set(request, record);
   const verdict = player.proxied === undefined ? 'FORWARDED' : 'REDIRECTED';
   return player.exchanges.map(({ request }: HttpExchange, index): Row => {
     const row = { ...base, asked: `${request.method} ${request.target}`, verdict, why } as const;
     const response = responses[index];
-    const log: HttpAccessLog | undefined = judged[index];
+    const log = judged.get(index);
     if (response === undefined) {
       if (player.wasReset) return { ...row, outcome: 'reset', sees: 'connection reset' };
       return { ...row, ...NO_ANSWER };

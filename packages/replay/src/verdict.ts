@@ -38,7 +38,7 @@ export async function judge(agent: Agent, question: VerdictQuestion): Promise<Ve
   const { policy: _policy, sourcePort: _port, ...row } = rowsOf(agent, player, names)[0]!;
   const steps = player.first === undefined ? [] : describeSteps(agent, player.first.steps);
   const log = player instanceof TcpPlayer ? (player.proxied?.log ?? []) : [];
-  const judged = log.filter(({ entryType }) => entryType !== 'Response');
-  steps.push(...judged.map((record) => describeRequest(row.backend ?? row.destination, record)));
+  const judged = log.filter(({ record }) => record.entryType !== 'Response');
+  steps.push(...judged.map(({ record }) => describeRequest(row.backend ?? row.destination, record)));
   return { ...row, steps };
 }
