@@ -181,32 +181,47 @@ export class Agent {
     const { namespace, name } = object.metadata;
     if (type === 'deleted') this.repository.delete({ kind: object.kind, namespace, name });
     else this.repository.upsert(object);
-    this.#regeneration = this.#regeneration.then(() => this.#regenerate());
+    // What went wrong with an earlier change was told to whoever waited for that one.
+    this.#regeneration = this.#regeneration.catch(() => {}).then(() => this.#regenerate());
+    this.#regeneration.catch(() => {}); // told by settled()
   }
 
-  /** Computes every endpoint's policy anew and brings it into force: the proxy first, so that it knows what it gets. */
+  /**
+   * Computes every endpoint's policy anew and brings it into force: first in the proxy, so that it knows what it gets. If
+   * the proxy refuses, everything stays as it was.
+   */
   async #regenerate(): Promise<void> {
     const { revision } = this.repository;
-    const replaced: EndpointPolicy[] = [];
-    for (const endpoint of this.endpoints) {
-      if (endpoint.policy.revision === revision) continue;
-      replaced.push(endpoint.policy);
-      endpoint.policy = resolvePolicy(this.repository, endpoint.labels, this.#selectors);
+    const stale = this.endpoints.filter(({ policy }) => policy.revision !== revision);
+    if (stale.length === 0) return;
+    const next = new Map(
+      stale.map((endpoint) => [endpoint, resolvePolicy(this.repository, endpoint.labels, this.#selectors)]),
+    );
+    try {
+      await this.#pushToProxy((endpoint) => next.get(endpoint) ?? endpoint.policy);
+    } catch (error) {
+      for (const policy of next.values()) detachPolicy(policy, this.#selectors);
+      throw error;
     }
-    if (replaced.length === 0) return;
-    await this.#pushToProxy();
-    for (const endpoint of this.endpoints) {
-      const changes = syncPolicyMap(endpoint.policyMap, endpoint.policy, PROXY_PORT_HTTP);
+    for (const [endpoint, policy] of next) {
+      detachPolicy(endpoint.policy, this.#selectors);
+      endpoint.policy = policy;
+      const changes = syncPolicyMap(endpoint.policyMap, policy, PROXY_PORT_HTTP);
       this.#log.debug({ endpoint: endpoint.id, pod: podName(endpoint), revision, ...changes }, 'endpoint regenerated');
     }
-    for (const policy of replaced) detachPolicy(policy, this.#selectors);
   }
 
-  async #pushToProxy(): Promise<void> {
+  async #pushToProxy(policyOf: (endpoint: Endpoint) => EndpointPolicy): Promise<void> {
     const version = ++this.#npdsVersion;
-    const policies = this.endpoints.filter(({ policy }) => policy.redirects.length > 0).map(networkPolicyOf);
+    const policies = this.endpoints
+      .map((endpoint) => ({ endpoint, policy: policyOf(endpoint) }))
+      .filter(({ policy }) => policy.redirects.length > 0)
+      .map(({ endpoint, policy }) => networkPolicyOf(endpoint, policy));
     const answer = await this.proxy.applyPolicy(encodeDiscoveryResponse(`${version}`, policies));
-    if (!answer.ack) throw new AgentError('NACK', `the proxy refused the policy: ${answer.reason}`, { version });
+    if (!answer.ack)
+      throw new AgentError('BAD_INPUT', `the proxy refused the policy, the last one stays: ${answer.reason}`, {
+        version,
+      });
     this.#log.debug({ version, policies: policies.length }, 'proxy acknowledged');
   }
 }

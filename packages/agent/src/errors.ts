@@ -1,6 +1,6 @@
-export type AgentErrorCode = 'BAD_INPUT' | 'NACK';
+export type AgentErrorCode = 'BAD_INPUT';
 
-/** A refused call of the agent. `BAD_INPUT`: the cluster cannot be run as described; `NACK`: the proxy refused a policy. */
+/** The cluster cannot be run as described: a fault of the objects, or a policy that the proxy refused. */
 export class AgentError extends Error {
   override readonly name = 'AgentError';
   readonly code: AgentErrorCode;
