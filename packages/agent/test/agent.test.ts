@@ -115,7 +115,9 @@ test('a policy that the proxy refuses changes nothing, and the next good one is 
   const { agent, store } = await start(CLUSTER + L7);
   const before = ingressOf(agent);
   apply(store, policy(', rules: { http: [{ host: "shop[" }] }')); // Cilium does not check the expression for hosts itself
-  await expect(agent.settled()).rejects.toThrow(/the proxy refused the policy, the last one stays: .*safe_regex.regex: .*missing closing/);
+  await expect(agent.settled()).rejects.toThrow(
+    /the proxy refused the policy, the last one stays: .*safe_regex.regex: .*missing closing/,
+  );
   expect(ingressOf(agent)).toEqual(before);
   apply(store, L4);
   await agent.settled();
