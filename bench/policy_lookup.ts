@@ -5,11 +5,11 @@
  */
 import { PolicyVerdict, policyCanAccess } from '@ciliate/bpf';
 import { Memory, PolicyMap, Scratch } from '@ciliate/maps';
+import { IPPROTO_TCP } from '@ciliate/packet';
 import { Bench } from 'tinybench';
 import type { BenchOptions, BenchRow } from './run.ts';
 
 const BATCH = 65_536;
-const TCP = 6;
 const ALLOW = { deny: false, proxyPort: 0, proxyPortPriority: 0, authType: 0, hasExplicitAuth: false };
 
 export async function run({ quick, seed }: BenchOptions): Promise<BenchRow[]> {
@@ -26,9 +26,9 @@ async function measure(entries: number, seed: number, quick: boolean): Promise<B
   const identityOf = (n: number): number => 256 + (n >> 2);
   const portOf = (n: number): number => 8000 + (n & 3);
   for (let n = 0; n < entries; n++) {
-    const key = { egress: false, identity: identityOf(n), protocol: TCP, dport: portOf(n), portPrefixLen: 16 };
+    const key = { egress: false, identity: identityOf(n), protocol: IPPROTO_TCP, dport: portOf(n), portPrefixLen: 16 };
     map.update(key, ALLOW);
-    plain.set(`${key.identity}/${TCP}/${key.dport}`, true);
+    plain.set(`${key.identity}/${IPPROTO_TCP}/${key.dport}`, true);
   }
   const random = xorshift(seed);
   const asked = Uint32Array.from({ length: BATCH }, () => random() % (2 * entries));
@@ -41,7 +41,8 @@ async function measure(entries: number, seed: number, quick: boolean): Promise<B
     let allowed = 0;
     for (let i = 0; i < BATCH; i++) {
       const n = asked[i]!;
-      if (policyCanAccess(memory, map.trie, key, identityOf(n), 0, TCP, portOf(n), false, verdict) === 0) allowed++;
+      if (policyCanAccess(memory, map.trie, key, identityOf(n), 0, IPPROTO_TCP, portOf(n), false, verdict) === 0)
+        allowed++;
     }
     sums.trie = allowed;
   });
@@ -50,7 +51,7 @@ async function measure(entries: number, seed: number, quick: boolean): Promise<B
     for (let i = 0; i < BATCH; i++) {
       const n = asked[i]!;
       const port = portOf(n);
-      if (plain.has(`${identityOf(n)}/${TCP}/${port}`) || plain.has(`0/${TCP}/${port}`)) allowed++;
+      if (plain.has(`${identityOf(n)}/${IPPROTO_TCP}/${port}`) || plain.has(`0/${IPPROTO_TCP}/${port}`)) allowed++;
     }
     sums.map = allowed;
   });

@@ -40,6 +40,12 @@ test('an import that package.json does not name is found, also when it is dynami
   expect(forbiddenImports(root)).toEqual([expect.stringContaining('does not name')]);
 });
 
+test('a relative import that leaves the package is found, one inside it is not', () => {
+  room('maps', [], '');
+  room('bpf', ['maps'], `import { a } from './a.ts';\nimport { Memory } from '../../maps/src/index.ts';`);
+  expect(forbiddenImports(root)).toEqual([expect.stringContaining('../../maps/src/index.ts leaves the package')]);
+});
+
 test('a package that is no room is found', () => {
   room('extras', [], '');
   expect(forbiddenImports(root)).toEqual([expect.stringContaining('extras is not a room')]);

@@ -3,6 +3,7 @@
  * its package.json names. Run by `npm run check`; prints each import that points upwards and exits 1.
  */
 import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOMS = [
@@ -22,6 +23,8 @@ export const ROOMS = [
   'cli',
 ];
 
+/** Must not leave the package: such an import would pass by the order of the rooms. */
+const RELATIVE = /(?:from|import)\s*\(?\s*['"](\.\.?\/[^'"]+)['"]/g;
 const IMPORT = /(?:from|import)\s*\(?\s*['"]@ciliate\/([\w-]+)/g;
 
 /** One line for each import, in source or package.json, that the order of the rooms forbids. */
@@ -39,11 +42,16 @@ export function forbiddenImports(root: string): string[] {
     const { dependencies = {} } = JSON.parse(readFileSync(`${root}/${manifest}`, 'utf8'));
     const named = Object.keys(dependencies).flatMap((name) => name.match(/^@ciliate\/(.*)/)?.[1] ?? []);
     for (const target of named) check(room, target, manifest);
-    for (const file of globSync(`packages/${room}/{src,test}/**/*.ts`, { cwd: root }))
-      for (const [, target] of readFileSync(`${root}/${file}`, 'utf8').matchAll(IMPORT)) {
+    for (const file of globSync(`packages/${room}/{src,test}/**/*.ts`, { cwd: root })) {
+      const source = readFileSync(`${root}/${file}`, 'utf8');
+      for (const [, target] of source.matchAll(IMPORT)) {
         check(room, target!, file);
         if (!named.includes(target!)) problems.push(`${file}: imports ${target}, which ${manifest} does not name`);
       }
+      for (const [, path] of source.matchAll(RELATIVE))
+        if (relative(`packages/${room}`, join(dirname(file), path!)).startsWith('..'))
+          problems.push(`${file}: ${path} leaves the package; import a room by its name`);
+    }
   }
   return problems;
 }

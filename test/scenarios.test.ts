@@ -1,5 +1,5 @@
 import { icmpEcho, udpDatagram } from '@ciliate/packet';
-import { replayConversations, synthesize, type TracePacket } from '@ciliate/replay';
+import { measureThroughput, replayConversations, synthesize, type TracePacket } from '@ciliate/replay';
 import { encode } from 'dns-packet';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Cluster, playConnection, podYaml, setPolicies, startCluster } from './cluster.ts';
@@ -121,12 +121,48 @@ test('an echo request is answered when allowed and times out when denied', async
   expect((await replay(frames)).rows).toMatchObject([{ outcome: 'dropped', dropCode: 133 }]);
 });
 
+test('echo requests of both ways between two pods, and of two programs, are conversations of their own', async () => {
+  const echo = (from: string, src: number, dst: number, id: number, reply = false): [string, Uint8Array] => [
+    from,
+    icmpEcho({ src, dst, id, sequence: 1, reply }),
+  ];
+  await setPolicies(cluster, '');
+  const { rows } = await replay([
+    echo('client', CLIENT, SERVER, 9),
+    echo('server', SERVER, CLIENT, 8),
+    echo('client', CLIENT, SERVER, 53),
+    echo('server', SERVER, CLIENT, 9, true),
+    echo('client', CLIENT, SERVER, 8, true),
+  ]);
+  expect(rows.map(({ source, sourcePort, outcome }) => `${source}:${sourcePort} ${outcome}`)).toEqual([
+    'default/client:9 answered',
+    'default/server:8 answered',
+    'default/client:53 no-answer',
+  ]);
+});
+
+test('a replay gives back the shared memory it took for packets and events', async () => {
+  await setPolicies(cluster, '');
+  const { memory } = cluster.agent;
+  await replay(connection());
+  const before = memory.usedBytes;
+  for (let round = 0; round < 5; round++) await replay(connection());
+  expect(memory.usedBytes - before).toBeLessThan(5 * 1024);
+});
+
 test('a packet whose source is no pod is left out and told', async () => {
   const stranger = udpDatagram({ src: 0x08080808, dst: CLIENT, srcPort: 1, dstPort: 2 });
   const packets = packetsOf([['nobody', stranger]]).map((packet) => ({ ...packet, interfaceName: undefined }));
   const { rows, unreplayed } = await replayConversations(cluster.agent, packets);
   expect(rows).toEqual([]);
   expect(unreplayed).toMatchObject([{ reason: 'its source is no pod of the cluster' }]);
+});
+
+test('a capture of which no packet is from a pod cannot be measured', async () => {
+  const stranger = udpDatagram({ src: 0x08080808, dst: CLIENT, srcPort: 1, dstPort: 2 });
+  const packets = packetsOf([['nobody', stranger]]).map((packet) => ({ ...packet, interfaceName: undefined }));
+  const measured = measureThroughput(cluster.agent, packets, { durationMs: 1, workers: 1 });
+  await expect(measured).rejects.toMatchObject({ code: 'BAD_INPUT' });
 });
 
 test('a pod that sends from an address that is not its own is dropped with 132', async () => {

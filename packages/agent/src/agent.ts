@@ -108,18 +108,19 @@ export class Agent {
       onRemove: (identity) => void selectors.updateIdentities([], [identity]),
     });
     const services = writeServices(memory, store);
-    const endpoints = await createEndpoints(memory, store, allocator, CLUSTER_NAME, (labels) =>
-      resolvePolicy(repository, labels, selectors),
-    );
-    const proxy = await EnvoyProxy.start({ seed });
+    let proxy: EnvoyProxy | undefined;
     try {
+      const endpoints = await createEndpoints(memory, store, allocator, CLUSTER_NAME, (labels) =>
+        resolvePolicy(repository, labels, selectors),
+      );
+      proxy = await EnvoyProxy.start({ seed });
       const parts = { memory, identities, repository, selectors, proxy, allocator, endpoints, services };
       const agent = new Agent(options, parts);
       await agent.settled();
       log.info({ endpoints: endpoints.length, services: services.length }, 'agent started');
       return agent;
     } catch (error) {
-      await proxy.stop();
+      await proxy?.stop();
       await allocator.close();
       throw error;
     }

@@ -36,7 +36,7 @@ export interface PolicyReason {
 
 type PolicyStep = Extract<Step, { kind: 'policy' }>;
 
-export interface PolicyContext {
+interface PolicyContext {
   memory: Memory;
   repository: PolicyRepository;
   endpoint: Endpoint;

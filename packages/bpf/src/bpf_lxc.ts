@@ -228,6 +228,9 @@ export function cilLxcPolicy(dp: Datapath, ep: EndpointProgram, skb: Skb, srcIde
  * @returns CTX_ACT_OK (delivered, or by its mark to the proxy) or CTX_ACT_DROP
  */
 export function cilToContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
+  const type = skb.len >= ETH_HLEN ? ethType(dp.memory.u8, skb.data) : 0;
+  // Before the mark is read: so the drop names no identity.
+  if (!hasValidEthertype(skb, type)) return sendDropNotify(dp, skb, ep, 0, ep.identity, ep.id, DROP_UNSUPPORTED_L2, 0);
   const magic = skb.mark & MARK_MAGIC_HOST_MASK;
   let identity = WORLD_ID;
   if (magic === MARK_MAGIC_PROXY_INGRESS || magic === MARK_MAGIC_IDENTITY) identity = getIdentity(skb.mark);
@@ -238,11 +241,10 @@ export function cilToContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): num
   const point = fromProxy ? TRACE_FROM_PROXY : TRACE_FROM_STACK;
   sendTraceNotify(dp, skb, ep.id, point, identity, ep.identity, ep.id, 0, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
 
-  const type = skb.len >= ETH_HLEN ? ethType(dp.memory.u8, skb.data) : 0;
+  if (type === ETH_P_ARP) return CTX_ACT_OK;
+  dp.policy.authType = 0; // of the packet before
   let ret: number;
-  if (!hasValidEthertype(skb, type)) ret = DROP_UNSUPPORTED_L2;
-  else if (type === ETH_P_ARP) return CTX_ACT_OK;
-  else if (type !== ETH_P_IP) ret = DROP_UNKNOWN_L3;
+  if (type !== ETH_P_IP) ret = DROP_UNKNOWN_L3;
   else if (!hasIpv4Header(skb)) ret = DROP_INVALID;
   else {
     if (identityIsReserved(identity)) {

@@ -153,7 +153,7 @@ function openPinned(memory: Memory, name: string): LpmTrie | HashMap {
 }
 
 /** Addresses of the structs that programs build keys and events in, as C programs do on their stack. */
-export interface Stack {
+interface Stack {
   tuple: Address;
   lbTuple: Address;
   relatedTuple: Address;

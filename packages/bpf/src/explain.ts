@@ -2,7 +2,7 @@
  * What a program did with one packet, for people: recorded only while `Datapath.steps` is an array, so that the hot
  * path pays one test for null. Addresses and ports are numbers in host order.
  */
-export interface Endpointed {
+interface Endpointed {
   /** Endpoint id of the program that took the step. */
   endpoint: number;
 }

@@ -5,10 +5,8 @@ export {
   CTX_ACT_DROP,
   CTX_ACT_OK,
   CTX_ACT_REDIRECT,
-  getIdentity,
   identityMark,
   MARK_MAGIC_HOST_MASK,
-  MARK_MAGIC_IDENTITY,
   MARK_MAGIC_PROXY_INGRESS,
   MARK_MAGIC_TO_PROXY,
   ntohs,
@@ -16,4 +14,4 @@ export {
 export { DROP_POLICY, DROP_POLICY_DENY, dropReason } from './lib/drop_reasons.ts';
 export type { MonitorAggregation } from './lib/notify.ts';
 export { PolicyVerdict, policyCanAccess } from './lib/policy.ts';
-export { SKB_MAX_LEN, Skb } from './skb.ts';
+export { Skb } from './skb.ts';

@@ -7,7 +7,7 @@ const NET_IP_ALIGN = 2;
 
 /**
  * One packet on its way through the programs, with the `__sk_buff` fields they use. The bytes lie in the shared memory;
- * a worker owns one and fills it again for each packet.
+ * a worker owns one, fills it again for each packet and gives its bytes back by `destroy`.
  */
 export class Skb {
   readonly memory: Memory;
@@ -35,9 +35,14 @@ export class Skb {
 
   /** As `load`, for a frame that already lies in the same memory. */
   loadFrom(at: Address, len: number, ifindex: number): void {
-    this.len = len;
-    this.memory.u8.copyWithin(this.data, at, at + len);
+    this.len = Math.min(len, SKB_MAX_LEN);
+    this.memory.u8.copyWithin(this.data, at, at + this.len);
     this.reset(ifindex, 0);
+  }
+
+  /** Gives the bytes back to the memory. Nothing may be loaded after it. */
+  destroy(): void {
+    this.memory.free(this.data - NET_IP_ALIGN, SKB_MAX_LEN + NET_IP_ALIGN);
   }
 
   private reset(ifindex: number, mark: number): void {

@@ -61,8 +61,8 @@ const START_SECONDS = 100_000;
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'));
 const hex = (u8: Uint8Array): string => Buffer.from(u8).toString('hex');
 
-/** Runs a scenario's steps through the programs here. @returns what each packet step left behind */
-export function play(scenario: Scenario): Expected[] {
+/** The maps of a scenario, and a worker on them. */
+export function setUp(scenario: Pick<Scenario, 'name' | 'aggregation' | 'maps' | 'endpoints'>) {
   const memory = Memory.create(64 * 1024 * 1024);
   createMaps(memory, scenario.endpoints);
   const scratch = Scratch.create(memory, 128);
@@ -77,17 +77,25 @@ export function play(scenario: Scenario): Expected[] {
 
   const events = EventRing.create(memory, 65_536);
   const datapath = new Datapath(memory, { shard: 0, events, seed: 1, monitorAggregation: scenario.aggregation });
-  const skb = new Skb(memory);
+  memory.nowNs = BigInt(START_SECONDS) * 1_000_000_000n;
+  const unset = (name: string, keyHex: string): void => {
+    memory.u8.set(bytes(keyHex), key);
+    mapOf(memory, name).delete(key);
+  };
+  return { memory, events, datapath, skb: new Skb(memory), set, unset };
+}
+
+/** Runs a scenario's steps through the programs here. @returns what each packet step left behind */
+export function play(scenario: Scenario): Expected[] {
+  const { memory, events, datapath, skb, set, unset } = setUp(scenario);
   let now = START_SECONDS;
   let before = conntrack(memory);
   const outcomes: Expected[] = [];
   for (const step of scenario.steps) {
     if (step.op === 'advance_clock') now += step.seconds;
     else if (step.op === 'map_set') set(step.map, step.key, step.value);
-    else if (step.op === 'map_delete') {
-      memory.u8.set(bytes(step.key), key);
-      mapOf(memory, step.map).delete(key);
-    } else {
+    else if (step.op === 'map_delete') unset(step.map, step.key);
+    else {
       memory.nowNs = BigInt(now) * 1_000_000_000n;
       skb.load(bytes(step.packet), step.ifindex);
       const ret = cilFromContainer(datapath, datapath.program(step.endpoint)!, skb);

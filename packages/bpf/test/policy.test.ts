@@ -3,6 +3,7 @@ import { IPPROTO_ICMP, IPPROTO_TCP } from '@ciliate/packet';
 import { expect, test } from 'vitest';
 import { DROP_POLICY, DROP_POLICY_DENY, PolicyVerdict, policyCanAccess } from '../src/index.ts';
 import { DROP_FRAG_NOSUPPORT, DROP_POLICY_AUTH_REQUIRED } from '../src/lib/drop_reasons.ts';
+import { bytesPerCall } from './bytes_per_call.ts';
 
 const IDENTITY = 1001;
 interface Entry {
@@ -131,15 +132,4 @@ function policyOf(entries: Entry[]) {
   const lookup = (fragment = false): number =>
     policyCanAccess(memory, map.trie, key, IDENTITY, 0, IPPROTO_TCP, 80, fragment, verdict);
   return { memory, map, lookup, verdict };
-}
-
-/** Median heap growth per call, in bytes; the median, because a collection inside one round makes it negative. */
-function bytesPerCall(hot: () => unknown, calls = 10_000, rounds = 15): number {
-  const growth: number[] = [];
-  for (let round = 0; round < 2 * rounds; round++) {
-    const before = process.memoryUsage().heapUsed;
-    for (let i = 0; i < calls; i++) hot();
-    if (round >= rounds) growth.push((process.memoryUsage().heapUsed - before) / calls);
-  }
-  return growth.sort((a, b) => a - b)[rounds >> 1]!;
 }

@@ -1,28 +1,41 @@
 import { Agent } from '@ciliate/agent';
 import { InputError, loadObjects, ObjectStore } from '@ciliate/k8s';
+import { MAX_WORKERS } from '@ciliate/replay';
 import { type Command, InvalidArgumentError } from 'commander';
 import { destination, pino } from 'pino';
 
-/** Options that several commands have. */
-export interface CommonOptions {
-  file: string[];
+/** Options that every command has. */
+export interface RunOptions {
   seed: number;
   json?: true;
   logLevel: string;
 }
 
+/** Options of the commands that run on the user's own objects. */
+export interface CommonOptions extends RunOptions {
+  file: string[];
+}
+
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 export function withCommonOptions(command: Command): Command {
+  const objects = 'objects: a YAML file or a folder of them, not recursive; may be repeated';
+  return withRunOptions(command.requiredOption('-f, --file <path>', objects, collect));
+}
+
+export function withRunOptions(command: Command): Command {
   return command
-    .requiredOption(
-      '-f, --file <path>',
-      'objects: a YAML file or a folder of them, not recursive; may be repeated',
-      collect,
-    )
     .option('--seed <number>', 'decides every choice that Cilium leaves to chance', natural, 1)
     .option('--json', 'print one JSON document instead of text')
     .option('--log-level <level>', `the agent's log on stderr: ${LOG_LEVELS.join(', ')}`, level, 'warn');
+}
+
+/** A number of threads. */
+export function workers(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || value > MAX_WORKERS)
+    throw new InvalidArgumentError(`want a number from 1 to ${MAX_WORKERS}.`);
+  return value;
 }
 
 /** A non-negative integer. */
@@ -52,7 +65,7 @@ export function loadStore(paths: readonly string[]): ObjectStore {
 
 export function startAgent(
   store: ObjectStore,
-  { seed, logLevel }: Pick<CommonOptions, 'seed' | 'logLevel'>,
+  { seed, logLevel }: Pick<RunOptions, 'seed' | 'logLevel'>,
 ): Promise<Agent> {
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
   return Agent.start({ store, seed, log });

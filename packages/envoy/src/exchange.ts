@@ -22,6 +22,8 @@ export class Exchange {
   response: 'none' | 'head' | 'done' = 'none';
   /** The connection ends with the response. */
   close: boolean;
+  /** The connection to the server does, as the server says. */
+  serverCloses = false;
   readonly requestBody: BodyWriter;
   /** Set with the head of a response that the server gives. */
   responseBody: BodyWriter | undefined;

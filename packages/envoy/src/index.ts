@@ -2,16 +2,16 @@ export { ProxyCore } from './core.ts';
 export { ProxyError, type ProxyErrorCode } from './errors.ts';
 export { allowed, allowedAtNetwork, type FilterVerdict } from './filter.ts';
 export { type HttpRequest, type HttpResponse, RequestDecoder, ResponseDecoder } from './http1/decoder.ts';
-export {
-  type Framing,
-  type Headers,
-  type HeadPlace,
+export type {
+  Framing,
+  Headers,
+  HeadPlace,
   HttpError,
-  type RequestStart,
-  type ResponseStart,
+  RequestStart,
+  ResponseStart,
 } from './http1/message.ts';
-export { type ParserEvent, RequestParser, ResponseParser } from './http1/parser.ts';
-export { type PolicyRequest, RejectedPolicy } from './matcher.ts';
+export { type ParserEvent, RequestParser } from './http1/parser.ts';
+export type { PolicyRequest } from './matcher.ts';
 export { CompiledPolicy } from './network_policy.ts';
 export {
   type DiscoveryRequest,
@@ -31,7 +31,7 @@ export {
   type PortNetworkPolicyRule,
   type StringMatcher,
 } from './npds.ts';
-export { httpRulesToNpds, httpRuleToNpds } from './npds_rules.ts';
+export { httpRulesToNpds } from './npds_rules.ts';
 export type {
   HttpAccessLog,
   PolicyAnswer,

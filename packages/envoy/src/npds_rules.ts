@@ -8,7 +8,7 @@ const regexMatcher = (name: string, regex: string): HeaderMatcher => ({ name, st
  * is no condition, as an absent one. Matchers are in the order of their names, as the agent sorts them.
  * Source: pkg/envoy/policy/envoy_l7_rules_translator.go.
  */
-export function httpRuleToNpds({ host, method, path }: Partial<HttpRule>): HttpNetworkPolicyRule {
+function httpRuleToNpds({ host, method, path }: Partial<HttpRule>): HttpNetworkPolicyRule {
   const headers: HeaderMatcher[] = [];
   if (host) headers.push(regexMatcher(':authority', host));
   if (method) headers.push(regexMatcher(':method', method));

@@ -25,6 +25,11 @@ export interface ProxyConnection {
    * there the agent fills it in from the address.
    */
   readonly localIdentity?: number;
+  /**
+   * Does the proxy speak to the server from the client's own address and port? In Cilium it does for clients on other
+   * nodes; absent: it does not. Source: cilium/bpf_metadata.cc.
+   */
+  readonly originalSource?: boolean;
   /** The port that policy is asked about: the one the client meant, not the proxy's. */
   readonly localPort: number;
   readonly source: SocketAddress;
@@ -58,7 +63,8 @@ export interface HttpAccessLog {
 
 /**
  * What the caller must do, in this order. The first `upstream` of a connection, or the first after its upstream ended,
- * means: connect to the destination first. After `closeDownstream` or `resetDownstream` the connection is forgotten.
+ * means: connect to the destination first. After `closeUpstream` the proxy wants to hear no more of that connection to the
+ * server: what it is told of the upstream is about the next one. After `closeDownstream` or `resetDownstream` the connection is forgotten.
  */
 export type ProxyAction =
   | { readonly type: 'upstream'; readonly bytes: Uint8Array }

@@ -205,15 +205,18 @@ export class Session {
     this.#actions.bytes('downstream', exchange.responseBody!.write(event));
     if (event.type !== 'end') return;
     exchange.response = 'done';
+    if (exchange.serverCloses) this.#closeUpstream();
     this.#settle(exchange);
   }
 
   #beginResponse(exchange: Exchange, head: ResponseStart, nowNs: bigint): void {
     const { status, version, headers, framing } = head;
-    // The server's connection has the client's own address and port: when it closes, the client must not go on.
-    const serverCloses =
+    exchange.serverCloses =
       hasToken(headers, 'connection', 'close') || (version === '1.0' && !hasToken(headers, 'connection', 'keep-alive'));
-    exchange.close ||= serverCloses || exchange.requestDoneNs === undefined;
+    // Where both connections have the same addresses and ports, a new one to the server could not be told from the one
+    // that ends, so the client's ends too. Source: cilium/l7policy.cc, encodeHeaders.
+    const sameEnds = this.#connection.originalSource === true;
+    exchange.close ||= (exchange.serverCloses && sameEnds) || exchange.requestDoneNs === undefined;
     exchange.response = 'head';
     exchange.responseBody = new BodyWriter(framing);
     this.#actions.log(exchange.number, exchange.record(this.#connection, { status, nowNs }));

@@ -311,12 +311,23 @@ describe('what the client gets', () => {
     expect(server(SHIP)).toEqual(['Response POST /v1/request-landing 200', LANDED]);
   });
 
-  test('the end of the connection, if the server announces its own', () => {
-    const { client, server } = dial();
+  const lastShip = SHIP.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n');
+
+  test("the end of the connection, if the server announces its own and both have the client's address and port", () => {
+    const { client, server } = dial(LANDING, { originalSource: true });
     client(LAND + LAND);
-    const [, answer, ...ends] = server(SHIP.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
+    const [, answer, ...ends] = server(lastShip);
     expect(headOf(answer, 'connection')).toBe('connection: close');
     expect(ends).toEqual(['closeUpstream', 'closeDownstream']);
+  });
+
+  test("nothing of the server's announced end otherwise: the next request goes on another connection to it", () => {
+    const { client, server } = dial();
+    client(LAND + LAND);
+    const [, answer, ...then] = server(lastShip);
+    expect(headOf(answer, 'connection')).toBeUndefined();
+    expect(then).toEqual(['closeUpstream', 'Request POST /v1/request-landing', FORWARDED]);
+    expect(server(SHIP)).toEqual(['Response POST /v1/request-landing 200', LANDED]);
   });
 
   test('the end of the connection, if it asked for it', () => {

@@ -43,7 +43,7 @@ export function findConversations(
     }
     const key = keyOf(flow);
     let conversation = open.get(key);
-    if (conversation === undefined || startsAnew(conversation, packet)) {
+    if (conversation === undefined || startsAnew(conversation, flow, packet)) {
       const fromServer = isAnswer(packet);
       conversation = {
         transport: flow.transport,
@@ -66,6 +66,8 @@ const samePlace = (a: PeerAddress, b: PeerAddress): boolean => a.address === b.a
 
 function replayableFlow(packet: RecordedPacket): Flow | string {
   const { parsed, sender } = packet;
+  const cut = cutShort(packet);
+  if (cut !== undefined) return cut;
   if (parsed.ipv4?.isFragment) return 'fragments are not replayed as conversations yet';
   if (parsed.icmp !== undefined && parsed.icmp.type !== ICMP_ECHO && parsed.icmp.type !== ICMP_ECHOREPLY)
     return 'ICMP other than echo is not replayed as conversations yet';
@@ -74,15 +76,24 @@ function replayableFlow(packet: RecordedPacket): Flow | string {
   return sender === undefined ? 'its source is no pod of the cluster' : flow;
 }
 
+/** Captures may keep only the first bytes of each packet: what the rest said, nobody knows. */
+function cutShort({ parsed: { ipv4 }, frame }: RecordedPacket): string | undefined {
+  if (ipv4 === undefined || ipv4.at + ipv4.totalLength <= frame.length) return undefined;
+  return `the capture kept ${frame.length - ipv4.at} of the ${ipv4.totalLength} bytes of this IPv4 packet`;
+}
+
 /** Does this first packet of a conversation come from the server? */
 function isAnswer({ parsed: { tcp, icmp } }: RecordedPacket): boolean {
   if (icmp !== undefined) return icmp.type === ICMP_ECHOREPLY;
   return tcp !== undefined && (tcp.flags & (TCP_SYN | TCP_ACK)) === (TCP_SYN | TCP_ACK);
 }
 
-/** A SYN of a new connection on ports that were used before. */
-function startsAnew(conversation: Conversation, { parsed: { tcp } }: RecordedPacket): boolean {
+/**
+ * A SYN of a new connection on ports that were used before. The end of the one before may be missing (a client that
+ * crashed), but a client that repeats its SYN repeats its sequence number.
+ */
+function startsAnew({ client, streams }: Conversation, flow: Flow, { parsed: { tcp } }: RecordedPacket): boolean {
   if (tcp === undefined || (tcp.flags & (TCP_SYN | TCP_ACK)) !== TCP_SYN) return false;
-  const { client, server } = conversation.streams;
-  return client.isn !== undefined && client.isn !== tcp.seq && (client.ended || server.ended);
+  if (streams.client.isn === undefined || streams.client.isn === tcp.seq) return false;
+  return samePlace(flow.src, client) || streams.client.ended || streams.server.ended;
 }

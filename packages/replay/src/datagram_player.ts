@@ -1,12 +1,10 @@
 import type { Agent, Endpoint } from '@ciliate/agent';
 import { type ParsedFrame, parseFrame } from '@ciliate/packet';
 import type { Conversation, Side } from './conversations.ts';
-import { type Flow, flowOf } from './flow.ts';
+import { type Flow, flowOf, isDns } from './flow.ts';
 import { withEnds } from './frames.ts';
 import type { Fate, Node } from './node.ts';
 import type { RecordedPacket } from './recording.ts';
-
-const DNS_PORT = 53;
 
 /** A datagram of the client, and what became of it. */
 interface Asked {
@@ -53,11 +51,11 @@ export class DatagramPlayer {
       delivered = { to: fate.to, ends: flowOf(parseFrame(fate.frame))! };
       this.backend ??= fate.to;
     }
-    this.#asked.push({ question: questionOf(packet.parsed, this.conversation.server.port), delivered });
+    this.#asked.push({ question: questionOf(packet.parsed, this.conversation), delivered });
   }
 
   #answer(packet: RecordedPacket): void {
-    const question = questionOf(packet.parsed, this.conversation.server.port);
+    const question = questionOf(packet.parsed, this.conversation);
     const asked = this.#asked.findLast((one) => one.question === question);
     if (asked?.delivered === undefined) return;
     const { to, ends } = asked.delivered;
@@ -70,8 +68,8 @@ export class DatagramPlayer {
 }
 
 /** What pairs an answer with its question: the DNS message id, the ICMP echo identifier and sequence, else nothing. */
-function questionOf({ udp, icmp, payload }: ParsedFrame, serverPort: number): number | undefined {
+function questionOf({ icmp, payload }: ParsedFrame, { transport, server }: Conversation): number | undefined {
   if (icmp !== undefined) return icmp.id * 0x10000 + icmp.sequence;
-  if (udp !== undefined && serverPort === DNS_PORT && payload.length >= 2) return (payload[0]! << 8) | payload[1]!;
+  if (isDns(transport, server) && payload.length >= 2) return (payload[0]! << 8) | payload[1]!;
   return undefined;
 }

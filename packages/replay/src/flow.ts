@@ -1,13 +1,19 @@
 import type { ServiceEntry } from '@ciliate/loadbalancer';
-import type { ParsedFrame } from '@ciliate/packet';
+import { ICMP_ECHO, ICMP_ECHOREPLY, type ParsedFrame } from '@ciliate/packet';
 
 export type Transport = 'TCP' | 'UDP' | 'ICMP';
 
 export interface PeerAddress {
   address: number;
-  /** 0 for ICMP. */
+  /** Of ICMP echoes the identifier, at both ends; of other ICMP 0. */
   port: number;
 }
+
+const DNS_PORT = 53;
+
+/** Is this where DNS is asked? (Over TCP it is bytes.) */
+export const isDns = (transport: Transport, server: PeerAddress): boolean =>
+  transport === 'UDP' && server.port === DNS_PORT;
 
 /** Who sends a packet to whom. */
 export interface Flow {
@@ -19,12 +25,16 @@ export interface Flow {
 /** undefined if the frame is not TCP, UDP or ICMP over IPv4. */
 export function flowOf({ ipv4, tcp, udp, icmp }: ParsedFrame): Flow | undefined {
   if (ipv4 === undefined) return undefined;
+  if (icmp !== undefined) {
+    const port = icmp.type === ICMP_ECHO || icmp.type === ICMP_ECHOREPLY ? icmp.id : 0;
+    return { transport: 'ICMP', src: { address: ipv4.src, port }, dst: { address: ipv4.dst, port } };
+  }
   const l4 = tcp ?? udp;
-  if (l4 === undefined && icmp === undefined) return undefined;
+  if (l4 === undefined) return undefined;
   return {
-    transport: tcp !== undefined ? 'TCP' : udp !== undefined ? 'UDP' : 'ICMP',
-    src: { address: ipv4.src, port: l4?.srcPort ?? 0 },
-    dst: { address: ipv4.dst, port: l4?.dstPort ?? 0 },
+    transport: tcp !== undefined ? 'TCP' : 'UDP',
+    src: { address: ipv4.src, port: l4.srcPort },
+    dst: { address: ipv4.dst, port: l4.dstPort },
   };
 }
 

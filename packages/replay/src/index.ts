@@ -1,9 +1,15 @@
-export { type DescribedStep, describeSteps } from './describe.ts';
+export type { DescribedStep } from './describe.ts';
 export type { Transport } from './flow.ts';
 export type { TracePacket } from './recording.ts';
 export { type OnProgress, type Played, playTrace, type ReplayResult, replayConversations } from './replay.ts';
 export type { Outcome, Row } from './rows.ts';
 export { type Question, synthesize } from './synthesize.ts';
 export { TcpPlayer } from './tcp_player.ts';
-export { measureThroughput, type Rate, type ThroughputOptions, type ThroughputResult } from './throughput.ts';
+export {
+  MAX_WORKERS,
+  measureThroughput,
+  type Rate,
+  type ThroughputOptions,
+  type ThroughputResult,
+} from './throughput.ts';
 export { judge, type Verdict, type VerdictQuestion } from './verdict.ts';

@@ -62,9 +62,8 @@ export function measureLookups(memory: Memory, { keys, durationMs }: LookupTask)
 /** Packets through `cilFromContainer`, each as it stands: conntrack, services, both policies, events. No one reads the events. */
 export function measurePackets(memory: Memory, seed: number, { trace, shards, durationMs }: PacketTask): Measurement {
   const words = memory.u32;
-  const datapaths = new Map(
-    shards.map((shard) => [shard, new Datapath(memory, { shard, seed, events: EventRing.create(memory, RING_BYTES) })]),
-  );
+  const events = EventRing.create(memory, RING_BYTES);
+  const datapaths = new Map(shards.map((shard) => [shard, new Datapath(memory, { shard, seed, events })]));
   const skb = new Skb(memory);
   const mine: { place: number; at: number; length: number; datapath: Datapath; endpoint: number; ifindex: number }[] =
     [];
@@ -96,20 +95,30 @@ export function measurePackets(memory: Memory, seed: number, { trace, shards, du
     }
     return sum;
   };
-  return measure(memory, packets, empty, mine.length, durationMs);
+  try {
+    return measure(memory, packets, empty, mine.length, durationMs);
+  } finally {
+    events.destroy();
+    skb.destroy();
+  }
 }
 
 /** Passes until the time is over, in rounds that are long against the clock's resolution. */
 function measure(memory: Memory, work: Pass, empty: Pass, perPass: number, durationMs: number): Measurement {
   if (perPass === 0) return { operations: 0, elapsedNs: 0, overheadNs: 0, checksum: 0, mismatches: 0 };
   const reader = Reader.join(memory);
-  const wanted = passes(work, durationMs / 4, () => reader.quiet()).checksum; // warms up; conntrack settles
-  const { count, elapsedNs, checksum, mismatches } = passes(work, durationMs, () => reader.quiet(), wanted);
-  passes(empty, durationMs / 8, () => reader.quiet());
-  const idle = passes(empty, durationMs / 4, () => reader.quiet());
-  reader.leave();
-  const overheadNs = (idle.elapsedNs / idle.count) * count;
-  return { operations: count * perPass, elapsedNs, overheadNs, checksum, mismatches };
+  try {
+    work(); // meets an empty conntrack; what follows meets the connections that it left
+    reader.quiet();
+    const wanted = passes(work, durationMs / 4, () => reader.quiet()).checksum; // warms up
+    const { count, elapsedNs, checksum, mismatches } = passes(work, durationMs, () => reader.quiet(), wanted);
+    passes(empty, durationMs / 8, () => reader.quiet());
+    const idle = passes(empty, durationMs / 4, () => reader.quiet());
+    const overheadNs = (idle.elapsedNs / idle.count) * count;
+    return { operations: count * perPass, elapsedNs, overheadNs, checksum, mismatches };
+  } finally {
+    reader.leave(); // a reader that stays would hold up the writer for ever
+  }
 }
 
 function passes(pass: Pass, durationMs: number, quiet: () => void, wanted?: number) {

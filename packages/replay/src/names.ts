@@ -2,9 +2,8 @@ import type { Endpoint } from '@ciliate/agent';
 import { formatIpv4 } from '@ciliate/packet';
 import { decode, type Packet } from 'dns-packet';
 import { DatagramPlayer } from './datagram_player.ts';
+import { isDns } from './flow.ts';
 import type { Player } from './replay.ts';
-
-const DNS_PORT = 53;
 
 /** An answer that told a client an address. */
 interface Lesson {
@@ -25,7 +24,8 @@ export interface Names {
 export function learnNames(players: readonly Player[]): Names {
   const lessons = new Map<string, Lesson[]>();
   for (const player of players) {
-    if (!(player instanceof DatagramPlayer) || player.conversation.server.port !== DNS_PORT) continue;
+    const { transport, server } = player.conversation;
+    if (!(player instanceof DatagramPlayer) || !isDns(transport, server)) continue;
     const client = senderOf(player);
     for (const { from, packet } of player.conversation.packets) {
       if (from !== 'server' || client === undefined) continue;

@@ -57,9 +57,10 @@ export class Node {
     this.flows.push(flowFromAccessLog(record, this.#agent.resolver));
   }
 
-  /** Gives the ring of events back. */
+  /** Gives the ring of events and the packet's bytes back to the memory. */
   close(): void {
     this.#events.destroy();
+    this.#skb.destroy();
   }
 
   #run(pod: Endpoint, frame: Uint8Array, mark: number, timeNs: bigint, program: typeof cilFromContainer): Fate {

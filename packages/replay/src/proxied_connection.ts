@@ -27,6 +27,8 @@ interface Upstream {
 export class ProxiedConnection {
   /** What the proxy reported: which of the connection's requests, from 0, and what of it; in order. */
   readonly log: { request: number; record: HttpAccessLog }[] = [];
+  /** The requests, by the same numbers, that the server answered. */
+  readonly answered = new Set<number>();
   readonly #agent: Agent;
   readonly #node: Node;
   readonly #player: TcpPlayer;
@@ -35,10 +37,13 @@ export class ProxiedConnection {
   /** The server's address and port, where the client's segments were headed. */
   readonly #place: PeerAddress;
   readonly #down: TcpSocket;
+  /** The client's SYN was answered; it may come again. */
+  #accepted = false;
   #up: Upstream | undefined;
   #connects = 0;
   #bytesToServer = 0;
-  #answered = 0;
+  /** Requests that reached the server whole. */
+  #served = 0;
   #nowNs = 0n;
 
   constructor(agent: Agent, node: Node, player: TcpPlayer, client: Endpoint, place: PeerAddress) {
@@ -65,9 +70,11 @@ export class ProxiedConnection {
     const { tcp, payload } = parseFrame(frame);
     if ((tcp!.flags & TCP_RST) !== 0)
       return this.#perform(await this.#agent.proxy.abort(this.#id, 'downstream', nowNs));
+    const opens = (tcp!.flags & TCP_SYN) !== 0;
+    if (!opens && !this.#accepted) return; // no socket takes it
     const finishedBefore = this.#down.received.finished;
     const bytes = this.#down.receive(tcp!, payload);
-    if ((tcp!.flags & TCP_SYN) !== 0) return this.#accept();
+    if (opens && !this.#accepted) await this.#accept();
     const finished = this.#down.received.finished && !finishedBefore;
     if (bytes.length > 0 || finished) this.#toClient(this.#down.ack());
     if (bytes.length > 0) await this.#perform(await this.#agent.proxy.data(this.#id, 'downstream', bytes, nowNs));
@@ -87,18 +94,21 @@ export class ProxiedConnection {
     const first = live.isn + 1;
     if (place > stream.bytes.length && !closes) return live.finished ? live.next : undefined;
     if (place <= 0) return first >>> 0;
-    const ends = this.#player.exchanges.flatMap(({ response }) => (response === undefined ? [] : [response.end]));
+    const recordings = this.#player.exchanges.flatMap(({ response }) => (response === undefined ? [] : [response]));
     const liveEnds = responseEnds(live.bytes, this.#player.exchanges);
-    const index = ends.findIndex((end) => place <= end);
-    const last = index === -1 ? ends.length - 1 : index;
+    const index = recordings.findIndex(({ end }) => place <= end);
+    const last = index === -1 ? recordings.length - 1 : index;
+    const liveStart = last <= 0 ? 0 : liveEnds[last - 1];
+    if (recordings[last] === undefined || liveStart === undefined) return undefined;
+    const { finalStart, end } = recordings[last];
     const liveEnd = liveEnds[last];
-    if (liveEnd === undefined) return undefined;
-    const behind = Math.max(0, ends[last]! - place);
-    const liveStart = last === 0 ? 0 : liveEnds[last - 1]!;
-    return (first + Math.max(liveStart, liveEnd - behind)) >>> 0;
+    // Of interim responses the proxy sends its own "100 Continue", and no other: all that came is acknowledged.
+    if (liveEnd === undefined) return place <= finalStart ? (first + live.bytes.length) >>> 0 : undefined;
+    return (first + Math.max(liveStart, liveEnd - Math.max(0, end - place))) >>> 0;
   }
 
   async #accept(): Promise<void> {
+    this.#accepted = true;
     const { client } = this.#player.conversation;
     this.#toClient(this.#down.syn());
     await this.#perform(
@@ -138,7 +148,7 @@ export class ProxiedConnection {
           for (const frame of this.#connection().proxy.data(action.bytes)) await this.#toServer(frame);
           break;
         case 'closeUpstream':
-          await this.#closeUpstream();
+          this.#closeUpstream('proxy');
           break;
       }
     }
@@ -188,8 +198,10 @@ export class ProxiedConnection {
   /** The recorded answer to the request that just reached the server. */
   async #answer(): Promise<void> {
     const passed = this.log.filter(({ record }) => record.entryType === 'Request');
-    const response = this.#player.exchanges[passed[this.#answered++]!.request]?.response;
+    const { request } = passed[this.#served++]!;
+    const response = this.#player.exchanges[request]?.response;
     if (response === undefined || this.#up === undefined) return;
+    this.answered.add(request);
     const { server, proxy } = this.#up;
     const { bytes } = this.#player.conversation.streams.server;
     for (const frame of server.data(bytes.subarray(response.start, response.end))) {
@@ -198,17 +210,25 @@ export class ProxiedConnection {
       if (arrived.length > 0)
         await this.#perform(await this.#agent.proxy.data(this.#id, 'upstream', arrived, this.#nowNs));
     }
+    if (!response.untilClose) return;
+    this.#closeUpstream('server');
+    await this.#perform(await this.#agent.proxy.end(this.#id, 'upstream', this.#nowNs));
   }
 
-  /** The proxy has no more requests for the server; both close. */
-  async #closeUpstream(): Promise<void> {
+  /** No more requests for this connection to the server, or the server's response ends with it: both sides close. */
+  #closeUpstream(first: 'proxy' | 'server'): void {
     if (this.#up === undefined) return;
     const { proxy, server } = this.#up;
-    this.#reachServer(proxy.fin());
-    this.#reachProxy(server.fin());
-    this.#reachServer(proxy.ack());
+    if (first === 'proxy') {
+      this.#reachServer(proxy.fin());
+      this.#reachProxy(server.fin());
+      this.#reachServer(proxy.ack());
+    } else {
+      this.#reachProxy(server.fin());
+      this.#reachServer(proxy.fin());
+      this.#reachProxy(server.ack());
+    }
     this.#up = undefined;
-    await this.#perform(await this.#agent.proxy.end(this.#id, 'upstream', this.#nowNs));
   }
 }
 

@@ -19,17 +19,20 @@ export interface TracePacket extends Pick<CapturedPacket, 'number' | 'timestampN
 
 /**
  * Finds the sender of a packet: the pod that the interface is named after (`namespace/name`, or `name` in the namespace
- * `default`), else the pod that owns the source address.
+ * `default`), else the pod that owns the source address. The latter too for what that interface's pod received, if the
+ * capture holds both directions; if a service answered there, whose pod it was is the emulator's choice anyway.
  */
 export function record(agent: Agent, packet: TracePacket): RecordedPacket {
   const parsed = parseFrame(packet.data);
   const byInterface = packet.interfaceName === undefined ? undefined : agent.endpointOfPod(packet.interfaceName);
   const bySource = parsed.ipv4 === undefined ? undefined : agent.endpointOfAddress(parsed.ipv4.src);
+  const received = byInterface !== undefined && bySource !== byInterface && parsed.ipv4?.dst === byInterface.address;
+  const fromService = agent.services.some(({ frontend }) => frontend.address === parsed.ipv4?.src);
   return {
     number: packet.number,
     timeNs: packet.timestampNs,
     frame: packet.data,
     parsed,
-    sender: byInterface ?? bySource,
+    sender: received && !fromService ? bySource : (byInterface ?? bySource),
   };
 }

@@ -51,6 +51,19 @@ export async function playTrace(
   const recorded = [...packets].map((packet) => record(agent, packet)).sort(byTime);
   const { conversations, unreplayed } = findConversations(recorded, agent.services);
   const node = new Node(agent);
+  try {
+    return { ...(await playAll(agent, node, conversations, onProgress)), flows: node.flows, unreplayed };
+  } finally {
+    node.close();
+  }
+}
+
+async function playAll(
+  agent: Agent,
+  node: Node,
+  conversations: readonly Conversation[],
+  onProgress?: OnProgress,
+): Promise<Pick<Played, 'players' | 'names'>> {
   const players = conversations.map((conversation) => newPlayer(agent, node, conversation));
   const names = learnNames(players);
   const turns = players
@@ -60,8 +73,7 @@ export async function playTrace(
     if (names.allow(player)) await player.play(from, packet);
     onProgress?.(done + 1, turns.length);
   }
-  node.close();
-  return { players, names, flows: node.flows, unreplayed };
+  return { players, names };
 }
 
 function byTime(a: RecordedPacket, b: RecordedPacket): number {

@@ -7,9 +7,10 @@ import {
   whyRequestPassed,
 } from '@ciliate/agent';
 import type { HttpAccessLog } from '@ciliate/envoy';
+import { type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
 import { DatagramPlayer } from './datagram_player.ts';
-import type { PeerAddress, Transport } from './flow.ts';
-import { type HttpExchange, readResponses } from './http_exchanges.ts';
+import { isDns, type Transport } from './flow.ts';
+import { type HttpExchange, readResponses, type SeenResponse } from './http_exchanges.ts';
 import { addressesIn, type Names, questionText } from './names.ts';
 import type { Fate } from './node.ts';
 import type { Player } from './replay.ts';
@@ -88,18 +89,26 @@ function askedOf(player: Player): string {
   }
   if (conversation.transport === 'ICMP') return 'echo';
   const payload = conversation.packets[0]!.packet.parsed.payload;
-  return (isDns(conversation.server) ? questionText(payload) : undefined) ?? `${payload.length} bytes`;
+  return (
+    (isDns(conversation.transport, conversation.server) ? questionText(payload) : undefined) ??
+    `${payload.length} bytes`
+  );
 }
-
-const isDns = ({ port }: PeerAddress): boolean => port === 53;
 
 function notSent(player: Player, names: Names): Answer {
   const name = names.nameOf(player);
-  if (name === undefined)
-    return { verdict: 'NOT SENT', ...NO_ANSWER, why: 'what the first recorded packet answers was not delivered' };
+  if (name === undefined) return { verdict: 'NOT SENT', ...NO_ANSWER, why: whyNotSent(player) };
   const why = `the answer for ${name} never arrived, so the client does not know the address`;
   return { verdict: 'NOT SENT', outcome: 'unresolved', sees: 'name does not resolve', why };
 }
+
+function whyNotSent({ conversation: { transport, packets } }: Player): string {
+  if (transport === 'TCP' && !packets.some(({ from, packet }) => from === 'client' && opens(packet.parsed)))
+    return 'the recording begins in the middle: without its SYN a connection cannot be replayed';
+  return 'what the first recorded packet answers was not delivered';
+}
+
+const opens = ({ tcp }: ParsedFrame): boolean => (tcp!.flags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
 
 function dropped(agent: Agent, fate: Extract<Fate, { kind: 'dropped' }>): Answer {
   return {
@@ -116,20 +125,34 @@ const NO_ANSWER = { outcome: 'no-answer', sees: 'no answer was recorded' } as co
 function datagramAnswer(player: DatagramPlayer): Pick<Row, 'outcome' | 'sees'> {
   const answer = player.answers[0];
   if (answer === undefined) return NO_ANSWER;
-  if (player.conversation.transport === 'ICMP') return { outcome: 'answered', sees: 'echo reply' };
-  const addresses = isDns(player.conversation.server) ? addressesIn(answer.payload) : [];
+  const { transport, server } = player.conversation;
+  if (transport === 'ICMP') return { outcome: 'answered', sees: 'echo reply' };
+  const addresses = isDns(transport, server) ? addressesIn(answer.payload) : [];
   const sees =
     addresses.length > 0 ? addresses.map(({ address }) => address).join(', ') : `${answer.payload.length} bytes`;
   return { outcome: 'answered', sees };
 }
 
-function connectionAnswer(player: TcpPlayer): Pick<Row, 'verdict' | 'outcome' | 'sees'> {
+function connectionAnswer(player: TcpPlayer): Pick<Row, 'verdict' | 'outcome' | 'sees'> & { why?: string } {
   const verdict = player.proxied === undefined ? 'FORWARDED' : 'REDIRECTED';
   if (player.wasReset) return { verdict, outcome: 'reset', sees: 'connection reset' };
   if (player.atClient.isn === undefined) return { verdict, ...NO_ANSWER };
   const { length } = player.atClient.bytes;
+  // What is no HTTP reaches no server: whatever came is the proxy's.
+  const [refusal] = player.proxied === undefined ? [] : readResponses(player.atClient.bytes, [NO_HTTP]);
+  if (refusal !== undefined)
+    return {
+      verdict,
+      outcome: `http-${refusal.status}`,
+      sees: httpText(refusal),
+      why: 'the proxy answered by itself: the client sent no valid HTTP/1 request',
+    };
   return { verdict, outcome: 'answered', sees: length === 0 ? 'connected' : `connected, ${length} bytes` };
 }
+
+const NO_HTTP: HttpExchange = { request: { method: '', target: '' }, response: undefined };
+
+const httpText = ({ status, firstLine }: SeenResponse): string => `HTTP ${status} ${shorten(firstLine)}`.trim();
 
 function httpRows(player: TcpPlayer, base: Base, why: string): Row[] {
   const responses = readResponses(player.atClient.bytes, player.exchanges);
@@ -137,17 +160,21 @@ function httpRows(player: TcpPlayer, base: Base, why: string): Row[] {
   for (const { request, record } of player.proxied?.log ?? [])
     if (record.entryType !== 'Response') judged.set(request, record);
   const verdict = player.proxied === undefined ? 'FORWARDED' : 'REDIRECTED';
-  return player.exchanges.map(({ request }: HttpExchange, index): Row => {
+  return player.exchanges.map(({ request, response: recorded }: HttpExchange, index): Row => {
     const row = { ...base, asked: `${request.method} ${request.target}`, verdict, why } as const;
     const response = responses[index];
     const log = judged.get(index);
     if (response === undefined) {
       if (player.wasReset) return { ...row, outcome: 'reset', sees: 'connection reset' };
-      return { ...row, ...NO_ANSWER };
+      if (recorded === undefined) return { ...row, ...NO_ANSWER };
+      if (player.proxied !== undefined && player.atClient.finished)
+        return { ...row, outcome: 'reset', sees: 'connection closed', why: 'the proxy had closed the connection' };
+      return { ...row, outcome: 'no-answer', sees: 'no answer', why: 'not all of it was sent again' };
     }
-    const sees = `HTTP ${response.status} ${shorten(response.firstLine)}`.trim();
+    const sees = httpText(response);
     if (player.proxied === undefined) return { ...row, outcome: 'answered', sees };
-    if (log?.entryType === 'Request') return { ...row, outcome: 'answered', sees, why: whyRequestPassed(log) };
+    if (log?.entryType === 'Request' && player.proxied.answered.has(index))
+      return { ...row, outcome: 'answered', sees, why: whyRequestPassed(log) };
     const denied = log?.entryType === 'Denied';
     return {
       ...row,

@@ -1,5 +1,5 @@
 import { availableParallelism, cpus } from 'node:os';
-import { type Agent, CT_SHARDS } from '@ciliate/agent';
+import { type Agent, AgentError, CT_SHARDS } from '@ciliate/agent';
 import { cilFromContainer, Datapath, Skb, type Step } from '@ciliate/bpf';
 import { EventRing } from '@ciliate/maps';
 import { Piscina } from 'piscina';
@@ -10,11 +10,11 @@ import { freeTrace, putTrace } from './trace_memory.ts';
 export interface ThroughputOptions {
   /** Of each of the four measurements. */
   durationMs: number;
-  /** Threads of the parallel measurements; default: one for each core. */
+  /** Threads of the parallel measurements, at most MAX_WORKERS; default: one for each core. */
   workers?: number;
 }
 
-/** One measurement. `perSecond` adds up over the workers; the times are of one worker. */
+/** One measurement. `perSecond` adds up over the workers; the times are of one worker. All 0 if there was nothing to do. */
 export interface Rate {
   workers: number;
   perSecond: number;
@@ -36,19 +36,27 @@ export interface ThroughputResult {
 }
 
 const RING_BYTES = 64 * 1024;
+/** As many readers as the shared memory has room for (`Reader` of maps). */
+export const MAX_WORKERS = 64;
 
 /**
  * Measures policy lookups on the questions that the trace's packets ask, and whole packets, by one worker and by all,
  * which share the agent's maps. Forgets all connections before and after.
- * @throws Error if any verdict differs between passes or between one worker and many
+ * @throws AgentError BAD_INPUT if no pod sent any of the packets; Error if any verdict differs between passes or between
+ *   one worker and many
  */
 export async function measureThroughput(
   agent: Agent,
   packets: Iterable<TracePacket>,
   options: ThroughputOptions,
 ): Promise<ThroughputResult> {
-  const { durationMs, workers = availableParallelism() } = options;
+  const { durationMs, workers = Math.min(availableParallelism(), MAX_WORKERS) } = options;
   const recorded = [...packets].map((packet) => record(agent, packet));
+  if (recorded.every(({ sender }) => sender === undefined))
+    throw new AgentError(
+      'BAD_INPUT',
+      'no pod of the cluster sent a packet of the capture: there is nothing to measure',
+    );
   const keys = putKeys(agent, recorded);
   const trace = putTrace(agent, recorded);
   const workerData: WorkerInit = { buffer: agent.memory.buffer, seed: agent.seed };
@@ -94,7 +102,11 @@ const shardsOf = (workers: number): number[][] =>
 
 function rate(measurements: readonly Measurement[]): Rate {
   const busy = measurements.filter(({ operations }) => operations > 0);
-  const operations = busy.reduce((sum, one) => sum + one.operations, 0);
+  const operations = Math.max(
+    1,
+    busy.reduce((sum, one) => sum + one.operations, 0),
+  );
+  if (operations === 0) return { workers: measurements.length, perSecond: 0, nsPerOperation: 0, overheadNs: 0 };
   const sum = (of: (one: Measurement) => number): number => busy.reduce((total, one) => total + of(one), 0);
   return {
     workers: measurements.length,
@@ -120,6 +132,8 @@ function putKeys(agent: Agent, packets: readonly RecordedPacket[]): KeysInMemory
     cilFromContainer(datapath, datapath.program(sender.id)!, skb);
   }
   agent.flushConntrack();
+  events.destroy();
+  skb.destroy();
   const asked = steps.filter((step) => step.kind === 'policy');
   const index = memory.alloc(Math.max(8, asked.length * KEY.words * 4));
   asked.forEach((step, i) => {

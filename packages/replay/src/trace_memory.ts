@@ -14,7 +14,7 @@ export interface TraceInMemory {
 
 /**
  * Copies the packets that pods sent into the shared memory. All packets of a connection get the same shard, so that one
- * conntrack map sees them in the order of the trace.
+ * conntrack map sees them in the order of the trace. (Not so ICMP errors about it: they go by their own addresses.)
  */
 export function putTrace(agent: Agent, packets: readonly RecordedPacket[]): TraceInMemory {
   const sent = packets.filter(({ sender }) => sender !== undefined);

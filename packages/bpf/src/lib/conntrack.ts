@@ -53,12 +53,12 @@ import { TRACE_PAYLOAD_LEN } from './notify.ts';
  * service has the addresses natural and the ports exchanged. Not modelled: SCTP, fragments, DSR, NodePort, L7 load
  * balancing, eviction of old entries (a full map refuses: DROP_CT_CREATE_FAILED).
  */
-export const TUPLE_F_OUT = 0;
-export const TUPLE_F_IN = 1;
-export const TUPLE_F_RELATED = 2;
-export const TUPLE_F_SERVICE = 4;
+const TUPLE_F_OUT = 0;
+const TUPLE_F_IN = 1;
+const TUPLE_F_RELATED = 2;
+const TUPLE_F_SERVICE = 4;
 
-export type CtScope = 'forward' | 'reverse' | 'bidir';
+type CtScope = 'forward' | 'reverse' | 'bidir';
 
 /** Lifetimes in seconds; the agent's defaults. */
 const CT_CONNECTION_LIFETIME_TCP = 8000;
@@ -138,7 +138,7 @@ function selectTupleType(dir: number, scope: CtScope): number {
 }
 
 /** The conntrack map of a protocol. */
-export const ctMap4 = (dp: Datapath, nexthdr: number): HashMap => (nexthdr === IPPROTO_TCP ? dp.ctTcp : dp.ctAny);
+const ctMap4 = (dp: Datapath, nexthdr: number): HashMap => (nexthdr === IPPROTO_TCP ? dp.ctTcp : dp.ctAny);
 
 /** ICMP: ports stand for the echo identifier; errors are related to a flow between the same two addresses. */
 function loadIcmp(m: Memory, tuple: Address, skb: Skb, l4Off: number): number {

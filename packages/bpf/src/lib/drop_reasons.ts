@@ -8,7 +8,6 @@ export const DROP_INVALID = -134;
 export const DROP_CT_INVALID_HDR = -135;
 export const DROP_CT_UNKNOWN_PROTO = -137;
 export const DROP_UNKNOWN_L3 = -139;
-export const DROP_UNKNOWN_L4 = -142;
 export const DROP_CSUM_L4 = -154;
 export const DROP_CT_CREATE_FAILED = -155;
 export const DROP_FRAG_NOSUPPORT = -157;

@@ -11,9 +11,9 @@ import type { PolicyVerdict } from './policy.ts';
  * Not filled: the flow hash and, in drops, the place in Cilium's sources.
  */
 export const TRACE_PAYLOAD_LEN = 128;
-export const CILIUM_NOTIFY_DROP = 1;
-export const CILIUM_NOTIFY_TRACE = 4;
-export const CILIUM_NOTIFY_POLICY_VERDICT = 5;
+const CILIUM_NOTIFY_DROP = 1;
+const CILIUM_NOTIFY_TRACE = 4;
+const CILIUM_NOTIFY_POLICY_VERDICT = 5;
 const NOTIFY_CAPTURE_VER = 1;
 const NOTIFY_DROP_VER = 2;
 

@@ -54,7 +54,7 @@ const LPM_PROTO_PREFIX_BITS = 8;
  */
 export function policyCanAccess(
   m: Memory,
-  policy: LpmTrie,
+  policy: Pick<LpmTrie, 'lookup'>,
   key: Address,
   remoteIdentity: number,
   egress: 0 | 1,
@@ -99,7 +99,8 @@ function choose(m: Memory, chosen: Address, other: Address, namesIdentity: boole
   return DROP_POLICY_AUTH_REQUIRED;
 }
 
-function matchType(prefixBits: number, namesIdentity: boolean): number {
+/** POLICY_MATCH_* of an entry whose key has so many bits beyond the static ones. */
+export function matchType(prefixBits: number, namesIdentity: boolean): number {
   if (prefixBits > LPM_PROTO_PREFIX_BITS) return namesIdentity ? POLICY_MATCH_L3_L4 : POLICY_MATCH_L4_ONLY;
   if (prefixBits > 0) return namesIdentity ? POLICY_MATCH_L3_PROTO : POLICY_MATCH_PROTO_ONLY;
   return namesIdentity ? POLICY_MATCH_L3_ONLY : POLICY_MATCH_ALL;

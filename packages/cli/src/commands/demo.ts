@@ -5,12 +5,14 @@ import type { Agent } from '@ciliate/agent';
 import { loadObjects, type ObjectStore } from '@ciliate/k8s';
 import { measureThroughput, type Outcome, type Row, type TracePacket } from '@ciliate/replay';
 import { Command } from 'commander';
-import { type CommonOptions, loadStore, natural, startAgent, toJson } from '../options.ts';
+import { loadStore, natural, type RunOptions, startAgent, toJson, withRunOptions } from '../options.ts';
 import { Progress } from '../progress.ts';
 import { heading, renderIdentities, renderPolicyMap, renderRows, renderThroughput } from '../render.ts';
 import { readTrace, replayJson, replayWithProgress } from './replay.ts';
 
-type DemoOptions = Pick<CommonOptions, 'seed' | 'json' | 'logLevel'> & { duration: number };
+interface DemoOptions extends RunOptions {
+  duration: number;
+}
 
 /** One round of the demo: a policy set, and what must become of each row under it. */
 interface Round {
@@ -49,12 +51,9 @@ const FOLDER = relative('', fileURLToPath(new URL('../../../../examples/deathsta
 const CAPTURE = join(FOLDER, 'deathstar.pcapng');
 
 export function demoCommand(): Command {
-  return new Command('demo')
+  return withRunOptions(new Command('demo'))
     .description('the Death Star: one recorded capture, replayed under three policies')
-    .option('--seed <number>', 'decides every choice that Cilium leaves to chance', natural, 1)
     .option('--duration <milliseconds>', 'of each throughput measurement', natural, 1000)
-    .option('--json', 'print one JSON document instead of text')
-    .option('--log-level <level>', "the agent's log on stderr", 'warn')
     .action(async (options: DemoOptions) => {
       const store = loadStore([FOLDER]);
       const agent = await startAgent(store, options);

@@ -1,6 +1,6 @@
 import type { Agent } from '@ciliate/agent';
 import { formatCompact } from '@ciliate/hubble';
-import { openCapture } from '@ciliate/packet';
+import { CaptureError, openCapture } from '@ciliate/packet';
 import {
   measureThroughput,
   type ReplayResult,
@@ -9,7 +9,7 @@ import {
   type TracePacket,
 } from '@ciliate/replay';
 import { Command, Option } from 'commander';
-import { type CommonOptions, loadStore, natural, startAgent, toJson, withCommonOptions } from '../options.ts';
+import { type CommonOptions, loadStore, natural, startAgent, toJson, withCommonOptions, workers } from '../options.ts';
 import { Progress } from '../progress.ts';
 import { renderRows, renderThroughput } from '../render.ts';
 
@@ -33,7 +33,7 @@ export function replayCommand(): Command {
         .default('conversations'),
     )
     .option('--flows', 'conversations: print what hubble observe would show, instead of the table')
-    .option('--workers <number>', 'packets: threads of the parallel measurement (default: one for each core)', natural)
+    .option('--workers <number>', 'packets: threads of the parallel measurement (default: one for each core)', workers)
     .option('--duration <milliseconds>', 'packets: of each measurement', natural, 1000)
     .action(async (capture: string, options: ReplayOptions) => {
       const agent = await startAgent(loadStore(options.file), options);
@@ -53,7 +53,9 @@ export function replayCommand(): Command {
 /** All packets of a capture. @throws CaptureError */
 export function readTrace(path: string): TracePacket[] {
   const capture = openCapture(path);
-  return [...capture].map(({ number, timestampNs, data, interfaceId }) => ({
+  const packets = [...capture];
+  if (packets.length === 0) throw new CaptureError(path, 'holds no packet');
+  return packets.map(({ number, timestampNs, data, interfaceId }) => ({
     number,
     timestampNs,
     data,
@@ -89,12 +91,12 @@ export function replayJson(agent: Agent, { rows, unreplayed }: ReplayResult, flo
 }
 
 async function throughput(agent: Agent, packets: TracePacket[], options: ReplayOptions): Promise<string> {
-  const { duration, workers, json } = options;
+  const { duration, json } = options;
   const progress = new Progress();
   progress.show('measuring');
   const result: ThroughputResult = await measureThroughput(agent, packets, {
     durationMs: duration,
-    ...(workers === undefined ? {} : { workers }),
+    ...(options.workers === undefined ? {} : { workers: options.workers }),
   });
   progress.clear();
   return json ? `${toJson(result)}\n` : renderThroughput(result);

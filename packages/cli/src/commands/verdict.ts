@@ -26,6 +26,11 @@ export function verdictCommand(): Command {
       if (client.kind !== 'Pod')
         throw new InputError(`--from ${options.from}: a service sends nothing, name a pod`, {});
       const server = findWorkload(store, options.to);
+      if (server === client)
+        throw new InputError(
+          `--to ${options.to}: a pod that asks its own address sends nothing, ask for its service`,
+          {},
+        );
       if (options.http !== undefined && options.port.protocol !== 'TCP')
         throw new InputError('--http wants a TCP port', {});
       const agent = await startAgent(store, options);

@@ -10,7 +10,7 @@ import {
 
 /** Bytes of a head, and header lines in it. Envoy's defaults. */
 export const MAX_HEAD_BYTES = 60 * 1024;
-export const MAX_HEADERS = 100;
+const MAX_HEADERS = 100;
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const REQUEST_LINE = /^([^ ]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/;
@@ -23,6 +23,13 @@ const METHODS: ReadonlySet<string> = new Set([
   ...['MKCALENDAR', 'MKCOL', 'MOVE', 'MSEARCH', 'NOTIFY', 'OPTIONS', 'PATCH', 'POST', 'PROPFIND', 'PROPPATCH', 'PURGE'],
   ...['PUT', 'REBIND', 'REPORT', 'SEARCH', 'SOURCE', 'SUBSCRIBE', 'TRACE', 'UNBIND', 'UNLINK', 'UNLOCK', 'UNSUBSCRIBE'],
 ]);
+
+const FIRST_BYTES: ReadonlySet<number> = new Set([...METHODS].map((method) => method.charCodeAt(0)));
+
+/** As Envoy, look at a request's first byte before its line is complete: what is no HTTP may never end a line. @throws HttpError */
+export function checkFirstByte(byte: number): void {
+  if (!FIRST_BYTES.has(byte)) throw new HttpError(400, 'unknown method');
+}
 
 /** @param lines of the head, without line ends and without the empty one @throws HttpError */
 export function readRequestHead(lines: readonly string[]): RequestStart {

@@ -1,5 +1,5 @@
 import { ByteQueue } from './byte_queue.ts';
-import { hasControl, MAX_HEAD_BYTES, readHeaders, readRequestHead, readResponseHead } from './head.ts';
+import { checkFirstByte, hasControl, MAX_HEAD_BYTES, readHeaders, readRequestHead, readResponseHead } from './head.ts';
 import {
   type Framing,
   type Headers,
@@ -47,6 +47,7 @@ const LF = 0x0a;
  */
 class MessageParser<Start extends { readonly framing: Framing }> {
   readonly #readHead: (lines: readonly string[]) => Start;
+  readonly #checkFirst: (byte: number) => void;
   readonly #bytes = new ByteQueue();
   #state: State = { at: 'between' };
   /** Of the lines of the head or trailers being read. */
@@ -54,8 +55,10 @@ class MessageParser<Start extends { readonly framing: Framing }> {
   #finished = false;
   #error: HttpError | undefined;
 
-  constructor(readHead: (lines: readonly string[]) => Start) {
+  /** @param checkFirst throws what is wrong with the first byte of a head */
+  constructor(readHead: (lines: readonly string[]) => Start, checkFirst: (byte: number) => void = () => {}) {
     this.#readHead = readHead;
+    this.#checkFirst = checkFirst;
   }
 
   /** Nothing of a next message was read. */
@@ -140,7 +143,9 @@ class MessageParser<Start extends { readonly framing: Framing }> {
       if (this.#bytes.peek(1) !== LF) throw new HttpError(400, 'CR without LF');
       this.#bytes.skip(2);
     }
-    if (this.#bytes.length === 0) return;
+    const first = this.#bytes.peek(0);
+    if (first === undefined) return;
+    this.#checkFirst(first);
     this.#lineBytes = 0;
     this.#state = { at: 'head', start: this.#bytes.offset, lines: [] };
   }
@@ -193,7 +198,7 @@ function withoutCr(line: string): string {
 /** The requests in the bytes that a client sends. */
 export class RequestParser extends MessageParser<RequestStart> {
   constructor() {
-    super(readRequestHead);
+    super(readRequestHead, checkFirstByte);
   }
 }
 
