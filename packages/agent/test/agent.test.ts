@@ -116,7 +116,7 @@ test('a policy that the proxy refuses changes nothing, and the next good one is 
   const before = ingressOf(agent);
   apply(store, policy(', rules: { http: [{ host: "shop[" }] }')); // Cilium does not check the expression for hosts itself
   await expect(agent.settled()).rejects.toThrow(
-    /the proxy refused the policy, the last one stays: .*safe_regex.regex: .*missing closing/,
+    /the proxy refused the policy, the last one stays: .*missing closing.*, in CiliumNetworkPolicy default\/web ingress\[0\] \(objects\.yaml:8\)/,
   );
   expect(ingressOf(agent)).toEqual(before);
   apply(store, L4);

@@ -59,7 +59,7 @@ function compilePorts(entries: readonly PortNetworkPolicy[], field: string): Com
     if (last > 65535) throw new RejectedPolicy(`${at}.end_port: ${last} is above 65535`);
     if (last !== 0 && first === 0) throw new RejectedPolicy(`${at}.end_port: a range cannot start at port 0`);
     if (last !== 0 && last < first) throw new RejectedPolicy(`${at}.end_port: ${last} is below port ${first}`);
-    const rules = (entry.rules ?? []).map((rule, of) => compileRule(rule, `${at}.rules[${of}]`));
+    const rules = (entry.rules ?? []).map((rule, of) => compileNamedRule(rule, `${at}.rules[${of}]`));
     // HTTP runs over TCP alone; the proxy never sees other traffic, whatever is said about it.
     return (entry.protocol ?? 'TCP') === 'TCP' ? [{ first, last: last || first, rules }] : [];
   });
@@ -76,6 +76,16 @@ const UNMODELLED = {
   kafkaRules: 'kafka_rules',
   l7Rules: 'l7_rules',
 } as const satisfies Partial<Record<keyof PortNetworkPolicyRule, string>>;
+
+/** @throws RejectedPolicy that also says which rule it is about, if the rule says so itself */
+function compileNamedRule(rule: PortNetworkPolicyRule, at: string): CompiledRule {
+  try {
+    return compileRule(rule, at);
+  } catch (error) {
+    if (!(error instanceof RejectedPolicy) || !rule.name) throw error;
+    throw new RejectedPolicy(`${error.message}, in ${rule.name}`, { cause: error });
+  }
+}
 
 function compileRule(rule: PortNetworkPolicyRule, at: string): CompiledRule {
   for (const [field, name] of Object.entries(UNMODELLED))
