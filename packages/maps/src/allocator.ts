@@ -1,4 +1,5 @@
 import { MapError } from './errors.ts';
+import { lockWord, unlockWord } from './locks.ts';
 
 /**
  * The heap of a `Memory`: first fit from an address-ordered list of free blocks, neighbours merged; past its end,
@@ -101,11 +102,5 @@ function takeFresh(words: Int32Array, size: number): number {
   return at;
 }
 
-export function lock(words: Int32Array): void {
-  while (Atomics.compareExchange(words, HEAP.lock >> 2, 0, 1) !== 0) Atomics.wait(words, HEAP.lock >> 2, 1, 1);
-}
-
-export function unlock(words: Int32Array): void {
-  Atomics.store(words, HEAP.lock >> 2, 0);
-  Atomics.notify(words, HEAP.lock >> 2, 1);
-}
+export const lock = (words: Int32Array): void => lockWord(words, HEAP.lock);
+export const unlock = (words: Int32Array): void => unlockWord(words, HEAP.lock);

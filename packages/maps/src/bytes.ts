@@ -1,34 +1,9 @@
 import type { Address, Memory } from './memory.ts';
 
 /**
- * Bytes in the memory: hash, compare, copy. By 32-bit words where the address is a multiple of 4, which keys on a
+ * Bytes in the memory: compare, copy, load. By 32-bit words where the address is a multiple of 4, which keys on a
  * `Scratch` and everything inside a map are; byte by byte where a caller's address is not. Nothing here allocates.
  */
-
-/** MurmurHash3_x86_32 of the bytes, seed 0; a signed 32-bit number. */
-export function hash32(m: Memory, at: Address, size: number): number {
-  let h = 0;
-  const wordsEnd = at + (size & ~3);
-  let p = at;
-  if ((at & 3) === 0) for (const words = m.i32; p < wordsEnd; p += 4) h = mix(h, words[p >> 2]!);
-  else for (; p < wordsEnd; p += 4) h = mix(h, m.view.getInt32(p, true));
-  let tail = 0;
-  for (let i = (size & 3) - 1; i >= 0; i--) tail = (tail << 8) | m.u8[wordsEnd + i]!;
-  h = h ^ scramble(tail) ^ size;
-  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
-  return h ^ (h >>> 16);
-}
-
-function scramble(word: number): number {
-  const k = Math.imul(word, 0xcc9e_2d51);
-  return Math.imul((k << 15) | (k >>> 17), 0x1b87_3593);
-}
-
-function mix(h: number, word: number): number {
-  const x = h ^ scramble(word);
-  return (Math.imul((x << 13) | (x >>> 19), 5) + 0xe654_6b64) | 0;
-}
 
 /** Whether `size` bytes at `a` (a multiple of 4) equal those at `b`. */
 export function equalBytes(m: Memory, a: Address, b: Address, size: number): boolean {
@@ -52,10 +27,23 @@ export function copyBytes(m: Memory, to: Address, from: Address, size: number): 
   }
   let i = 0;
   if (((to | from) & 3) === 0) {
-    const words = m.i32;
-    for (const end = size & ~3; i < end; i += 4) words[(to + i) >> 2] = words[(from + i) >> 2]!;
+    i = size & ~3;
+    copyWords(m, to, from, i);
   }
   for (const bytes = m.u8; i < size; i++) bytes[to + i] = bytes[from + i]!;
+}
+
+/** Copies `size` bytes to a multiple of 4, where others may be reading: each whole word by one store. */
+export function copyInPlace(m: Memory, to: Address, from: Address, size: number): void {
+  const wordsEnd = size & ~3;
+  if ((from & 3) === 0) copyWords(m, to, from, wordsEnd);
+  else for (let i = 0; i < wordsEnd; i += 4) m.i32[(to + i) >> 2] = m.view.getInt32(from + i, true);
+  for (let i = wordsEnd; i < size; i++) m.u8[to + i] = m.u8[from + i]!;
+}
+
+function copyWords(m: Memory, to: Address, from: Address, size: number): void {
+  const words = m.i32;
+  for (let i = 0; i < size; i += 4) words[(to + i) >> 2] = words[(from + i) >> 2]!;
 }
 
 /** A u32 as the memory holds it, wherever it lies. */

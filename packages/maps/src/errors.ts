@@ -1,11 +1,14 @@
 /** Answers of bpf(2) as the data plane returns them: 0, or one of these made negative. Source: errno(3), Linux. */
 export const ENOENT = 2;
 export const E2BIG = 7;
+export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EBUSY = 16;
 export const EEXIST = 17;
 export const EINVAL = 22;
 export const ENOSPC = 28;
+/** The kernel's own, which errno(3) does not list. */
+export const ENOTSUPP = 524;
 
 export type MapErrno = 'E2BIG' | 'EBUSY' | 'EEXIST' | 'EINVAL' | 'ENOENT' | 'ENOMEM' | 'ENOSPC';
 

@@ -1,4 +1,9 @@
 export { ArrayMap } from './array.ts';
+export { ArrayOfMaps } from './array_of_maps.ts';
+export { AUTH_INFO, AUTH_KEY } from './authmap/layout.ts';
+export { type Batch, lookupBatch } from './batch.ts';
+export { CILIUM_MAPS, type CiliumMap } from './cilium_maps.ts';
+export { createMap } from './create_map.ts';
 export {
   CT_ANY_MAX,
   CT_TCP_MAX,
@@ -39,8 +44,35 @@ export {
   setCtTuple4,
   setCtTxFlagsSeen,
 } from './ctmap/layout.ts';
-export { E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC, type MapErrno, MapError } from './errors.ts';
+export { IPV6_CT_TUPLE } from './ctmap/layout6.ts';
+export {
+  E2BIG,
+  EAGAIN,
+  EBUSY,
+  EEXIST,
+  EINVAL,
+  ENOENT,
+  ENOMEM,
+  ENOSPC,
+  ENOTSUPP,
+  type MapErrno,
+  MapError,
+} from './errors.ts';
+export { EventRing } from './event_ring.ts';
+export {
+  DEBUG_CAPTURE_MSG,
+  DEBUG_MSG,
+  DROP_NOTIFY,
+  POLICY_VERDICT_NOTIFY,
+  POLICY_VERDICT_NOTIFY_MASK,
+  TRACE_NOTIFY,
+  TRACE_SOCK_NOTIFY,
+  TRACE_SOCK_NOTIFY_MASK,
+} from './events/layout.ts';
+export { IPV4_FRAG_ID, IPV4_FRAG_L4PORTS, IPV6_FRAG_ID, IPV6_FRAG_L4PORTS } from './fragmap/layout.ts';
 export { HashMap } from './hash.ts';
+export { HashOfMaps } from './hash_of_maps.ts';
+export type { InnerShape } from './inner_map.ts';
 export { IPCACHE_MAP_NAME, type IpcacheEntry, IpcacheMap, type RemoteEndpointInfo } from './ipcachemap/ipcachemap.ts';
 export {
   encryptKey,
@@ -75,6 +107,16 @@ export {
   setLb4RevNatKey,
 } from './lbmap/layout.ts';
 export {
+  LB_AFFINITY_MATCH,
+  LB_AFFINITY_VAL,
+  LB4_AFFINITY_KEY,
+  LB4_AFFINITY_KEY_MASK,
+  LB6_AFFINITY_KEY,
+  LB6_AFFINITY_KEY_MASK,
+} from './lbmap/layout_affinity.ts';
+export { LB4_SRC_RANGE_KEY, LB6_SRC_RANGE_KEY } from './lbmap/layout_source_range.ts';
+export { LB6_BACKEND, LB6_KEY, LB6_REVERSE_NAT, LB6_SERVICE } from './lbmap/layout6.ts';
+export {
   LB4_BACKENDS_MAP_NAME,
   LB4_REVERSE_NAT_MAP_NAME,
   LB4_SERVICES_MAP_NAME,
@@ -84,6 +126,8 @@ export {
   type LbService,
 } from './lbmap/lbmap.ts';
 export { LpmTrie } from './lpm_trie.ts';
+export { LruHashMap } from './lru_hash.ts';
+export { LruPerCpuHashMap } from './lru_percpu_hash.ts';
 export {
   ENDPOINT_F_ATHOSTNS,
   ENDPOINT_F_HOST,
@@ -102,17 +146,31 @@ export {
   BPF_ANY,
   BPF_EXIST,
   BPF_MAP_TYPE_ARRAY,
+  BPF_MAP_TYPE_ARRAY_OF_MAPS,
   BPF_MAP_TYPE_HASH,
+  BPF_MAP_TYPE_HASH_OF_MAPS,
   BPF_MAP_TYPE_LPM_TRIE,
+  BPF_MAP_TYPE_LRU_HASH,
+  BPF_MAP_TYPE_LRU_PERCPU_HASH,
+  BPF_MAP_TYPE_PERCPU_ARRAY,
+  BPF_MAP_TYPE_PERCPU_HASH,
+  BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+  BPF_MAP_TYPE_PROG_ARRAY,
+  BPF_MAP_TYPE_RINGBUF,
   BPF_NOEXIST,
   type BpfMap,
   MAP_HEADER,
   type MapEntry,
   type MapSpec,
 } from './map.ts';
-export { type Address, Memory, NULL } from './memory.ts';
+export { type Address, Memory, NULL, type WasmMemory } from './memory.ts';
+export { METRICS_KEY, METRICS_KEY_MASK, METRICS_VALUE } from './metricsmap/layout.ts';
+export { IPV4_NAT_ENTRY, IPV6_NAT_ENTRY } from './natmap/layout.ts';
+export { NODE_KEY, NODE_VALUE } from './nodemap/layout.ts';
 export { openMap } from './open_map.ts';
-export { EventRing } from './perf_event_array.ts';
+export { PerCpuArrayMap } from './percpu_array.ts';
+export { PerCpuHashMap } from './percpu_hash.ts';
+export { PerfEventArray } from './perf_event_array.ts';
 export { pin, pinned, pins, unpin } from './pins.ts';
 export {
   authType,
@@ -149,5 +207,9 @@ export {
   readPolicyKey,
   writePolicyKey,
 } from './policymap/policymap.ts';
+export { POLICY_STATS_KEY, POLICY_STATS_KEY_MASK, POLICY_STATS_VALUE } from './policymap/stats_layout.ts';
+export { ProgArrayMap } from './prog_array.ts';
+export { RATELIMIT_KEY, RATELIMIT_VALUE } from './ratelimitmap/layout.ts';
 export { Reader } from './readers.ts';
+export { BPF_RB_AVAIL_DATA, BPF_RB_CONS_POS, BPF_RB_PROD_POS, BPF_RB_RING_SIZE, RingBufMap } from './ringbuf.ts';
 export { Scratch } from './scratch.ts';

@@ -3,7 +3,7 @@ import { bitAt, longestPrefixMatch } from './lpm_bits.ts';
 import { type Address, type Memory, NULL } from './memory.ts';
 
 /**
- * A node: its children (next bit 0, next bit 1), its flags, the slab's own link, then the key's raw bytes
+ * A node: its children (next bit 0, next bit 1), its flags (in the low bits of the slab's chunk word), the slab's link, then the key's raw bytes
  * (u32 prefixlen, data), then the value, on a multiple of 8.
  */
 export const NODE = { child0: 0, child1: 4, flags: 8, slabLink: 12, prefixlen: 16, data: 20 } as const;

@@ -1,6 +1,7 @@
 import { copyBytes, loadU32, round8 } from './bytes.ts';
-import { EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC } from './errors.ts';
-import { bitAt, longestPrefixMatch } from './lpm_bits.ts';
+import { EEXIST, EINVAL, ENOENT, ENOSPC } from './errors.ts';
+import { bitAt } from './lpm_bits.ts';
+import { longestMatch, longestMatch64, longestMatchUnaligned } from './lpm_lookup.ts';
 import { after, INTERMEDIATE, KEY_DATA, leftmost, matchNode, NODE, pathTo } from './lpm_node.ts';
 import {
   BPF_EXIST,
@@ -9,23 +10,22 @@ import {
   type BpfMap,
   checkSpec,
   createHeader,
-  destroyHeader,
   MAP_HEADER,
   type MapEntry,
   type MapSpec,
   readHeader,
 } from './map.ts';
+import { mapBytes, releaseMap } from './map_memory.ts';
 import { type Address, type Memory, NULL } from './memory.ts';
 import { Slab } from './slab.ts';
 
 const MAX_DATA_BYTES = 256;
-
 /**
  * BPF_MAP_TYPE_LPM_TRIE, walked as the kernel walks it: a binary trie whose nodes name the whole prefix they stand for,
  * so that a step may skip many bits. The key is a u32 prefix length in bits, then up to 256 bytes of data, matched from
  * the most significant bit of the first byte. `count` and `maxEntries` are about entries; intermediate nodes come on top.
  *
- * One writer, any number of readers: links are published by one atomic store, a replaced node stays whole until the
+ * Any number of readers, and writers one at a time: links are published by one atomic store, a replaced node stays whole until the
  * readers have passed a quiet point. Source: semantics of kernel/bpf/lpm_trie.c (Linux 6.13 and later).
  */
 export class LpmTrie implements BpfMap {
@@ -33,6 +33,7 @@ export class LpmTrie implements BpfMap {
   readonly address: Address;
   readonly type = BPF_MAP_TYPE_LPM_TRIE;
   readonly spec: Readonly<MapSpec>;
+  private readonly words: Int32Array;
   private readonly slab: Slab;
   private readonly root: Address;
   private readonly maxPrefixlen: number;
@@ -42,6 +43,7 @@ export class LpmTrie implements BpfMap {
     this.memory = memory;
     this.address = address;
     this.spec = spec;
+    this.words = memory.i32;
     this.slab = new Slab(memory, address, NODE.slabLink, spec.singleOwner === true);
     this.root = address + MAP_HEADER.root;
     this.maxPrefixlen = (spec.keySize - KEY_DATA) * 8;
@@ -53,10 +55,9 @@ export class LpmTrie implements BpfMap {
     checkSpec(spec, spec.keySize > KEY_DATA && spec.keySize <= KEY_DATA + MAX_DATA_BYTES);
     const valueOffset = NODE.prefixlen + round8(spec.keySize);
     const stride = valueOffset + round8(spec.valueSize);
-    // An intermediate node has two children, so there are fewer of them than entries.
-    const nodes = 2 * spec.maxEntries + (spec.singleOwner ? 1 : Slab.SPARE);
-    const shape = { dataBytes: nodes * stride, stride, valueOffset };
-    return LpmTrie.attach(memory, createHeader(memory, BPF_MAP_TYPE_LPM_TRIE, spec, shape));
+    const at = createHeader(memory, BPF_MAP_TYPE_LPM_TRIE, spec, { stride, valueOffset });
+    Slab.init(memory, at, { stride, prefix: 0, perCpu: 0 });
+    return LpmTrie.attach(memory, at);
   }
 
   /** @throws MapError EINVAL */
@@ -68,23 +69,21 @@ export class LpmTrie implements BpfMap {
     return this.memory.u32[(this.address + MAP_HEADER.count) >> 2]!;
   }
 
+  get bytesUsed(): number {
+    return mapBytes(this.memory, this.address);
+  }
+
   /** The entry with the longest prefix that the key's first `prefixlen` bits begin with. */
   lookup(key: Address): Address {
-    const m = this.memory;
-    const words = m.i32;
-    const keyBits = loadU32(m, key);
-    if (keyBits > this.maxPrefixlen) return NULL;
-    let found: Address = NULL;
-    for (let node = words[this.root >> 2]!; node !== NULL; ) {
-      const nodeBits = words[(node + NODE.prefixlen) >> 2]!;
-      const limit = Math.min(nodeBits, keyBits);
-      const matched = longestPrefixMatch(m, node + NODE.data, key + KEY_DATA, limit);
-      if (matched === this.maxPrefixlen) return node + this.valueOffset;
-      if (matched < nodeBits) break;
-      if ((words[(node + NODE.flags) >> 2]! & INTERMEDIATE) === 0) found = node;
-      node = words[(node >> 2) + bitAt(m, key + KEY_DATA, nodeBits)]!;
-    }
-    return found === NULL ? NULL : found + this.valueOffset;
+    const words = this.words;
+    const root = words[this.root >> 2]!;
+    let node: Address;
+    if ((key & 3) !== 0) node = longestMatchUnaligned(this.memory, root, key, this.maxPrefixlen);
+    else if (this.maxPrefixlen === 64) {
+      const k = key >> 2;
+      node = longestMatch64(words, root, words[k]!, words[k + 1]!, words[k + 2]!);
+    } else node = longestMatch(words, root, key, this.maxPrefixlen);
+    return node === NULL ? NULL : node + this.valueOffset;
   }
 
   /** The key (u32 prefixlen, data) that belongs to a value address found by `lookup`. */
@@ -95,9 +94,18 @@ export class LpmTrie implements BpfMap {
   /** @returns 0; -EINVAL for a prefix too long; -EEXIST, -ENOENT by the flags; -ENOSPC if full; -EBUSY as `HashMap` */
   update(key: Address, value: Address, flags = 0): number {
     const m = this.memory;
-    const words = m.i32;
     const keyBits = loadU32(m, key);
-    if (flags > BPF_EXIST || keyBits > this.maxPrefixlen) return -EINVAL;
+    if (flags < 0 || flags > BPF_EXIST || keyBits > this.maxPrefixlen) return -EINVAL;
+    this.slab.lock();
+    const reserved = this.slab.reserve(2); // the entry's node, and one where two prefixes part
+    const result = reserved !== 0 ? reserved : this.put(key, value, flags, keyBits);
+    this.slab.unlock();
+    return result;
+  }
+
+  private put(key: Address, value: Address, flags: number, keyBits: number): number {
+    const m = this.memory;
+    const words = this.words;
     const link = this.walk(key, keyBits);
     const node = words[link >> 2]!;
     const matched = node === NULL ? 0 : matchNode(m, node, key);
@@ -108,10 +116,8 @@ export class LpmTrie implements BpfMap {
     if (!isEntry && this.count >= this.spec.maxEntries) return -ENOSPC;
 
     const fresh = this.slab.take();
-    if (fresh === NULL) return -EBUSY;
     copyBytes(m, fresh + NODE.prefixlen, key, this.spec.keySize);
     copyBytes(m, fresh + this.valueOffset, value, this.spec.valueSize);
-    words[(fresh + NODE.flags) >> 2] = 0;
     this.setChildren(fresh, NULL, NULL);
     if (isSame) {
       this.setChildren(fresh, words[(node + NODE.child0) >> 2]!, words[(node + NODE.child1) >> 2]!);
@@ -123,25 +129,34 @@ export class LpmTrie implements BpfMap {
       // The new prefix contains the node's: it becomes the node's parent.
       words[(fresh >> 2) + bitAt(m, node + NODE.data, matched)] = node;
       this.publish(link, fresh);
-    } else if (!this.fork(link, node, fresh, matched)) return -EBUSY;
+    } else {
+      this.fork(link, node, fresh, matched);
+    }
     if (!isEntry) this.addToCount(1);
     return 0;
   }
 
   /** @returns 0, -EINVAL for a prefix too long, or -ENOENT */
   delete(key: Address): number {
-    const words = this.memory.i32;
     const keyBits = loadU32(this.memory, key);
     if (keyBits > this.maxPrefixlen) return -EINVAL;
-    const path = pathTo(this.memory, words[this.root >> 2]!, key);
-    const node = path.at(-1);
-    if (node === undefined) return -ENOENT;
+    this.slab.lock();
+    const path = pathTo(this.memory, this.words[this.root >> 2]!, key);
+    const result = path.length === 0 ? -ENOENT : this.unlink(path);
+    this.slab.unlock();
+    return result;
+  }
+
+  /** Takes out the entry at the end of `path`. */
+  private unlink(path: Address[]): number {
+    const words = this.words;
+    const node = path.at(-1)!;
     const parent = path.at(-2);
     this.addToCount(-1);
     const child0 = words[(node + NODE.child0) >> 2]!;
     const child1 = words[(node + NODE.child1) >> 2]!;
     if (child0 !== NULL && child1 !== NULL) {
-      Atomics.store(words, (node + NODE.flags) >> 2, INTERMEDIATE);
+      Atomics.or(words, (node + NODE.flags) >> 2, INTERMEDIATE);
       return 0;
     }
     const isLeaf = child0 === NULL && child1 === NULL;
@@ -186,7 +201,7 @@ export class LpmTrie implements BpfMap {
   }
 
   destroy(): void {
-    destroyHeader(this.memory, this.address);
+    releaseMap(this.memory, this.address);
   }
 
   /** Address of the link at which the key's walk stops: NULL there, or a node that is the key's or not a prefix of it. */
@@ -210,20 +225,15 @@ export class LpmTrie implements BpfMap {
   }
 
   /** Puts an intermediate node at `link`, above `node` and `fresh`, which part after `matched` bits. */
-  private fork(link: Address, node: Address, fresh: Address, matched: number): boolean {
+  private fork(link: Address, node: Address, fresh: Address, matched: number): void {
     const m = this.memory;
     const middle = this.slab.take();
-    if (middle === NULL) {
-      this.slab.putBack(fresh);
-      return false;
-    }
     copyBytes(m, middle + NODE.data, node + NODE.data, this.spec.keySize - KEY_DATA);
     m.i32[(middle + NODE.prefixlen) >> 2] = matched;
-    m.i32[(middle + NODE.flags) >> 2] = INTERMEDIATE;
+    m.i32[(middle + NODE.flags) >> 2]! |= INTERMEDIATE;
     if (bitAt(m, fresh + NODE.data, matched) === 1) this.setChildren(middle, node, fresh);
     else this.setChildren(middle, fresh, node);
     this.publish(link, middle);
-    return true;
   }
 
   private setChildren(node: Address, child0: Address, child1: Address): void {

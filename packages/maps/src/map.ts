@@ -4,7 +4,16 @@ import { type Address, type Memory, NULL } from './memory.ts';
 /** Numbers of bpf(2). Source: include/uapi/linux/bpf.h. */
 export const BPF_MAP_TYPE_HASH = 1;
 export const BPF_MAP_TYPE_ARRAY = 2;
+export const BPF_MAP_TYPE_PROG_ARRAY = 3;
+export const BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4;
+export const BPF_MAP_TYPE_PERCPU_HASH = 5;
+export const BPF_MAP_TYPE_PERCPU_ARRAY = 6;
+export const BPF_MAP_TYPE_LRU_HASH = 9;
+export const BPF_MAP_TYPE_LRU_PERCPU_HASH = 10;
 export const BPF_MAP_TYPE_LPM_TRIE = 11;
+export const BPF_MAP_TYPE_ARRAY_OF_MAPS = 12;
+export const BPF_MAP_TYPE_HASH_OF_MAPS = 13;
+export const BPF_MAP_TYPE_RINGBUF = 27;
 
 /** Flags of `update`: create or replace; only create; only replace. */
 export const BPF_ANY = 0;
@@ -21,10 +30,12 @@ export interface MapSpec {
   name?: string;
   /**
    * Only one thread ever reads or writes this map (conntrack of one shard). Then an update goes in place and a deleted
-   * entry is used again at once. Otherwise: one writer, any number of readers, and a replaced entry stays whole until
-   * they have passed a quiet point.
+   * entry is used again at once. Otherwise: any number of writers (one at a time, by a lock) and readers, and a replaced
+   * entry stays whole until the readers have passed a quiet point.
    */
   singleOwner?: boolean;
+  /** Of a per-CPU map: how many values each key has, one a worker. 1..64, by default 1. */
+  cpus?: number;
 }
 
 export interface MapEntry {
@@ -45,6 +56,8 @@ export interface BpfMap {
   readonly spec: Readonly<MapSpec>;
   /** Entries now in the map. */
   readonly count: number;
+  /** Bytes of the memory that the map takes now: header, buckets, entries. */
+  readonly bytesUsed: number;
   /** @returns address of the value, or NULL. Allocates nothing. */
   lookup(key: Address): Address;
   /** @returns 0, or a negative errno. */
@@ -60,11 +73,12 @@ export interface BpfMap {
 }
 
 /**
- * The header of every map, 128 bytes, u32 each; the same for all languages that read it. `bucketMask` and `buckets`
- * are valid only for a hash; `root` only for an LPM trie; `count` and what follows not for an array.
+ * The header of every map, 256 bytes, u32 each; the same for all languages that read it. `data` is valid only where
+ * elements lie in one block (arrays, rings); `bucketMask` and `buckets` only for hashes; `root` only for an LPM trie;
+ * `inner` only for maps of maps.
  */
 export const MAP_HEADER = {
-  size: 128,
+  size: 256,
   magic: 0,
   type: 4,
   keySize: 8,
@@ -72,7 +86,7 @@ export const MAP_HEADER = {
   maxEntries: 16,
   /** Bit 0: single owner. */
   flags: 20,
-  /** Address and bytes of the slab of entries. */
+  /** Address and bytes of the elements. */
   data: 24,
   dataBytes: 28,
   /** Bytes from one entry to the next. */
@@ -83,32 +97,58 @@ export const MAP_HEADER = {
   bucketMask: 44,
   root: 48,
   count: 52,
+  /** The writers' lock word. */
+  lock: 56,
+  /** Who holds the map: 1 for its creator, 1 for each slot of a map of maps. Freed at 0. */
+  references: 60,
+  /** Values per key, and bytes from one worker's value to the next one's. */
+  cpus: 64,
+  cpuStride: 68,
   /** See slab.ts. */
-  freeList: 56,
-  fresh: 60,
-  retired: 64,
-  retiredCount: 68,
-  waiting: 72,
-  waitingEpoch: 76,
+  chunks: 72,
+  chunksWithFree: 76,
+  chunkCount: 80,
+  chunkNodes: 84,
+  chunkBytes: 88,
+  freeCount: 92,
+  nodePrefix: 156,
+  retired: 96,
+  retiredCount: 100,
+  waiting: 104,
+  waitingCount: 108,
+  waitingEpoch: 112,
+  /** See lru_list.ts: two lists of first, last, length. */
+  inactive: 116,
+  active: 128,
+  /** Type, key size, value size and maximal number of entries that an inner map must have. */
+  inner: 140,
   /** 32 bytes, UTF-8, padded with zero. */
-  name: 96,
+  name: 224,
 } as const;
 const NAME_BYTES = 32;
 const MAGIC = 0x5046_4243; // 'CBFP'
 const SINGLE_OWNER = 1;
+const MAX_CPUS = 64;
 
 export interface Shape {
-  dataBytes: number;
+  /** Of elements in one block; 0 = the map has none. */
+  dataBytes?: number;
   stride: number;
   valueOffset: number;
+  cpuStride?: number;
 }
 
 /** Allocates header and data of a map. @throws MapError EINVAL, ENOMEM */
 export function createHeader(memory: Memory, type: number, spec: MapSpec, shape: Shape): Address {
+  const { dataBytes = 0, cpuStride = 0 } = shape;
+  const cpus = spec.cpus ?? 1;
+  if (!(Number.isInteger(cpus) && cpus >= 1 && cpus <= MAX_CPUS)) {
+    throw new MapError('EINVAL', 'a map has between 1 and 64 workers', { name: spec.name ?? '', cpus });
+  }
   const at = memory.alloc(MAP_HEADER.size);
-  let data: Address;
+  let data: Address = NULL;
   try {
-    data = memory.alloc(shape.dataBytes);
+    if (dataBytes > 0) data = memory.alloc(dataBytes);
   } catch (error) {
     memory.free(at, MAP_HEADER.size);
     throw error;
@@ -122,10 +162,12 @@ export function createHeader(memory: Memory, type: number, spec: MapSpec, shape:
   set(MAP_HEADER.maxEntries, spec.maxEntries);
   set(MAP_HEADER.flags, spec.singleOwner ? SINGLE_OWNER : 0);
   set(MAP_HEADER.data, data);
-  set(MAP_HEADER.dataBytes, shape.dataBytes);
+  set(MAP_HEADER.dataBytes, dataBytes);
   set(MAP_HEADER.stride, shape.stride);
   set(MAP_HEADER.valueOffset, shape.valueOffset);
-  set(MAP_HEADER.fresh, data);
+  set(MAP_HEADER.references, 1);
+  set(MAP_HEADER.cpus, cpus);
+  set(MAP_HEADER.cpuStride, cpuStride);
   memory.u8.set(new TextEncoder().encode(spec.name ?? '').subarray(0, NAME_BYTES), at + MAP_HEADER.name);
   set(MAP_HEADER.magic, MAGIC);
   return at;
@@ -147,21 +189,9 @@ export function readHeader(memory: Memory, at: Address, type?: number): { type: 
     maxEntries: get(MAP_HEADER.maxEntries),
     name: name.replace(/\0+$/, ''),
     singleOwner: (get(MAP_HEADER.flags) & SINGLE_OWNER) !== 0,
+    cpus: get(MAP_HEADER.cpus),
   };
   return { type: found, spec };
-}
-
-/** Waits for the readers and frees buckets, data and header. @throws MapError EBUSY if a reader does not come */
-export function destroyHeader(memory: Memory, at: Address): void {
-  const { spec } = readHeader(memory, at);
-  if (!spec.singleOwner && !memory.synchronize()) {
-    throw new MapError('EBUSY', 'a reader passes no quiet point', { map: spec.name ?? '', address: at });
-  }
-  const get = (field: number): number => memory.u32[(at + field) >> 2]!;
-  memory.free(get(MAP_HEADER.data), get(MAP_HEADER.dataBytes));
-  if (get(MAP_HEADER.buckets) !== NULL) memory.free(get(MAP_HEADER.buckets), (get(MAP_HEADER.bucketMask) + 1) * 4);
-  memory.u32[(at + MAP_HEADER.magic) >> 2] = 0;
-  memory.free(at, MAP_HEADER.size);
 }
 
 /** @throws MapError EINVAL, as map creation does, for sizes out of range */

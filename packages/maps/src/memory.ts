@@ -6,9 +6,12 @@ import { initReaders, waitForReaders } from './readers.ts';
 export type Address = number;
 export const NULL: Address = 0;
 
-/** What this room needs of the global object; Node's types do not declare it. */
+/** A shared WebAssembly.Memory. Node's types do not declare it; a thread can post one to another, as it can a buffer. */
+export interface WasmMemory {
+  readonly buffer: SharedArrayBuffer;
+}
 declare const WebAssembly: {
-  Memory: new (limits: { initial: number; maximum: number; shared: true }) => { readonly buffer: SharedArrayBuffer };
+  Memory: new (limits: { initial: number; maximum: number; shared: true }) => WasmMemory;
 };
 
 const MAGIC = 0x494c_4943; // 'CILI'
@@ -27,7 +30,7 @@ export const FIRST_PAGE = { magic: 0, version: 4, clock: 8, pins: 40 } as const;
  * The one memory that holds all maps: a shared WebAssembly memory of fixed size, seen through typed arrays. Its pages
  * cost nothing until touched. Typed views are little-endian, as every machine is that runs Node.js.
  *
- * Threads share `buffer`; each makes its own `Memory` of it by `attach`.
+ * Threads share `buffer`, or `wasm` where WebAssembly code runs on it; each makes its own `Memory` of it by `attach`.
  */
 export class Memory {
   readonly buffer: SharedArrayBuffer;
@@ -38,8 +41,11 @@ export class Memory {
   readonly u64: BigUint64Array;
   readonly view: DataView;
 
-  private constructor(buffer: SharedArrayBuffer) {
+  private readonly wasmMemory: WasmMemory | undefined;
+
+  private constructor(buffer: SharedArrayBuffer, wasmMemory: WasmMemory | undefined) {
     this.buffer = buffer;
+    this.wasmMemory = wasmMemory;
     this.u8 = new Uint8Array(buffer);
     this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);
@@ -57,7 +63,8 @@ export class Memory {
     if (!(pages >= 1 && pages * WASM_PAGE <= MAX_SIZE)) {
       throw new MapError('EINVAL', 'a memory has between 1 byte and 2 GiB', { sizeBytes });
     }
-    const memory = new Memory(reserve(pages));
+    const wasm = reserve(pages);
+    const memory = new Memory(wasm.buffer, wasm);
     initHeap(memory.i32, HEAP_START, Math.min(pages * WASM_PAGE, MAX_HEAP_END));
     initReaders(memory.i32);
     memory.u32[FIRST_PAGE.version >> 2] = VERSION;
@@ -65,15 +72,23 @@ export class Memory {
     return memory;
   }
 
-  /** Open, in another thread, the buffer of a memory that `create` made. @throws MapError EINVAL if it is not one */
-  static attach(buffer: SharedArrayBuffer): Memory {
+  /** Open, in another thread, a memory that `create` made. @throws MapError EINVAL if it is not one */
+  static attach(from: SharedArrayBuffer | WasmMemory): Memory {
+    const wasm = 'buffer' in from ? from : undefined;
+    const buffer = 'buffer' in from ? from.buffer : from;
     const words = buffer.byteLength >= WASM_PAGE ? new Uint32Array(buffer, 0, 2) : undefined;
     const magic = words?.[FIRST_PAGE.magic >> 2] ?? 0;
     const version = words?.[FIRST_PAGE.version >> 2] ?? 0;
     if (magic !== MAGIC || version !== VERSION) {
       throw new MapError('EINVAL', 'not a memory of maps', { sizeBytes: buffer.byteLength, magic, version });
     }
-    return new Memory(buffer);
+    return new Memory(buffer, wasm);
+  }
+
+  /** For WebAssembly code on this memory. @throws MapError EINVAL if the thread attached to the bare buffer */
+  get wasm(): WasmMemory {
+    if (this.wasmMemory !== undefined) return this.wasmMemory;
+    throw new MapError('EINVAL', 'attach to Memory.wasm, not to its buffer, to run WebAssembly on it', {});
   }
 
   /** @returns address of `sizeBytes` zero bytes, on a multiple of 8. Any thread. @throws MapError ENOMEM */
@@ -122,9 +137,9 @@ export class Memory {
   }
 }
 
-function reserve(pages: number): SharedArrayBuffer {
+function reserve(pages: number): WasmMemory {
   try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer;
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   } catch (cause) {
     throw new MapError('ENOMEM', 'the system gives no such memory', { sizeBytes: pages * WASM_PAGE }, cause);
   }

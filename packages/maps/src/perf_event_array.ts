@@ -1,112 +1,81 @@
-import { copyBytes, round8 } from './bytes.ts';
-import { MapError } from './errors.ts';
-import type { Address, Memory } from './memory.ts';
+import { loadU32 } from './bytes.ts';
+import { E2BIG, EINVAL, ENOENT, ENOSPC } from './errors.ts';
+import { EventRing } from './event_ring.ts';
+import { IndexMap } from './index_map.ts';
+import { BPF_MAP_TYPE_PERF_EVENT_ARRAY, checkSpec, createHeader, type MapEntry, type MapSpec } from './map.ts';
+import { type Address, type Memory, NULL } from './memory.ts';
 
 /**
- * The header, 64 bytes, u32 each; the data follows. `head` and `tail` count bytes ever written and read, modulo 2^32,
- * so that the ring is empty when they are equal; its size is a power of two.
+ * BPF_MAP_TYPE_PERF_EVENT_ARRAY: one slot for each worker; it holds the address of that worker's `EventRing`, 0 = none.
+ * The rings belong to who made them: neither delete nor destroy frees them.
  */
-const RING = { size: 64, magic: 0, bytes: 4, head: 8, tail: 12, lost: 16 } as const;
-const MAGIC = 0x474e_4952; // 'RING'
-/** In front of each record: its length, u32, padded to 8. */
-const RECORD_HEADER = 8;
-/** A length that says: the rest up to the end of the ring is unused. */
-const SKIP = 0xffff_ffff;
+export class PerfEventArray extends IndexMap {
+  private readonly rings: (EventRing | undefined)[] = [];
 
-/**
- * The events of one worker, as one CPU's ring of a perf-event array: written by that worker only, read by one other
- * thread. A record that finds no room is dropped and counted, as the kernel does.
- */
-export class EventRing {
-  readonly memory: Memory;
-  /** The handle that the other thread attaches to. */
-  readonly address: Address;
-  private readonly data: Address;
-  private readonly bytes: number;
-
-  private constructor(memory: Memory, address: Address) {
-    this.memory = memory;
-    this.address = address;
-    this.data = address + RING.size;
-    this.bytes = memory.u32[(address + RING.bytes) >> 2]!;
-  }
-
-  /** @param sizeBytes rounded up to a power of two, at least 64. @throws MapError ENOMEM, EINVAL */
-  static create(memory: Memory, sizeBytes: number): EventRing {
-    if (!(sizeBytes > 0 && sizeBytes <= 2 ** 30)) throw new MapError('EINVAL', 'event ring: bad size', { sizeBytes });
-    const bytes = Math.max(64, 2 ** Math.ceil(Math.log2(sizeBytes)));
-    const at = memory.alloc(RING.size + bytes);
-    memory.u32[(at + RING.bytes) >> 2] = bytes;
-    memory.u32[(at + RING.magic) >> 2] = MAGIC;
-    return new EventRing(memory, at);
+  /** Key and value are 4 bytes. @throws MapError EINVAL, ENOMEM */
+  static create(memory: Memory, spec: MapSpec): PerfEventArray {
+    checkSpec(spec, spec.keySize === 4 && spec.valueSize === 4);
+    const shape = { dataBytes: 4 * spec.maxEntries, stride: 4, valueOffset: 0 };
+    return PerfEventArray.attach(memory, createHeader(memory, BPF_MAP_TYPE_PERF_EVENT_ARRAY, spec, shape));
   }
 
   /** @throws MapError EINVAL */
-  static attach(memory: Memory, address: Address): EventRing {
-    if (memory.u32[(address + RING.magic) >> 2] !== MAGIC) {
-      throw new MapError('EINVAL', 'no event ring at this address', { address });
-    }
-    return new EventRing(memory, address);
+  static attach(memory: Memory, address: Address): PerfEventArray {
+    return new PerfEventArray(memory, address, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
   }
 
-  /** @returns false if there is no room: then the record is counted in `lost`. Allocates nothing. */
-  output(at: Address, len: number): boolean {
-    return this.outputParts(at, len, 0, 0);
+  /** Slots that hold a ring. */
+  get count(): number {
+    return [...this.entries()].length;
   }
 
-  /** One record of two pieces: the struct of an event and the first bytes of its packet. */
-  outputParts(at1: Address, len1: number, at2: Address, len2: number): boolean {
-    const m = this.memory;
-    const head = m.u32[(this.address + RING.head) >> 2]!;
-    const tail = Atomics.load(m.u32, (this.address + RING.tail) >> 2);
-    const need = RECORD_HEADER + round8(len1 + len2);
-    const offset = head & (this.bytes - 1);
-    const untilEnd = this.bytes - offset;
-    const skip = need > untilEnd ? untilEnd : 0; // a record lies in one piece
-    if (skip + need > this.bytes - ((head - tail) >>> 0)) {
-      Atomics.add(m.u32, (this.address + RING.lost) >> 2, 1);
-      return false;
-    }
-    if (skip > 0) m.u32[(this.data + offset) >> 2] = SKIP;
-    const record = this.data + (skip > 0 ? 0 : offset);
-    m.u32[record >> 2] = len1 + len2;
-    copyBytes(m, record + RECORD_HEADER, at1, len1);
-    copyBytes(m, record + RECORD_HEADER + len1, at2, len2);
-    Atomics.store(m.u32, (this.address + RING.head) >> 2, (head + skip + need) >>> 0); // publishes the bytes
-    return true;
+  /** Programs may not look into it, and bpf(2) neither: always NULL. */
+  lookup(_key: Address): Address {
+    return NULL;
   }
 
-  /** Reader's side: hands over a copy of each record, oldest first, and makes room. */
-  drain(each: (bytes: Uint8Array) => void): void {
-    const m = this.memory;
-    const head = Atomics.load(m.u32, (this.address + RING.head) >> 2);
-    let tail = m.u32[(this.address + RING.tail) >> 2]!;
-    while (tail !== head) {
-      const offset = tail & (this.bytes - 1);
-      const record = this.data + offset;
-      const len = m.u32[record >> 2]!;
-      if (len === SKIP) {
-        tail = (tail + this.bytes - offset) >>> 0;
-        continue;
-      }
-      const from = record + RECORD_HEADER;
-      const copy = new Uint8Array(len);
-      copy.set(m.u8.subarray(from, from + len));
-      tail = (tail + RECORD_HEADER + round8(len)) >>> 0;
-      Atomics.store(m.u32, (this.address + RING.tail) >> 2, tail);
-      each(copy);
-    }
-    Atomics.store(m.u32, (this.address + RING.tail) >> 2, tail);
+  /** The ring of worker `index`, or undefined. */
+  ring(index: number): EventRing | undefined {
+    const at = index >>> 0 < this.maxEntries ? this.words[(this.data >> 2) + index]! : NULL;
+    if (at === NULL) return undefined;
+    if (this.rings[index]?.address !== at) this.rings[index] = EventRing.attach(this.memory, at);
+    return this.rings[index];
   }
 
-  /** Records dropped for want of room, so far. */
-  get lost(): number {
-    return Atomics.load(this.memory.u32, (this.address + RING.lost) >> 2);
+  /**
+   * bpf_perf_event_output: one record of two pieces for worker `index`'s ring, from that worker only.
+   * @returns 0; -E2BIG for an index too large; -ENOENT without a ring; -ENOSPC if the ring is full (and counts it)
+   */
+  output(index: number, at1: Address, len1: number, at2: Address, len2: number): number {
+    if (index >>> 0 >= this.maxEntries) return -E2BIG;
+    const ring = this.ring(index);
+    if (ring === undefined) return -ENOENT;
+    return ring.outputParts(at1, len1, at2, len2) ? 0 : -ENOSPC;
   }
 
-  /** Gives the memory back; neither side may use the ring afterwards. */
-  destroy(): void {
-    this.memory.u32[(this.address + RING.magic) >> 2] = 0;
-    this.memory.free(this.address, RING.size + this.bytes);
+  /** @param value address of a u32, the ring's address. @returns 0; -EINVAL for any flag or no ring; -E2BIG */
+  update(key: Address, value: Address, flags = 0): number {
+    if (flags !== 0) return -EINVAL;
+    const slot = this.slot(key);
+    if (slot === NULL) return -E2BIG;
+    const ring = loadU32(this.memory, value);
+    if (!EventRing.isRing(this.memory, ring)) return -EINVAL;
+    Atomics.store(this.words, slot >> 2, ring);
+    return 0;
+  }
+
+  /** @returns 0; -ENOENT if the slot is empty; -E2BIG for an index too large */
+  delete(key: Address): number {
+    const slot = this.slot(key);
+    if (slot === NULL) return -E2BIG;
+    return Atomics.exchange(this.words, slot >> 2, NULL) === NULL ? -ENOENT : 0;
+  }
+
+  /** See `IndexMap.slots`; the value is the ring's address. */
+  entries(): Generator<MapEntry> {
+    return this.slots(
+      (slot) => this.words[slot >> 2] !== NULL,
+      (slot) => this.words[slot >> 2]!,
+    );
   }
 }

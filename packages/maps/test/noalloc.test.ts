@@ -1,5 +1,16 @@
 import { expect, test } from 'vitest';
-import { EventRing, HashMap, PolicyMap, Reader, setEndpointKey4, setIpcacheKey4, setPolicyKey } from '../src/index.ts';
+import {
+  EventRing,
+  HashMap,
+  IpcacheMap,
+  LruHashMap,
+  PerCpuHashMap,
+  PolicyMap,
+  Reader,
+  setEndpointKey4,
+  setIpcacheKey4,
+  setPolicyKey,
+} from '../src/index.ts';
 import { Bench } from './support.ts';
 
 /** Median heap growth per call, in bytes. Median: a garbage collection inside one round makes it negative. */
@@ -25,6 +36,12 @@ for (const identity of [0, 5, 0xffff_fffe]) {
   policy.update({ egress: false, identity, protocol: 6, dport: 80, portPrefixLen: 16 }, entry);
 }
 const ring = EventRing.create(memory, 1024);
+const lru = LruHashMap.create(memory, { keySize: 14, valueSize: 56, maxEntries: 4, singleOwner: true });
+const shared = HashMap.create(memory, { keySize: 12, valueSize: 8, maxEntries: 4 });
+const perCpu = PerCpuHashMap.create(memory, { keySize: 8, valueSize: 16, maxEntries: 4, cpus: 2 });
+const ipcache = IpcacheMap.create(memory);
+ipcache.upsert(0xfffe_fdfc, 32, { identity: 0xfffe_0001, tunnelEndpoint: 0, key: 0, flags: 0 });
+let changing = 0;
 const reader = Reader.join(memory);
 
 test.each<[name: string, hot: () => unknown]>([
@@ -35,6 +52,28 @@ test.each<[name: string, hot: () => unknown]>([
     () => {
       setPolicyKey(memory, key, 64, 0xffff_fffe, 0, 6, 80);
       return policy.trie.lookup(key);
+    },
+  ],
+  [
+    'an update of an LRU hash that gives an entry up',
+    () => {
+      memory.u32[key >> 2] = Math.imul(changing++, 0x9e37_79b1);
+      return lru.update(key, value);
+    },
+  ],
+  [
+    'an update of a map with readers',
+    () => {
+      reader.quiet();
+      return shared.update(hashKey, value);
+    },
+  ],
+  ['a per-CPU update and lookup', () => perCpu.update(hashKey, value) + perCpu.lookup(hashKey)],
+  [
+    'an ipcache lookup',
+    () => {
+      setIpcacheKey4(memory, key, 0xfffe_fdfc, 32, 0);
+      return ipcache.trie.lookup(key);
     },
   ],
   ['an ipcache key', () => setIpcacheKey4(memory, key, 0xfffe_fdfc, 32, 0)],

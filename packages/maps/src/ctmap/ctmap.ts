@@ -1,4 +1,4 @@
-import { HashMap } from '../hash.ts';
+import { LruHashMap } from '../lru_hash.ts';
 import type { Address, Memory } from '../memory.ts';
 import { openPin, pinOrDestroy } from '../pinned_map.ts';
 import {
@@ -24,9 +24,9 @@ export const CT_ANY_MAX = 262_144;
 
 export interface CtMaps {
   /** Connections over TCP. */
-  tcp: HashMap;
+  tcp: LruHashMap;
   /** All others, and what is related to any (ICMP errors). */
-  any: HashMap;
+  any: LruHashMap;
 }
 
 /** `cilium_ct4_global`, `cilium_ct_any4_global`; those of shard n > 0 carry the suffix `_s<n>`. */
@@ -34,22 +34,23 @@ export const ctMapName = (protoTcp: boolean, shard: number): string =>
   `${protoTcp ? 'cilium_ct4_global' : 'cilium_ct_any4_global'}${shard === 0 ? '' : `_s${shard}`}`;
 
 /**
- * The two conntrack maps of one shard, pinned. They have a single owner: the worker that runs the shard. They are plain
- * hashes still: a full one answers -E2BIG, where Cilium's would evict the least recently used entry.
+ * The two conntrack maps of one shard, pinned. They have a single owner: the worker that runs the shard. LRU hashes: a
+ * full one gives up a connection that was not used for long.
  * @throws MapError EEXIST, ENOMEM
  */
 export function createCtMaps(memory: Memory, shard: number, sizes: { tcp: number; any: number }): CtMaps {
-  const create = (protoTcp: boolean, maxEntries: number): HashMap => {
+  const create = (protoTcp: boolean, maxEntries: number): LruHashMap => {
     const name = ctMapName(protoTcp, shard);
     const spec = { keySize: IPV4_CT_TUPLE.size, valueSize: CT_ENTRY.size, maxEntries, name, singleOwner: true };
-    return pinOrDestroy(HashMap.create(memory, spec));
+    return pinOrDestroy(LruHashMap.create(memory, spec));
   };
   return { tcp: create(true, sizes.tcp), any: create(false, sizes.any) };
 }
 
 /** @throws MapError ENOENT */
 export function openCtMaps(memory: Memory, shard: number): CtMaps {
-  const open = (protoTcp: boolean): HashMap => HashMap.attach(memory, openPin(memory, ctMapName(protoTcp, shard)));
+  const open = (protoTcp: boolean): LruHashMap =>
+    LruHashMap.attach(memory, openPin(memory, ctMapName(protoTcp, shard)));
   return { tcp: open(true), any: open(false) };
 }
 
