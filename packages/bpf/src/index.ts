@@ -1,5 +1,33 @@
 export { cilFromContainer, cilLxcPolicy, cilToContainer } from './bpf_lxc.ts';
 export { Datapath, type DatapathOptions, type EndpointProgram } from './datapath.ts';
+export {
+  parseVector,
+  type VectorAnswer,
+  type VectorCase,
+  type VectorLookup,
+} from './engines/conformance/vector.ts';
+export { type Disagreement, type VectorResult, VectorRunner } from './engines/conformance/vector_runner.ts';
+export {
+  ANSWER,
+  type EngineAnswer,
+  type EngineDefinition,
+  type EngineEntry,
+  type EngineKey,
+  FRAGMENT,
+  type PolicyEngine,
+  QUESTION,
+  readAnswer,
+  writeAnswer,
+  writeQuestion,
+} from './engines/engine.ts';
+export { BpfInputError } from './engines/input_error.ts';
+export { type Difference, findDifferences, pairsWithout } from './engines/profiles/differences.ts';
+export type { Profile } from './engines/profiles/profile.ts';
+export { PROFILES, profileByName } from './engines/profiles/profiles.ts';
+export type { PolicyQuestion } from './engines/profiles/question.ts';
+export type { Policy, Rule } from './engines/profiles/random_policies.ts';
+export { Reference, type ReferenceAnswer } from './engines/reference.ts';
+export { ENGINES, engineByName } from './engines/registry.ts';
 export type { Step } from './explain.ts';
 export {
   CTX_ACT_DROP,

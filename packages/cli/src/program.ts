@@ -1,5 +1,7 @@
 import { Command, CommanderError } from 'commander';
+import { conformanceCommand } from './commands/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
+import { profilesCommand } from './commands/profiles.ts';
 import { replayCommand } from './commands/replay.ts';
 import { verdictCommand } from './commands/verdict.ts';
 
@@ -14,14 +16,20 @@ export async function run(args: readonly string[]): Promise<number> {
     .version('0.1.0')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const command of [demoCommand(), replayCommand(), verdictCommand()])
-    program.addCommand(command.exitOverride().showSuggestionAfterError());
+  for (const command of [demoCommand(), replayCommand(), verdictCommand(), conformanceCommand(), profilesCommand()])
+    program.addCommand(prepared(command));
   try {
     await program.parseAsync(args, { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     return report(error);
   }
+}
+
+/** With its subcommands: errors are thrown, not exited with. */
+function prepared(command: Command): Command {
+  for (const subcommand of command.commands) prepared(subcommand);
+  return command.exitOverride().showSuggestionAfterError();
 }
 
 function report(error: unknown): number {
