@@ -50,8 +50,8 @@ import { TRACE_PAYLOAD_LEN } from './notify.ts';
  * Source: bpf/lib/conntrack.h; keys in bytes: constants.json, `ct_key_concrete`.
  *
  * A key names its addresses the other way round (daddr holds the packet's source), ports naturally; an entry of a
- * service has the addresses natural and the ports exchanged. Not modelled: SCTP, fragments, DSR, NodePort, L7 load
- * balancing, eviction of old entries (a full map refuses: DROP_CT_CREATE_FAILED).
+ * service has the addresses natural and the ports exchanged. The maps give up their least recently used entry when full.
+ * Not modelled: SCTP, fragments, DSR, NodePort, L7 load balancing, garbage collection.
  */
 const TUPLE_F_OUT = 0;
 const TUPLE_F_IN = 1;
