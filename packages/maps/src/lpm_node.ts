@@ -11,6 +11,8 @@ export const NODE = { child0: 0, child1: 4, flags: 8, slabLink: 12, prefixlen: 1
 export const INTERMEDIATE = 1;
 /** `struct bpf_lpm_trie_key`: u32 prefixlen in front of the data. */
 export const KEY_DATA = 4;
+/** `NODE`, the offset of the value, the bit of `flags` that says intermediate, the address of the link to the root. */
+export type LpmLayout = Readonly<Record<keyof typeof NODE | 'value' | 'intermediate' | 'root', number>>;
 
 /** How many bits the node's prefix and the key share. */
 export function matchNode(m: Memory, node: Address, key: Address): number {

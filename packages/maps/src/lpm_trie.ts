@@ -2,7 +2,7 @@ import { copyBytes, loadU32, round8 } from './bytes.ts';
 import { EEXIST, EINVAL, ENOENT, ENOSPC } from './errors.ts';
 import { bitAt } from './lpm_bits.ts';
 import { longestMatch, longestMatch64, longestMatchUnaligned } from './lpm_lookup.ts';
-import { after, INTERMEDIATE, KEY_DATA, leftmost, matchNode, NODE, pathTo } from './lpm_node.ts';
+import { after, INTERMEDIATE, KEY_DATA, type LpmLayout, leftmost, matchNode, NODE, pathTo } from './lpm_node.ts';
 import {
   BPF_EXIST,
   BPF_MAP_TYPE_LPM_TRIE,
@@ -71,6 +71,11 @@ export class LpmTrie implements BpfMap {
 
   get bytesUsed(): number {
     return mapBytes(this.memory, this.address);
+  }
+
+  /** For a walk by WebAssembly code on the same memory. The same rules hold for it as for `lookup`: see `Reader`. */
+  get layout(): LpmLayout {
+    return { ...NODE, intermediate: INTERMEDIATE, value: this.valueOffset, root: this.root };
   }
 
   /** The entry with the longest prefix that the key's first `prefixlen` bits begin with. */

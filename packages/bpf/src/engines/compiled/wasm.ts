@@ -1,6 +1,6 @@
 /**
  * A small assembler for WebAssembly: an expression is the bytes of the instructions that leave its value on the stack.
- * Only what `code.ts` needs. Source: WebAssembly Core Specification 2.0, chapter 5.
+ * Only what the engines' code needs. Source: WebAssembly Core Specification 2.0, chapter 5.
  */
 export type Code = readonly number[];
 
