@@ -1,11 +1,11 @@
-import type { Step } from '@ciliate/bpf';
+import { createDatapathMaps, type Step } from '@ciliate/bpf';
 import { EnvoyProxy, encodeDiscoveryResponse } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
 import { IdentityAllocator, IdentityCache } from '@ciliate/identity';
 import type { CiliumNetworkPolicy, NetworkPolicy, ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
-import { type CtMaps, createCtMaps, Memory } from '@ciliate/maps';
+import { Memory, openCtMaps } from '@ciliate/maps';
 import { formatIpv4 } from '@ciliate/packet';
 import { detachPolicy, type EndpointPolicy, PolicyRepository, resolvePolicy, SelectorCache } from '@ciliate/policy';
 import type { Logger } from 'pino';
@@ -18,9 +18,8 @@ import { seededRandom } from './random.ts';
 import { newResolver } from './resolver.ts';
 import { writeServices } from './services.ts';
 
-/** How many conntrack maps of each kind there are, whatever the number of workers; together as large as Cilium's. */
+/** How many maps of each kind of connection state there are, whatever the number of workers. */
 export const CT_SHARDS = 16;
-const CT_SIZES = { tcp: 524_288 / CT_SHARDS, any: 262_144 / CT_SHARDS };
 /** Of the proxy's HTTP listener; Cilium takes a free one from 10000..20000. */
 export const PROXY_PORT_HTTP = 10_000;
 const CLUSTER_NAME = 'default';
@@ -58,7 +57,6 @@ export class Agent {
   readonly resolver: Resolver;
   readonly #allocator: IdentityAllocator;
   readonly #selectors: SelectorCache;
-  readonly #conntrack: readonly CtMaps[];
   readonly #log: Logger;
   readonly #byAddress: ReadonlyMap<number, Endpoint>;
   readonly #unwatch: () => void;
@@ -79,7 +77,7 @@ export class Agent {
     this.endpoints = endpoints;
     this.services = services;
     this.nodeAddress = nodeAddressOf(options.store);
-    this.#conntrack = Array.from({ length: CT_SHARDS }, (_, shard) => createCtMaps(memory, shard, CT_SIZES));
+    createDatapathMaps(memory, { shards: CT_SHARDS });
     this.#byAddress = new Map(endpoints.map((endpoint) => [endpoint.address, endpoint]));
     this.resolver = newResolver(this.#byAddress, services);
     this.#unwatch = options.store.watch(['NetworkPolicy', 'CiliumNetworkPolicy'], ({ type, object }) => {
@@ -164,8 +162,10 @@ export class Agent {
 
   /** `cilium-dbg bpf ct flush`: forgets every connection. No worker may run. */
   flushConntrack(): void {
-    for (const { tcp, any } of this.#conntrack)
+    for (let shard = 0; shard < CT_SHARDS; shard++) {
+      const { tcp, any } = openCtMaps(this.memory, shard);
       for (const map of [tcp, any]) for (const { key } of map.entries()) map.delete(key);
+    }
   }
 
   /** What policy said to a packet, in the order it was asked, and by which rules. */

@@ -1,23 +1,8 @@
-import {
-  type Address,
-  ENDPOINT_F_ATHOSTNS,
-  ENDPOINT_F_HOST,
-  endpointFlags,
-  endpointLxcId,
-  endpointMacAt,
-  endpointNodeMacAt,
-  NULL,
-} from '@ciliate/maps';
-import {
-  ETH_P_ARP,
-  ETH_P_IP,
-  ethType,
-  ICMP_DEST_UNREACH,
-  IPPROTO_ICMP,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-} from '@ciliate/packet';
+import { type Address, ENDPOINT_F_ATHOSTNS, ENDPOINT_F_HOST, endpointFlags, type Memory, NULL } from '@ciliate/maps';
+import { ETH_P_ARP, ethType, IPPROTO_ICMPV6 } from '@ciliate/packet';
+import { hasPerPacketLb } from './config.ts';
 import type { Datapath, EndpointProgram } from './datapath.ts';
+import { respondToArp } from './lib/arp.ts';
 import {
   CT_EGRESS,
   CT_ESTABLISHED,
@@ -35,37 +20,46 @@ import {
   MARK_MAGIC_HOST,
   MARK_MAGIC_HOST_MASK,
   MARK_MAGIC_IDENTITY,
+  MARK_MAGIC_PROXY_EGRESS,
+  MARK_MAGIC_PROXY_EGRESS_EPID,
   MARK_MAGIC_PROXY_INGRESS,
   MARK_MAGIC_TO_PROXY,
   ntohl,
   ntohs,
-  POLICY_MATCH_NONE,
+  TC_INDEX_F_FROM_EGRESS_PROXY,
   TC_INDEX_F_FROM_INGRESS_PROXY,
   WORLD_ID,
 } from './lib/common.ts';
-import {
-  ctCreate4,
-  ctLookup4,
-  hasLoopbackEgressEntry4,
-  loadTupleAddresses,
-  loadTuplePorts,
-  tupleDport,
-  tupleNexthdr,
-} from './lib/conntrack.ts';
+import { ctCreate, ctLookup, hasLoopbackEgressEntry, hasPorts } from './lib/conntrack.ts';
 import {
   DROP_EP_NOT_READY,
   DROP_FRAG_NOSUPPORT,
   DROP_INVALID,
   DROP_INVALID_SIP,
+  DROP_INVALID_TC_BUFFER,
+  DROP_NO_SERVICE,
   DROP_UNKNOWN_L3,
+  DROP_UNKNOWN_TARGET,
   DROP_UNSUPPORTED_L2,
 } from './lib/drop_reasons.ts';
-import { daddr, hasIpv4Header, ipv4L3, isFragment, l4Offset, protocol, saddr } from './lib/ipv4.ts';
-import { lb4Local, lb4LookupService, lb4RevNat, SERVICE_LOOPBACK_IPV4 } from './lib/lb.ts';
+import { encapAndRedirect } from './lib/encap.ts';
+import { hasTunnelEndpoint, identityOf, lookupEndpoint, lookupRemoteEndpoint, skipsTunnel } from './lib/endpoints.ts';
+import type { Family } from './lib/family.ts';
+import { fibRedirectRouted } from './lib/fib.ts';
+import { loadPorts } from './lib/fragments.ts';
+import { hasIpHeader, readHeaders } from './lib/headers.ts';
+import { redirect } from './lib/icmp6.ts';
+import { handleNeighbourSolicitation, isNdp, isNeighbourSolicitation } from './lib/icmp6_ndp.ts';
+import { routeL3 } from './lib/l3.ts';
+import { lbLocal, lbRevNat } from './lib/lb.ts';
+import { l7LbProxyPort, lookupService } from './lib/lb_service.ts';
+import { localDelivery, PACKET_HOST, redirectEndpoint } from './lib/local_delivery.ts';
+import { METRIC_EGRESS, METRIC_INGRESS, REASON_FORWARDED } from './lib/metrics.ts';
+import { answerNoService } from './lib/no_service.ts';
+import { nodeportRevNat } from './lib/nodeport.ts';
 import {
   directionName,
   sendDropNotify,
-  sendPolicyVerdictNotify,
   sendTraceNotify,
   TRACE_FROM_LXC,
   TRACE_FROM_PROXY,
@@ -73,114 +67,161 @@ import {
   TRACE_PAYLOAD_LEN,
   TRACE_REASON_UNKNOWN,
   TRACE_TO_LXC,
+  TRACE_TO_NETWORK,
   TRACE_TO_PROXY,
   TRACE_TO_STACK,
 } from './lib/notify.ts';
-import { policyCanAccess } from './lib/policy.ts';
+import { policyCan } from './lib/policy_check.ts';
+import { loadTupleAddresses, tupleNexthdr, tupleSaddrAt } from './lib/tuple.ts';
 import type { Skb } from './skb.ts';
 
 /**
- * The programs at a pod's interface. Source: bpf/bpf_lxc.c, configured as an agent with kube-proxy replacement and
- * native routing, IPv4 only (the world is identity 2), no endpoint routes.
+ * The programs at a pod's interface, IPv4 and IPv6. Source: bpf/bpf_lxc.c.
  *
  * A packet of a pod runs `cilFromContainer`; if it goes to a pod on the same node, that runs the destination's
- * `cilLxcPolicy` itself. A packet that the host's stack or the proxy sends to a pod runs `cilToContainer`.
- * Not modelled: IPv6 (dropped as an unknown protocol, 139, as with IPv6 disabled), fragments (157, as without fragment
- * tracking), tunnels, NodePort, egress gateway, encryption, counters.
+ * `cilLxcPolicy` itself. A packet that the host's stack or the proxy sends to a pod runs `cilToContainer`. Packets of the
+ * L7 load balancer come back through `cilLxcPolicyEgress`.
  */
 
 /** Answer of the ingress policy that means "to the proxy", before it becomes a mark. */
-const POLICY_ACT_PROXY_REDIRECT = 1;
+const POLICY_ACT_PROXY_REDIRECT = 1 << 16;
 /** Addresses of the host itself, and of endpoints that live in its namespace: the stack delivers to them. */
 const ENDPOINT_MASK_HOST_DELIVERY = ENDPOINT_F_HOST | ENDPOINT_F_ATHOSTNS;
-const ICMP_FRAG_NEEDED = 4;
-const ICMP_HEADER_LEN = 8;
+/** Programs of pods choose backends at random, whatever the node's algorithm is. */
+const LB_SELECTION_RANDOM = 1;
 
-/** Does Cilium's check of the Ethernet type pass? It compares the bytes in the wrong order, so hardly any type fails. */
-const hasValidEthertype = (skb: Skb, type: number): boolean => skb.len >= ETH_HLEN && htons(type) >= htons(0x0600);
+/** The Ethernet type if Cilium's check of it passes, else -1. It compares bytes in the wrong order: hardly any fails. */
+export function validEthertype(m: Memory, skb: Skb): number {
+  if (skb.len < ETH_HLEN) return -1;
+  const type = ethType(m.u8, skb.data);
+  return htons(type) >= htons(0x0600) ? type : -1;
+}
+
+/** The family of an Ethernet type, if it is switched on. */
+export function familyOf(dp: Datapath, type: number): Family | undefined {
+  if (type === dp.v4.ethType && dp.config.ipv4) return dp.v4;
+  return type === dp.v6.ethType && dp.config.ipv6 ? dp.v6 : undefined;
+}
 
 /**
  * tc ingress at the host's end of a pod's interface: the pod sent this packet.
- * @returns CTX_ACT_OK (to the stack, or by its mark to the proxy), CTX_ACT_REDIRECT (to another pod) or CTX_ACT_DROP
+ * @returns CTX_ACT_OK (to the stack, or by its mark to the proxy), CTX_ACT_REDIRECT or CTX_ACT_DROP
  */
 export function cilFromContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
+  dp.extError = 0;
+  sendTraceNotify(dp, skb, ep.id, TRACE_FROM_LXC, ep.identity, 0, 0, 0, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
+  const type = validEthertype(dp.memory, skb);
+  const fam = familyOf(dp, type);
+  if (fam !== undefined) return handleFromLxc(dp, fam, ep, skb, false);
+  if (type === ETH_P_ARP && dp.config.ipv4) return respondToArp(dp, ep, skb);
+  return dropFromPod(dp, ep, skb, 0, type < 0 ? DROP_UNSUPPORTED_L2 : DROP_UNKNOWN_L3);
+}
+
+/** Tail-called from bpf_host: the L7 load balancer sent this packet for the pod. */
+export function cilLxcPolicyEgress(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
+  dp.extError = 0;
+  const type = validEthertype(dp.memory, skb);
+  if (type < 0) return dropFromPod(dp, ep, skb, 0, DROP_UNSUPPORTED_L2);
+  sendTraceNotify(dp, skb, ep.id, TRACE_FROM_PROXY, ep.identity, 0, 0, 0, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
+  const fam = familyOf(dp, type);
+  if (fam === undefined) return dropFromPod(dp, ep, skb, 0, DROP_UNKNOWN_L3);
+  return handleFromLxc(dp, fam, ep, skb, true);
+}
+
+const dropFromPod = (dp: Datapath, ep: EndpointProgram, skb: Skb, dst: number, error: number): number =>
+  sendDropNotify(dp, skb, ep.id, ep.identity, dst, 0, error, dp.extError, METRIC_EGRESS);
+
+function handleFromLxc(dp: Datapath, fam: Family, ep: EndpointProgram, skb: Skb, fromL7lb: boolean): number {
+  const { headers, config, ctNew } = dp;
+  if (!hasIpHeader(fam, skb)) return dropFromPod(dp, ep, skb, 0, DROP_INVALID);
+  let err = readHeaders(fam, skb, headers);
+  if (!fam.fragments) {
+    if (err < 0) return dropFromPod(dp, ep, skb, 0, err);
+    if (headers.isFragment) return dropFromPod(dp, ep, skb, 0, DROP_FRAG_NOSUPPORT);
+  }
+  if (fam.isV6 && isNdp(dp, skb)) {
+    // A solicitation is answered; Cilium lets advertisements through without looking at anything else.
+    if (!isNeighbourSolicitation(dp, skb)) return CTX_ACT_OK;
+    const answer = handleNeighbourSolicitation(dp, skb, ep.mac, DROP_UNKNOWN_TARGET);
+    return answer < 0 ? sendDropNotify(dp, skb, ep.id, 0, 0, 0, answer, 0, METRIC_EGRESS) : answer;
+  }
+  if (!fromL7lb && config.sipVerification && !fam.sameAddress(dp.memory, fam.saddr(skb), fam.isV6 ? ep.ipv6 : ep.ipv4))
+    return dropFromPod(dp, ep, skb, 0, DROP_INVALID_SIP);
+  ctNew.reset();
+  if (err < 0) return dropFromPod(dp, ep, skb, 0, err);
+  let proxyPort = 0;
+  if (hasPerPacketLb(config) && hasPorts(dp, headers.nexthdr)) {
+    const tuple = fam.lbTuple;
+    loadTupleAddresses(dp.memory, fam, tuple, skb, headers.nexthdr);
+    err = loadPorts(dp, fam, skb, METRIC_EGRESS, tuple);
+    if (err < 0) return dropFromPod(dp, ep, skb, 0, err);
+    const service = lookupService(dp, fam, tuple, config.nodePort);
+    if (service !== NULL) {
+      proxyPort = l7LbProxyPort(dp, service);
+      if (proxyPort === 0) {
+        err = lbLocal(dp, fam, skb, ep.id, tuple, service, ctNew, LB_SELECTION_RANDOM, true);
+        if (err === DROP_NO_SERVICE && config.serviceNoBackendResponse) return answerNoService(dp, fam, skb);
+        if (err < 0) return dropFromPod(dp, ep, skb, 0, err);
+      }
+    }
+  }
+  return routeFromPod(dp, fam, ep, skb, proxyPort, fromL7lb);
+}
+
+/** handle_ipvX_from_lxc: conntrack, egress policy, and on to where the packet goes. @param lbProxyPort be16, 0 = none */
+function routeFromPod(
+  dp: Datapath,
+  fam: Family,
+  ep: EndpointProgram,
+  skb: Skb,
+  lbProxyPort: number,
+  fromL7lb: boolean,
+): number {
+  const m = dp.memory;
   const { identity } = ep;
-  sendTraceNotify(dp, skb, ep.id, TRACE_FROM_LXC, identity, 0, 0, 0, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
-  const type = skb.len >= ETH_HLEN ? ethType(dp.memory.u8, skb.data) : 0;
-  let ret: number;
-  if (!hasValidEthertype(skb, type)) ret = DROP_UNSUPPORTED_L2;
-  else if (type === ETH_P_IP) return handleIpv4(dp, ep, skb);
-  else if (type === ETH_P_ARP) return CTX_ACT_OK;
-  else ret = DROP_UNKNOWN_L3;
-  return sendDropNotify(dp, skb, ep, identity, 0, 0, ret, 0);
-}
-
-function handleIpv4(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
-  let ret = checkSource(ep, skb);
-  if (ret === CTX_ACT_OK) ret = translateService(dp, ep, skb);
-  if (ret !== CTX_ACT_OK) return sendDropNotify(dp, skb, ep, ep.identity, 0, 0, ret, 0);
-  return routeFromPod(dp, ep, skb);
-}
-
-function checkSource(ep: EndpointProgram, skb: Skb): number {
-  if (!hasIpv4Header(skb)) return DROP_INVALID;
-  if (isFragment(skb)) return DROP_FRAG_NOSUPPORT;
-  return saddr(skb) === ep.address ? CTX_ACT_OK : DROP_INVALID_SIP;
-}
-
-/** If the packet goes to a service, it goes to one of its backends from here on. Leaves what conntrack needs in `dp.ctNew`. */
-function translateService(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
-  dp.ctNew.reset();
-  const proto = protocol(skb);
-  if (proto !== IPPROTO_TCP && proto !== IPPROTO_UDP) return CTX_ACT_OK;
-  const { lbTuple: tuple } = dp.stack;
-  const l4Off = l4Offset(skb);
-  loadTupleAddresses(dp.memory, tuple, skb);
-  const err = loadTuplePorts(dp.memory, tuple, skb, l4Off);
-  if (err < 0) return err;
-  const service = lb4LookupService(dp, tuple);
-  return service === NULL ? CTX_ACT_OK : lb4Local(dp, ep, skb, l4Off, tuple, service, dp.ctNew);
-}
-
-/** Conntrack, egress policy, and on to where the packet goes. */
-function routeFromPod(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
-  const { tuple } = dp.stack;
-  const { identity } = ep;
-  loadTupleAddresses(dp.memory, tuple, skb);
+  const { tuple } = fam;
+  const { ct, ctNew, config } = dp;
+  const revNatIndex = ctNew.revNatIndex;
+  const viaLoopback = ctNew.loopback;
+  ctNew.reset();
+  ctNew.revNatIndex = revNatIndex;
+  ctNew.loopback = viaLoopback;
+  loadTupleAddresses(m, fam, tuple, skb, dp.headers.nexthdr);
   // After service translation only the forward direction may match.
-  const scope = dp.ctNew.revNatIndex !== 0 ? 'forward' : 'bidir';
-  const status = ctLookup4(dp, tuple, skb, l4Offset(skb), CT_EGRESS, scope, dp.ct);
-  if (status < 0) return sendDropNotify(dp, skb, ep, identity, 0, 0, status, 0);
+  const scope = revNatIndex !== 0 || lbProxyPort !== 0 || fromL7lb ? 'forward' : 'bidir';
+  const status = ctLookup(dp, fam, tuple, skb, CT_EGRESS, scope, ct);
+  if (status < 0) return dropFromPod(dp, ep, skb, 0, status);
   noteConntrack(dp, ep, CT_EGRESS, status);
 
-  const known = dp.lookupIp4Identity(daddr(skb));
-  const dstIdentity = known === 0 ? WORLD_ID : known;
+  const info = lookupRemoteEndpoint(dp, fam, fam.daddr(skb));
+  const dstIdentity = identityOf(dp, fam, info);
   dp.steps?.push({
     kind: 'identity',
     endpoint: ep.id,
-    address: ntohl(daddr(skb)),
+    address: ntohl(m.u32[(fam.daddr(skb) >> 2) + fam.layout.words - 1]!),
     identity: dstIdentity,
-    found: known !== 0,
+    found: info !== NULL,
   });
-  const { ct, ctNew } = dp;
+  if (isZero(m, fam, tupleSaddrAt(fam, tuple))) return dropFromPod(dp, ep, skb, dstIdentity, DROP_INVALID_TC_BUFFER);
 
   if (status === CT_NEW || status === CT_ESTABLISHED) {
-    let proxyPort = 0;
-    // A pod that reaches itself through a service needs no policy to allow it.
-    if (!ctNew.loopback) {
-      const verdict = policyCan(dp, ep, skb, CT_EGRESS, dstIdentity, status);
-      if (verdict !== CTX_ACT_OK)
-        return sendDropNotify(dp, skb, ep, identity, dstIdentity, 0, verdict, dp.policy.authType);
+    let proxyPort = ntohs(lbProxyPort);
+    // A pod that reaches itself through a service needs no policy to allow it; the L7 load balancer comes before policy.
+    if (proxyPort === 0 && !viaLoopback) {
+      const verdict = policyCan(dp, fam, ep, skb, CT_EGRESS, dstIdentity, info, status);
+      if (verdict !== CTX_ACT_OK) return dropFromPod(dp, ep, skb, dstIdentity, verdict);
       proxyPort = dp.policy.proxyPort;
     }
     ctNew.proxyRedirect = proxyPort > 0;
-    const stale = ct.revNatIndex !== ctNew.revNatIndex || ct.proxyRedirect !== ctNew.proxyRedirect;
+    const stale = ct.revNatIndex !== revNatIndex || ct.proxyRedirect !== ctNew.proxyRedirect;
     if (status === CT_NEW || stale) {
       ctNew.srcSecId = identity;
-      const err = ctCreate4(dp, tuple, skb, CT_EGRESS, ctNew);
-      if (err < 0) return sendDropNotify(dp, skb, ep, identity, dstIdentity, 0, err, 0);
+      ctNew.fromL7lb = fromL7lb;
+      const err = ctCreate(dp, fam, tuple, skb, CT_EGRESS, ctNew, true);
+      if (err < 0) return dropFromPod(dp, ep, skb, dstIdentity, err);
+      if (fam.isV6) ct.monitor = TRACE_PAYLOAD_LEN;
     }
-    if (proxyPort > 0) {
+    if (proxyPort > 0 && !fromL7lb) {
       sendTraceNotify(dp, skb, ep.id, TRACE_TO_PROXY, identity, 0, proxyPort, 0, status, ct.monitor);
       return redirectToProxy(dp, ep, skb, proxyPort);
     }
@@ -188,156 +229,267 @@ function routeFromPod(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
     // A reply of a connection that the ingress proxy opened: the stack finds its socket.
     sendTraceNotify(dp, skb, ep.id, TRACE_TO_PROXY, identity, 0, 0, 0, status, ct.monitor);
     return redirectToProxy(dp, ep, skb, 0);
+  } else if (config.nodePort && ct.nodePort && hasPorts(dp, tupleNexthdr(m, fam, tuple))) {
+    sendTraceNotify(dp, skb, ep.id, TRACE_TO_NETWORK, identity, dstIdentity, 0, 0, status, ct.monitor);
+    return nodeportRevNat(dp, fam, skb, ep);
   }
 
   // Replies of a pod to itself go to the loopback address, which no endpoint has.
-  const hairpin = ctNew.loopback || ct.loopback;
-  const local = dp.lookupIp4Endpoint(status === CT_REPLY && hairpin ? saddr(skb) : daddr(skb));
-  if (local !== NULL && (endpointFlags(dp.memory, local) & ENDPOINT_MASK_HOST_DELIVERY) === 0)
-    return localDelivery(dp, ep, skb, local, dstIdentity);
+  const hairpin = !fam.isV6 && (viaLoopback || ct.loopback);
+  if (config.routing || hairpin || config.hostRouting) {
+    const to = lookupEndpoint(dp, fam, status === CT_REPLY && hairpin ? fam.saddr(skb) : fam.daddr(skb));
+    if (to !== NULL && (!(config.routing || config.hostRouting) || !isHostDelivery(m, to))) {
+      const ret = localDelivery(dp, fam, skb, ep, identity, MARK_MAGIC_IDENTITY, to, METRIC_EGRESS, fromL7lb, false);
+      return ret < 0 ? dropFromPod(dp, ep, skb, dstIdentity, ret) : ret;
+    }
+    if (to !== NULL) return toStack(dp, fam, ep, skb, dstIdentity, status);
+  }
+  if (config.tunnelMode && (ct.fromTunnel || !skipsTunnel(dp, info)) && hasTunnelEndpoint(dp, info))
+    return encapAndRedirect(dp, skb, ep.id, info, identity, dstIdentity, status, ct.monitor);
+  if (config.hostRouting) {
+    const ret = fibRedirectRouted(dp, fam, skb, ep);
+    if (ret < 0) return dropFromPod(dp, ep, skb, dstIdentity, ret);
+    if (skb.redirectHelper === 'redirect' && ret !== CTX_ACT_REDIRECT) return ret;
+    const ifindex = skb.redirectIfindex;
+    sendTraceNotify(dp, skb, ep.id, TRACE_TO_NETWORK, identity, dstIdentity, 0, ifindex, status, ct.monitor);
+    dp.steps?.push({ kind: 'to-network', endpoint: ep.id, ifindex });
+    return ret;
+  }
+  return toStack(dp, fam, ep, skb, dstIdentity, status);
+}
 
-  const routed = ipv4L3(skb, NULL, endpointNodeMacAt(ep.info));
-  if (routed < 0) return sendDropNotify(dp, skb, ep, identity, dstIdentity, 0, routed, 0);
-  skb.mark = identityMark(identity, MARK_MAGIC_IDENTITY);
-  sendTraceNotify(dp, skb, ep.id, TRACE_TO_STACK, identity, dstIdentity, 0, 0, status, ct.monitor);
+const isHostDelivery = (m: Memory, endpoint: Address): boolean =>
+  (endpointFlags(m, endpoint) & ENDPOINT_MASK_HOST_DELIVERY) !== 0;
+
+function isZero(m: Memory, fam: Family, address: Address): boolean {
+  for (let i = 0; i < fam.layout.words; i++) if (m.u32[(address >> 2) + i] !== 0) return false;
+  return true;
+}
+
+/** The host's stack routes it on; the mark tells it the sender's identity. */
+function toStack(
+  dp: Datapath,
+  fam: Family,
+  ep: EndpointProgram,
+  skb: Skb,
+  dstIdentity: number,
+  status: number,
+): number {
+  if (dp.config.routing) {
+    const routed = routeL3(dp, fam, skb, ep, METRIC_EGRESS, NULL, ep.mac);
+    if (routed < 0) return dropFromPod(dp, ep, skb, dstIdentity, routed);
+    if (routed !== CTX_ACT_OK) return routed;
+  }
+  skb.mark = identityMark(ep.identity, MARK_MAGIC_IDENTITY);
+  sendTraceNotify(dp, skb, ep.id, TRACE_TO_STACK, ep.identity, dstIdentity, 0, 0, status, dp.ct.monitor);
   dp.steps?.push({ kind: 'to-stack', endpoint: ep.id });
   return CTX_ACT_OK;
 }
 
-/** ipv4_local_delivery: as a router would, then the ingress policy program of the destination. */
-function localDelivery(dp: Datapath, ep: EndpointProgram, skb: Skb, to: Address, dstIdentity: number): number {
-  const err = ipv4L3(skb, endpointNodeMacAt(to), endpointMacAt(to));
-  if (err < 0) return sendDropNotify(dp, skb, ep, ep.identity, dstIdentity, 0, err, 0);
-  const destination = dp.program(endpointLxcId(dp.memory, to));
-  if (destination === undefined) return sendDropNotify(dp, skb, ep, ep.identity, dstIdentity, 0, DROP_EP_NOT_READY, 0);
-  dp.steps?.push({ kind: 'local-delivery', endpoint: ep.id, to: destination.id });
-  return cilLxcPolicy(dp, destination, skb, ep.identity);
-}
-
-/** Tail-called for the destination of a packet from a pod on this node. @param srcIdentity of the sender */
-export function cilLxcPolicy(dp: Datapath, ep: EndpointProgram, skb: Skb, srcIdentity: number): number {
-  const ret = ingressPolicy(dp, ep, skb, srcIdentity);
-  if (ret < 0) return sendDropNotify(dp, skb, ep, srcIdentity, ep.identity, ep.id, ret, dp.policy.authType);
-  if (ret === POLICY_ACT_PROXY_REDIRECT) return redirectToProxy(dp, ep, skb, dp.policy.proxyPort);
-  skb.redirectIfindex = ep.ifindex;
-  return CTX_ACT_REDIRECT;
-}
-
 /**
- * tc egress towards a pod, for packets of the host's stack and of the proxy (told apart by their mark).
- * @returns CTX_ACT_OK (delivered, or by its mark to the proxy) or CTX_ACT_DROP
+ * Tail-called for the destination of a packet that arrives on this node.
+ * @param srcIdentity of the sender
+ * @param redirects   into the pod's interface, once policy has allowed it
  */
-export function cilToContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
-  const type = skb.len >= ETH_HLEN ? ethType(dp.memory.u8, skb.data) : 0;
-  // Before the mark is read: so the drop names no identity.
-  if (!hasValidEthertype(skb, type)) return sendDropNotify(dp, skb, ep, 0, ep.identity, ep.id, DROP_UNSUPPORTED_L2, 0);
-  const magic = skb.mark & MARK_MAGIC_HOST_MASK;
-  let identity = WORLD_ID;
-  if (magic === MARK_MAGIC_PROXY_INGRESS || magic === MARK_MAGIC_IDENTITY) identity = getIdentity(skb.mark);
-  else if (magic === MARK_MAGIC_HOST) identity = HOST_ID;
-  const fromProxy = magic === MARK_MAGIC_PROXY_INGRESS;
-  if (fromProxy) skb.tcIndex |= TC_INDEX_F_FROM_INGRESS_PROXY;
-  skb.mark = 0;
-  const point = fromProxy ? TRACE_FROM_PROXY : TRACE_FROM_STACK;
-  sendTraceNotify(dp, skb, ep.id, point, identity, ep.identity, ep.id, 0, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
-
-  if (type === ETH_P_ARP) return CTX_ACT_OK;
-  dp.policy.authType = 0; // of the packet before
-  let ret: number;
-  if (type !== ETH_P_IP) ret = DROP_UNKNOWN_L3;
-  else if (!hasIpv4Header(skb)) ret = DROP_INVALID;
-  else {
-    if (identityIsReserved(identity)) {
-      const known = dp.lookupIp4Identity(saddr(skb));
-      if (known !== 0 && known !== HOST_ID) identity = known;
-    }
-    ret = ingressPolicy(dp, ep, skb, identity);
-  }
-  if (ret < 0) return sendDropNotify(dp, skb, ep, identity, ep.identity, ep.id, ret, dp.policy.authType);
-  if (ret === POLICY_ACT_PROXY_REDIRECT) return redirectToProxy(dp, ep, skb, dp.policy.proxyPort);
-  return CTX_ACT_OK;
-}
-
-/** ipv4_policy: conntrack and policy of a pod that a packet is about to reach. CTX_ACT_OK, to the proxy, or a drop code. */
-function ingressPolicy(dp: Datapath, ep: EndpointProgram, skb: Skb, srcIdentity: number): number {
-  const m = dp.memory;
-  const { ct, ctNew, policy } = dp;
-  const { tuple } = dp.stack;
-  const originalSource = saddr(skb);
-  policy.authType = 0;
-  if (isFragment(skb)) return DROP_FRAG_NOSUPPORT;
-  loadTupleAddresses(m, tuple, skb);
-  const status = ctLookup4(dp, tuple, skb, l4Offset(skb), CT_INGRESS, 'bidir', ct);
-  if (status < 0) return status;
-  noteConntrack(dp, ep, CT_INGRESS, status);
-  ctNew.reset();
-  let proxyPort = 0;
-
-  if (status !== CT_NEW && status !== CT_ESTABLISHED) {
-    // Replies skip policy.
-    if (ct.proxyRedirect) {
-      policy.proxyPort = 0;
-      return toProxy(dp, ep, skb, srcIdentity, originalSource, status);
-    }
-    if (ct.revNatIndex !== 0) {
-      const err = lb4RevNat(dp, ep, skb, tuple, ct.revNatIndex, ct.loopback);
-      if (err < 0) return err;
-    }
-  } else if ((skb.tcIndex & TC_INDEX_F_FROM_INGRESS_PROXY) === 0) {
-    if (status === CT_NEW && originalSource === SERVICE_LOOPBACK_IPV4 && hasLoopbackEgressEntry4(dp, tuple))
-      ctNew.loopback = true;
-    else if (!ct.loopback) {
-      const verdict = policyCan(dp, ep, skb, CT_INGRESS, srcIdentity, status);
-      if (verdict !== CTX_ACT_OK) return verdict;
-      proxyPort = policy.proxyPort;
-    }
-  }
-  if (status === CT_NEW) {
-    ctNew.srcSecId = srcIdentity;
-    ctNew.proxyRedirect = proxyPort > 0;
-    const err = ctCreate4(dp, tuple, skb, CT_INGRESS, ctNew);
-    if (err < 0) return err;
-  }
-  policy.proxyPort = proxyPort;
-  if (proxyPort > 0) return toProxy(dp, ep, skb, srcIdentity, originalSource, status);
-  sendTraceNotify(
-    dp,
-    skb,
-    ep.id,
-    TRACE_TO_LXC,
-    srcIdentity,
-    ep.identity,
-    ep.id,
-    ep.ifindex,
-    status,
-    ct.monitor,
-    originalSource,
-  );
-  dp.steps?.push({ kind: 'to-endpoint', endpoint: ep.id });
-  return CTX_ACT_OK;
-}
-
-function toProxy(
+export function cilLxcPolicy(
   dp: Datapath,
   ep: EndpointProgram,
   skb: Skb,
   srcIdentity: number,
-  originalSource: number,
+  redirects: boolean,
+  fromHost: boolean,
+  fromTunnel: boolean,
+): number {
+  dp.extError = 0;
+  const type = validEthertype(dp.memory, skb);
+  const fam = familyOf(dp, type);
+  let ret: number;
+  if (fam === undefined) ret = type < 0 ? DROP_UNSUPPORTED_L2 : DROP_UNKNOWN_L3;
+  else ret = ingressPolicy(dp, fam, ep, skb, srcIdentity, fromTunnel, true);
+  if (ret < 0) return dropToPod(dp, ep, skb, srcIdentity, ret);
+  if (ret === POLICY_ACT_PROXY_REDIRECT) {
+    if (fromTunnel) skb.packetType = PACKET_HOST;
+    return redirectToProxy(dp, ep, skb, dp.policy.proxyPort);
+  }
+  if (fromTunnel && !dp.config.routing && !dp.config.nodePort) {
+    skb.packetType = PACKET_HOST;
+    return CTX_ACT_OK;
+  }
+  if (!redirects) return CTX_ACT_OK;
+  return redirectEndpoint(dp, skb, ep.ifindex, fromHost, fromTunnel);
+}
+
+const dropToPod = (dp: Datapath, ep: EndpointProgram, skb: Skb, srcIdentity: number, error: number): number =>
+  sendDropNotify(dp, skb, ep.id, srcIdentity, ep.identity, ep.id, error, dp.extError, METRIC_INGRESS);
+
+/**
+ * tc egress towards a pod, for packets of the host's stack and of the proxy (told apart by their mark).
+ * @returns CTX_ACT_OK (delivered), CTX_ACT_REDIRECT (to the proxy, through cilium_net) or CTX_ACT_DROP
+ */
+export function cilToContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
+  const m = dp.memory;
+  dp.extError = 0;
+  const type = validEthertype(m, skb);
+  // Before the mark is read: so the drop names no identity.
+  if (type < 0) return dropToPod(dp, ep, skb, 0, DROP_UNSUPPORTED_L2);
+  if (dp.config.l7lb && (skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_PROXY_EGRESS_EPID)
+    return toEgressPolicy(dp, ep, skb);
+  const point = isFromProxy(skb) ? TRACE_FROM_PROXY : TRACE_FROM_STACK;
+  let identity = inheritIdentity(dp, skb, type);
+  const { ingressIfindex } = skb;
+  const own = ep.identity;
+  sendTraceNotify(dp, skb, ep.id, point, identity, own, ep.id, ingressIfindex, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
+
+  if (type === ETH_P_ARP) return CTX_ACT_OK;
+  const fam = familyOf(dp, type);
+  if (fam === undefined) return dropToPod(dp, ep, skb, identity, DROP_UNKNOWN_L3);
+  if (!hasIpHeader(fam, skb)) return dropToPod(dp, ep, skb, identity, DROP_INVALID);
+  const ret = ingressPolicy(dp, fam, ep, skb, identity, false, false);
+  identity = dp.srcIdentity;
+  if (ret < 0) return dropToPod(dp, ep, skb, identity, ret);
+  if (ret !== POLICY_ACT_PROXY_REDIRECT) return CTX_ACT_OK;
+  // The host's stack gives it to the proxy's socket when it comes out of cilium_net.
+  const { proxyPort } = dp.policy;
+  const routed = routeL3(dp, fam, skb, ep, METRIC_EGRESS, ep.mac, dp.stack.ciliumHostMac);
+  if (routed < 0) return dropToPod(dp, ep, skb, identity, routed);
+  redirectToProxy(dp, ep, skb, proxyPort);
+  return redirect(skb, dp.config.node.ciliumNetIfindex, 0);
+}
+
+/** The L7 load balancer's packet goes back into the egress program of the pod that it speaks for. */
+export function toEgressPolicy(dp: Datapath, ep: EndpointProgram | undefined, skb: Skb): number {
+  const id = skb.mark >>> 16;
+  skb.mark = 0;
+  const program = dp.program(id);
+  if (program !== undefined) return cilLxcPolicyEgress(dp, program, skb);
+  if (ep === undefined) return DROP_EP_NOT_READY;
+  return sendDropNotify(dp, skb, ep.id, id, ep.identity, ep.id, DROP_EP_NOT_READY, 0, METRIC_INGRESS);
+}
+
+/** Does the mark say that the L7 proxy sent the packet? */
+export function isFromProxy(skb: Skb): boolean {
+  const magic = skb.mark & MARK_MAGIC_HOST_MASK;
+  return magic === MARK_MAGIC_PROXY_INGRESS || magic === MARK_MAGIC_PROXY_EGRESS;
+}
+
+/** inherit_identity_from_host: who the packet's mark says sent it; the mark is taken off. */
+export function inheritIdentity(dp: Datapath, skb: Skb, type: number): number {
+  const magic = skb.mark & MARK_MAGIC_HOST_MASK;
+  let identity = WORLD_ID;
+  if (isFromProxy(skb) || magic === MARK_MAGIC_IDENTITY) identity = getIdentity(skb.mark);
+  else if (magic === MARK_MAGIC_HOST) identity = HOST_ID;
+  else if (type === dp.v4.ethType) identity = dp.v4.world;
+  else if (type === dp.v6.ethType) identity = dp.v6.world;
+  if (magic === MARK_MAGIC_PROXY_INGRESS) skb.tcIndex |= TC_INDEX_F_FROM_INGRESS_PROXY;
+  if (magic === MARK_MAGIC_PROXY_EGRESS) skb.tcIndex |= TC_INDEX_F_FROM_EGRESS_PROXY;
+  skb.mark = 0;
+  return identity;
+}
+
+/**
+ * ipvX_policy: conntrack and policy of a pod that a packet is about to reach.
+ * @param tailCalled false in `cilToContainer`: there a reserved identity is looked up again
+ * @returns CTX_ACT_OK, POLICY_ACT_PROXY_REDIRECT or a drop code; `dp.srcIdentity` is who sent it
+ */
+function ingressPolicy(
+  dp: Datapath,
+  fam: Family,
+  ep: EndpointProgram,
+  skb: Skb,
+  markedIdentity: number,
+  fromTunnel: boolean,
+  tailCalled: boolean,
+): number {
+  const m = dp.memory;
+  const { ct, ctNew, policy, config, headers } = dp;
+  const { tuple } = fam;
+  let srcIdentity = markedIdentity;
+  dp.srcIdentity = srcIdentity;
+  if (!hasIpHeader(fam, skb)) return DROP_INVALID;
+  const err = readHeaders(fam, skb, headers);
+  if (err < 0) return err;
+  loadTupleAddresses(m, fam, tuple, skb, headers.nexthdr);
+  const status = ctLookup(dp, fam, tuple, skb, CT_INGRESS, 'bidir', ct);
+  if (status < 0) return status;
+  noteConntrack(dp, ep, CT_INGRESS, status);
+
+  if (!tailCalled) {
+    if (fam.isV6 && headers.nexthdr === IPPROTO_ICMPV6 && isNdp(dp, skb)) return CTX_ACT_OK;
+    if (identityIsReserved(srcIdentity, config.ipv4 && config.ipv6)) {
+      const info = lookupRemoteEndpoint(dp, fam, fam.saddr(skb));
+      const known = info === NULL ? HOST_ID : identityOf(dp, fam, info);
+      if (known !== HOST_ID) srcIdentity = known;
+      dp.srcIdentity = srcIdentity;
+    }
+    dp.metrics.update(skb.len, METRIC_INGRESS, REASON_FORWARDED);
+  }
+  if (isZero(m, fam, tupleSaddrAt(fam, tuple))) return DROP_INVALID_TC_BUFFER;
+  for (let i = 0; i < 4; i++)
+    m.u32[(fam.origSaddr >> 2) + i] = i < fam.layout.words ? m.u32[(fam.saddr(skb) >> 2) + i]! : 0;
+  ctNew.reset();
+  policy.proxyPort = 0;
+  let proxyPort = 0;
+
+  if (status !== CT_NEW && status !== CT_ESTABLISHED) {
+    // Replies skip policy. Those to a proxy go there, unless it is the proxy that sent them.
+    const fromEgressProxy = (skb.tcIndex & TC_INDEX_F_FROM_EGRESS_PROXY) !== 0;
+    if ((config.l7lb && ct.fromL7lb) || (ct.proxyRedirect && !fromEgressProxy))
+      return toProxy(dp, fam, ep, skb, srcIdentity, status);
+    if (ct.revNatIndex !== 0) {
+      const failed = lbRevNat(dp, fam, skb, ep.id, tuple, ct.revNatIndex, ct.loopback);
+      if (failed < 0) return failed;
+    }
+  } else if ((skb.tcIndex & TC_INDEX_F_FROM_INGRESS_PROXY) === 0) {
+    const verdict = allowedIn(dp, fam, ep, skb, srcIdentity, status);
+    if (verdict !== CTX_ACT_OK) return verdict;
+    proxyPort = policy.proxyPort;
+  }
+  if (status === CT_NEW) {
+    ctNew.srcSecId = srcIdentity;
+    ctNew.fromTunnel = fromTunnel;
+    ctNew.proxyRedirect = proxyPort > 0;
+    const failed = ctCreate(dp, fam, tuple, skb, CT_INGRESS, ctNew, true);
+    if (failed < 0) return failed;
+  }
+  policy.proxyPort = proxyPort;
+  if (proxyPort > 0) return toProxy(dp, fam, ep, skb, srcIdentity, status);
+  sendTraceNotify(dp, skb, ep.id, TRACE_TO_LXC, srcIdentity, ep.identity, ep.id, ep.ifindex, status, ct.monitor, fam);
+  dp.steps?.push({ kind: 'to-endpoint', endpoint: ep.id });
+  return CTX_ACT_OK;
+}
+
+/** Policy, but for a pod that reaches itself through a service. */
+function allowedIn(
+  dp: Datapath,
+  fam: Family,
+  ep: EndpointProgram,
+  skb: Skb,
+  srcIdentity: number,
   status: number,
 ): number {
-  sendTraceNotify(
-    dp,
-    skb,
-    ep.id,
-    TRACE_TO_PROXY,
-    srcIdentity,
-    ep.identity,
-    dp.policy.proxyPort,
-    ep.ifindex,
-    status,
-    dp.ct.monitor,
-    originalSource,
-  );
+  const { config, ct, ctNew } = dp;
+  if (!fam.isV6 && hasPerPacketLb(config)) {
+    const isLoopbackSource = dp.memory.u32[fam.saddr(skb) >> 2] === config.node.serviceLoopbackIpv4;
+    if (status === CT_NEW && isLoopbackSource && hasLoopbackEgressEntry(dp, fam, fam.tuple)) {
+      ctNew.loopback = true;
+      return CTX_ACT_OK;
+    }
+    if (ct.loopback) return CTX_ACT_OK;
+  }
+  return policyCan(dp, fam, ep, skb, CT_INGRESS, srcIdentity, NULL, status);
+}
+
+function toProxy(
+  dp: Datapath,
+  fam: Family,
+  ep: EndpointProgram,
+  skb: Skb,
+  srcIdentity: number,
+  status: number,
+): number {
+  const port = dp.policy.proxyPort;
+  const { monitor } = dp.ct;
+  sendTraceNotify(dp, skb, ep.id, TRACE_TO_PROXY, srcIdentity, ep.identity, port, ep.ifindex, status, monitor, fam);
   return POLICY_ACT_PROXY_REDIRECT;
 }
 
@@ -346,60 +498,6 @@ function redirectToProxy(dp: Datapath, ep: EndpointProgram, skb: Skb, port: numb
   skb.mark = (MARK_MAGIC_TO_PROXY | (htons(port) << 16)) >>> 0;
   dp.steps?.push({ kind: 'to-proxy', endpoint: ep.id, port });
   return CTX_ACT_OK;
-}
-
-/**
- * Asks an endpoint's policy about the packet whose tuple conntrack just looked up, and tells of the verdict: of each
- * denial, and of what a new connection was allowed by.
- */
-function policyCan(
-  dp: Datapath,
-  ep: EndpointProgram,
-  skb: Skb,
-  dir: number,
-  remoteIdentity: number,
-  status: number,
-): number {
-  const m = dp.memory;
-  const { tuple, policyKey } = dp.stack;
-  const { policy } = dp;
-  const proto = tupleNexthdr(m, tuple);
-  const port = ntohs(tupleDport(m, tuple));
-  let dport = port;
-  let verdict: number = CTX_ACT_OK;
-  let alwaysAllowed = false;
-  if (proto === IPPROTO_ICMP) {
-    const icmp = skb.at(l4Offset(skb), ICMP_HEADER_LEN);
-    if (icmp === NULL) verdict = DROP_INVALID;
-    else {
-      dport = m.u8[icmp]!;
-      alwaysAllowed = dport === ICMP_DEST_UNREACH && m.u8[icmp + 1] === ICMP_FRAG_NEEDED;
-    }
-  }
-  if (verdict !== CTX_ACT_OK || alwaysAllowed) {
-    policy.proxyPort = 0;
-    policy.authType = 0;
-    policy.matchType = POLICY_MATCH_NONE;
-    policy.entry = NULL;
-  } else {
-    const egress = dir === CT_EGRESS ? 1 : 0;
-    verdict = policyCanAccess(m, ep.policy, policyKey, remoteIdentity, egress, proto, dport, false, policy);
-  }
-  dp.steps?.push({
-    kind: 'policy',
-    endpoint: ep.id,
-    direction: directionName(dir),
-    remoteIdentity,
-    protocol: proto,
-    dport,
-    verdict,
-    proxyPort: policy.proxyPort,
-    matchType: policy.matchType,
-    entry: policy.entry,
-  });
-  if (verdict !== CTX_ACT_OK || status !== CT_ESTABLISHED)
-    sendPolicyVerdictNotify(dp, skb, ep, remoteIdentity, port, proto, dir, verdict, policy);
-  return verdict;
 }
 
 const STATUS_NAMES = ['new', 'established', 'reply', 'related'] as const;

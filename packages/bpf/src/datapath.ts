@@ -1,64 +1,74 @@
 import {
   type Address,
+  AUTH_KEY,
   CT_ENTRY,
-  ctMapName,
   ENDPOINT_KEY,
   type EventRing,
   endpointIfindex,
   endpointLxcId,
+  endpointNodeMacAt,
   endpointSecId,
   type HashMap,
   IPCACHE_KEY,
-  IPCACHE_MAP_NAME,
-  IPV4_CT_TUPLE,
-  LB4_BACKENDS_MAP_NAME,
-  LB4_KEY,
-  LB4_REVERSE_NAT_MAP_NAME,
-  LB4_SERVICES_MAP_NAME,
   type LpmTrie,
-  LXC_MAP_NAME,
-  MapError,
+  LruPerCpuHashMap,
   type Memory,
+  NODE_KEY,
   NULL,
   openMap,
+  PerCpuHashMap,
   POLICY_KEY,
+  POLICY_STATS_KEY,
+  POLICY_STATS_VALUE,
   pinned,
   policyMapName,
   Scratch,
-  secIdentity,
-  setEndpointKey4,
-  setIpcacheKey4,
 } from '@ciliate/maps';
+import { type DatapathConfig, DEFAULT_CONFIG } from './config.ts';
 import type { Step } from './explain.ts';
-import { ntohl } from './lib/common.ts';
 import { CtState } from './lib/conntrack.ts';
-import type { MonitorAggregation } from './lib/notify.ts';
+import { Family } from './lib/family.ts';
+import type { FibLookup } from './lib/fib.ts';
+import { Headers } from './lib/headers.ts';
+import { Metrics } from './lib/metrics.ts';
+import { NatTarget, NatTrace } from './lib/nat.ts';
+import type { HostSite } from './lib/nodeport.ts';
 import { PolicyVerdict } from './lib/policy.ts';
+import { openPinned } from './maps.ts';
 
 export interface DatapathOptions {
-  /** Which of the conntrack maps this worker owns. */
+  /** Which set of connection state this worker owns, and which of the per-CPU values. */
   shard: number;
   events: EventRing;
+  /** Where the agent is asked to do something (authenticate); not told if absent. */
+  signals?: EventRing;
   /** Decides every choice of a backend, together with the flow. */
   seed: number;
-  /** Default 3, as the agent's. */
-  monitorAggregation?: MonitorAggregation;
+  config?: DatapathConfig;
+  /** The host's routes; by default there are none. */
+  fib?: FibLookup;
 }
 
-/** What Cilium compiles into one endpoint's programs: its own numbers and its policy map. */
+/** What Cilium compiles into one endpoint's programs: its own numbers, addresses and policy map. */
 export interface EndpointProgram {
   /** Endpoint id, 1..4095. */
-  id: number;
-  ifindex: number;
-  /** be32. */
-  address: number;
-  identity: number;
-  /** Its `struct endpoint_info` in cilium_lxc, which has the Ethernet addresses. */
-  info: Address;
-  policy: LpmTrie;
+  readonly id: number;
+  readonly ifindex: number;
+  readonly identity: number;
+  /** Where its IPv4 address (4 bytes), its IPv6 address (16) and the host's Ethernet address of its interface (6) lie. */
+  readonly ipv4: Address;
+  readonly ipv6: Address;
+  readonly mac: Address;
+  readonly policy: LpmTrie;
+  /** Bit 0: tell of ingress verdicts, bit 1: of egress ones. */
+  readonly policyVerdictLogFilter: number;
 }
 
-const IPV4_FULL_PREFIX = 32;
+const LOG_ALL = 3;
+const FAMILY_IPV4 = 1;
+const PROGRAM_BYTES = 64;
+/** The structs of all programs, for both families. */
+const STACK_BYTES = 1792;
 
 /**
  * What the programs of one worker share: handles of the pinned maps, the stack they write keys to, and the buffers that
@@ -66,39 +76,68 @@ const IPV4_FULL_PREFIX = 32;
  */
 export class Datapath {
   readonly memory: Memory;
+  readonly config: DatapathConfig;
   readonly events: EventRing;
+  readonly signals: EventRing | undefined;
   readonly seed: number;
-  readonly monitorAggregation: MonitorAggregation;
-  readonly ctTcp: HashMap;
-  readonly ctAny: HashMap;
+  readonly fib: FibLookup;
   readonly ipcache: LpmTrie;
   readonly lxc: HashMap;
-  readonly services: HashMap;
-  readonly backends: HashMap;
-  readonly revNat: HashMap;
+  readonly nodes: HashMap;
+  readonly auth: HashMap;
+  readonly affinityMatch: HashMap;
+  readonly policyStats: LruPerCpuHashMap;
+  readonly metrics: Metrics;
+  readonly v4: Family;
+  readonly v6: Family;
   readonly stack: Stack;
+  readonly headers = new Headers();
   /** What conntrack found for the packet (the tail-call buffer), and what a service added to it. */
   readonly ct = new CtState();
   readonly ctNew = new CtState();
   readonly policy = new PolicyVerdict();
+  readonly natTarget = new NatTarget();
+  readonly natTrace = new NatTrace();
+  /** Who sent the packet that `ingressPolicy` judged last. */
+  srcIdentity = 0;
+  /** The places of the node's own programs, made when first needed. */
+  hostSite: HostSite | undefined = undefined;
+  overlaySite: HostSite | undefined = undefined;
+  /** Another program has answered for the packet: what called it changes nothing any more. */
+  isFinal = false;
+  /** What a drop notification adds to its code (ext_err). */
+  extError = 0;
   /** The steps of the current packets while someone wants them explained; null on the hot path. */
   steps: Step[] | null = null;
+  /** What the structs of the programs lie in. */
+  readonly #scratch: Scratch;
   readonly #programs: (EndpointProgram | undefined)[] = [];
+  readonly #blocks = new Map<number, Address>();
 
   /** Attaches to the maps that the agent pinned. @throws MapError ENOENT naming a map that is not there */
   constructor(memory: Memory, options: DatapathOptions) {
+    const { shard, config = DEFAULT_CONFIG } = options;
     this.memory = memory;
+    this.config = config;
     this.events = options.events;
+    this.signals = options.signals;
     this.seed = options.seed;
-    this.monitorAggregation = options.monitorAggregation ?? 3;
-    this.ctTcp = openPinned(memory, ctMapName(true, options.shard)) as HashMap;
-    this.ctAny = openPinned(memory, ctMapName(false, options.shard)) as HashMap;
-    this.ipcache = openPinned(memory, IPCACHE_MAP_NAME) as LpmTrie;
-    this.lxc = openPinned(memory, LXC_MAP_NAME) as HashMap;
-    this.services = openPinned(memory, LB4_SERVICES_MAP_NAME) as HashMap;
-    this.backends = openPinned(memory, LB4_BACKENDS_MAP_NAME) as HashMap;
-    this.revNat = openPinned(memory, LB4_REVERSE_NAT_MAP_NAME) as HashMap;
-    this.stack = newStack(memory);
+    this.fib = options.fib ?? (() => undefined);
+    this.ipcache = openPinned(memory, 'cilium_ipcache_v2');
+    this.lxc = openPinned(memory, 'cilium_lxc');
+    this.nodes = openPinned(memory, 'cilium_node_map_v2');
+    this.auth = openPinned(memory, 'cilium_auth_map');
+    this.affinityMatch = openPinned(memory, 'cilium_lb_affinity_match');
+    this.policyStats = LruPerCpuHashMap.attach(memory, pinned(memory, 'cilium_policystats'), shard);
+    this.#scratch = Scratch.create(memory, STACK_BYTES);
+    this.metrics = new Metrics(
+      memory,
+      this.#scratch,
+      PerCpuHashMap.attach(memory, pinned(memory, 'cilium_metrics'), shard),
+    );
+    this.v4 = new Family(memory, this.#scratch, config, false, shard);
+    this.v6 = new Family(memory, this.#scratch, config, true, shard);
+    this.stack = newStack(memory, this.#scratch, config);
     this.reload();
   }
 
@@ -110,15 +149,27 @@ export class Datapath {
       const id = endpointLxcId(m, value);
       const policy = pinned(m, policyMapName(id));
       if (policy === NULL) continue;
+      const block = this.#blocks.get(id) ?? m.alloc(PROGRAM_BYTES);
+      this.#blocks.set(id, block);
+      const isV4 = m.u8[key + ENDPOINT_KEY.family] === FAMILY_IPV4;
+      m.u8.copyWithin(block + (isV4 ? 0 : 16), key, key + (isV4 ? 4 : 16));
+      m.u8.copyWithin(block + 32, endpointNodeMacAt(value), endpointNodeMacAt(value) + 6);
       this.#programs[id] = {
         id,
         ifindex: endpointIfindex(m, value),
-        address: m.u32[(key + ENDPOINT_KEY.ip4) >> 2]!,
         identity: endpointSecId(m, value),
-        info: value,
+        ipv4: block,
+        ipv6: block + 16,
+        mac: block + 32,
         policy: openMap(m, policy) as LpmTrie,
+        policyVerdictLogFilter: LOG_ALL,
       };
     }
+  }
+
+  /** Puts a program in the place of the one that `reload` made. */
+  replaceProgram(program: EndpointProgram): void {
+    this.#programs[program.id] = program;
   }
 
   /** cilium_call_policy[id]: undefined when the endpoint has no program (yet). */
@@ -126,17 +177,11 @@ export class Datapath {
     return this.#programs[id];
   }
 
-  /** The local endpoint with this be32 address: address of its `struct endpoint_info`, or NULL. */
-  lookupIp4Endpoint(address: number): Address {
-    setEndpointKey4(this.memory, this.stack.endpointKey, ntohl(address));
-    return this.lxc.lookup(this.stack.endpointKey);
-  }
-
-  /** The identity of a be32 address by longest prefix, or 0 when the ipcache does not know it. */
-  lookupIp4Identity(address: number): number {
-    setIpcacheKey4(this.memory, this.stack.ipcacheKey, ntohl(address), IPV4_FULL_PREFIX, 0);
-    const at = this.ipcache.lookup(this.stack.ipcacheKey);
-    return at === NULL ? 0 : secIdentity(this.memory, at);
+  /** Gives the structs back to the memory; the maps stay. The datapath is of no use after it. */
+  destroy(): void {
+    this.#scratch.destroy();
+    for (const block of this.#blocks.values()) this.memory.free(block, PROGRAM_BYTES);
+    this.#blocks.clear();
   }
 
   /** Seconds of the clock word (bpf_mono_now). */
@@ -145,41 +190,58 @@ export class Datapath {
   }
 }
 
-/** Opens a pinned map. @throws MapError ENOENT */
-function openPinned(memory: Memory, name: string): LpmTrie | HashMap {
-  const address = pinned(memory, name);
-  if (address === NULL) throw new MapError('ENOENT', 'no map is pinned under this name', { name });
-  return openMap(memory, address) as LpmTrie | HashMap;
-}
-
 /** Addresses of the structs that programs build keys and events in, as C programs do on their stack. */
 interface Stack {
-  tuple: Address;
-  lbTuple: Address;
-  relatedTuple: Address;
-  entry: Address;
-  lbKey: Address;
-  backendKey: Address;
-  revNatKey: Address;
-  policyKey: Address;
-  ipcacheKey: Address;
-  endpointKey: Address;
-  event: Address;
+  readonly entry: Address;
+  readonly backendKey: Address;
+  readonly revNatKey: Address;
+  readonly policyKey: Address;
+  readonly statsKey: Address;
+  readonly statsValue: Address;
+  readonly ipcacheKey: Address;
+  readonly endpointKey: Address;
+  readonly authKey: Address;
+  readonly nodeKey: Address;
+  readonly matchKey: Address;
+  readonly affinityValue: Address;
+  readonly ports: Address;
+  readonly event: Address;
+  readonly signal: Address;
+  /** 6 bytes for whoever exchanges two Ethernet addresses. */
+  readonly mac: Address;
+  /** Ethernet addresses of cilium_host, cilium_net, and of the devices that bpf_host and bpf_overlay run on. */
+  readonly ciliumHostMac: Address;
+  readonly ciliumNetMac: Address;
+  readonly netdevMac: Address;
+  readonly overlayMac: Address;
 }
 
-function newStack(memory: Memory): Stack {
-  const scratch = Scratch.create(memory, 512);
+function newStack(memory: Memory, scratch: Scratch, { node }: DatapathConfig): Stack {
+  const mac = (bytes: Uint8Array): Address => {
+    const at = scratch.take(8);
+    memory.u8.set(bytes, at);
+    return at;
+  };
   return {
-    tuple: scratch.take(IPV4_CT_TUPLE.size),
-    lbTuple: scratch.take(IPV4_CT_TUPLE.size),
-    relatedTuple: scratch.take(IPV4_CT_TUPLE.size),
     entry: scratch.take(CT_ENTRY.size),
-    lbKey: scratch.take(LB4_KEY.size),
     backendKey: scratch.take(4),
-    revNatKey: scratch.take(2),
+    revNatKey: scratch.take(4),
     policyKey: scratch.take(POLICY_KEY.size),
+    statsKey: scratch.take(POLICY_STATS_KEY.size),
+    statsValue: scratch.take(POLICY_STATS_VALUE.size),
     ipcacheKey: scratch.take(IPCACHE_KEY.size),
     endpointKey: scratch.take(ENDPOINT_KEY.size),
+    authKey: scratch.take(AUTH_KEY.size),
+    nodeKey: scratch.take(NODE_KEY.size),
+    matchKey: scratch.take(8),
+    affinityValue: scratch.take(16),
+    ports: scratch.take(4),
     event: scratch.take(48),
+    signal: scratch.take(4),
+    mac: scratch.take(8),
+    ciliumHostMac: mac(node.ciliumHostMac),
+    ciliumNetMac: mac(node.ciliumNetMac),
+    netdevMac: mac(node.netdev.mac),
+    overlayMac: mac(node.overlay.mac),
   };
 }

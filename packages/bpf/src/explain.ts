@@ -37,5 +37,7 @@ export type Step = Endpointed &
     | { kind: 'to-proxy'; port: number }
     | { kind: 'to-endpoint' }
     | { kind: 'to-stack' }
+    | { kind: 'to-overlay'; vni: number; remote: number }
+    | { kind: 'to-network'; ifindex: number }
     | { kind: 'drop'; code: number; text: string }
   );

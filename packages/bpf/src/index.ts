@@ -1,4 +1,17 @@
+export { cilFromHost, cilFromNetdev, cilToNetdev } from './bpf_host.ts';
 export { cilFromContainer, cilLxcPolicy, cilToContainer } from './bpf_lxc.ts';
+export { cilFromOverlay } from './bpf_overlay.ts';
+export {
+  configOfDefines,
+  type DatapathConfig,
+  DEFAULT_CONFIG,
+  DEFAULT_NODE,
+  type MonitorAggregation,
+  type NodeConfig,
+} from './config.ts';
+export { type Outcome, runScenario, type StepResult } from './conformance/runner.ts';
+export type { Scenario } from './conformance/scenario.ts';
+export { World } from './conformance/world.ts';
 export { Datapath, type DatapathOptions, type EndpointProgram } from './datapath.ts';
 export {
   parseVector,
@@ -40,6 +53,6 @@ export {
   ntohs,
 } from './lib/common.ts';
 export { DROP_POLICY, DROP_POLICY_DENY, dropReason } from './lib/drop_reasons.ts';
-export type { MonitorAggregation } from './lib/notify.ts';
 export { PolicyVerdict, policyCanAccess } from './lib/policy.ts';
+export { createDatapathMaps, type DatapathMapsOptions } from './maps.ts';
 export { Skb } from './skb.ts';

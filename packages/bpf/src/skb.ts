@@ -1,9 +1,12 @@
 import { type Address, type Memory, NULL } from '@ciliate/maps';
 
-/** Longest frame an `Skb` holds, in bytes: a 64 KiB IPv4 packet and its Ethernet header. */
+/** Longest frame an `Skb` holds, in bytes: a 64 KiB packet and its Ethernet header. */
 export const SKB_MAX_LEN = 65_535 + 14;
-/** Where a frame begins in its buffer: the IPv4 header then starts on a multiple of 4 (the kernel's NET_IP_ALIGN). */
+/** Where a frame begins in its buffer: the IP header then starts on a multiple of 4 (the kernel's NET_IP_ALIGN). */
 const NET_IP_ALIGN = 2;
+
+/** The helper that a program sent the packet on with. */
+export type RedirectHelper = 'redirect' | 'redirect_peer' | 'redirect_neigh';
 
 /**
  * One packet on its way through the programs, with the `__sk_buff` fields they use. The bytes lie in the shared memory;
@@ -17,9 +20,22 @@ export class Skb {
   len = 0;
   mark = 0;
   tcIndex = 0;
+  /** The device whose program runs, and the one the packet came in by (0: none). */
   ifindex = 0;
-  /** Where `redirect` sends the packet; valid only after a program returned CTX_ACT_REDIRECT. */
+  ingressIfindex = 0;
+  /** Where `redirect` sends the packet, with BPF_F_*; valid only after a program returned CTX_ACT_REDIRECT. */
   redirectIfindex = 0;
+  redirectFlags = 0;
+  redirectHelper: RedirectHelper = 'redirect';
+  /** The tunnel to leave by, set with bpf_skb_set_tunnel_key: VNI 0..2^24-1; undefined: none. */
+  tunnelId: number | undefined = undefined;
+  /** The remote node, as `struct bpf_tunnel_key` has it: an IPv4 address in host order, or an IPv6 one as loaded. */
+  readonly tunnelRemote = new Uint32Array(4);
+  isTunnelIpv6 = false;
+  /** What bpf_skb_get_tunnel_key answers for a packet out of a tunnel; undefined: it came by none. */
+  tunnelIdIn: number | undefined = undefined;
+  /** PACKET_* that the program made of it; undefined: unchanged. */
+  packetType: number | undefined = undefined;
 
   constructor(memory: Memory) {
     this.memory = memory;
@@ -49,7 +65,13 @@ export class Skb {
     this.mark = mark;
     this.tcIndex = 0;
     this.ifindex = ifindex;
+    this.ingressIfindex = ifindex;
     this.redirectIfindex = 0;
+    this.redirectFlags = 0;
+    this.redirectHelper = 'redirect';
+    this.tunnelId = undefined;
+    this.tunnelIdIn = undefined;
+    this.packetType = undefined;
   }
 
   /** A copy of the frame as it is now. */
@@ -60,5 +82,18 @@ export class Skb {
   /** Address of `bytes` bytes at `offset`, or NULL if the packet ends before (skb_load_bytes' check). */
   at(offset: number, bytes: number): Address {
     return offset + bytes <= this.len ? this.data + offset : NULL;
+  }
+
+  /** skb_change_tail: what is added is 0. */
+  changeTail(len: number): void {
+    if (len > this.len) this.memory.u8.fill(0, this.data + this.len, this.data + len);
+    this.len = len;
+  }
+
+  /** skb_adjust_room with BPF_ADJ_ROOM_MAC: makes room of `bytes` behind the Ethernet header. */
+  growAtMac(bytes: number, etherHeader: number): void {
+    const from = this.data + etherHeader;
+    this.memory.u8.copyWithin(from + bytes, from, this.data + this.len);
+    this.len += bytes;
   }
 }

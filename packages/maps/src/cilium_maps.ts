@@ -60,6 +60,8 @@ export const CILIUM_MAPS = {
   cilium_lb_affinity_match: { type: BPF_MAP_TYPE_HASH, keySize: 8, valueSize: 1, maxEntries: 65536 },
   cilium_snat_v4_external: { type: BPF_MAP_TYPE_LRU_HASH, keySize: 14, valueSize: 40, maxEntries: 524288 },
   cilium_snat_v6_external: { type: BPF_MAP_TYPE_LRU_HASH, keySize: 38, valueSize: 56, maxEntries: 524288 },
+  cilium_nodeport_neigh4: { type: BPF_MAP_TYPE_LRU_HASH, keySize: 4, valueSize: 8, maxEntries: 524288 },
+  cilium_nodeport_neigh6: { type: BPF_MAP_TYPE_LRU_HASH, keySize: 16, valueSize: 8, maxEntries: 524288 },
   cilium_metrics: { type: BPF_MAP_TYPE_PERCPU_HASH, keySize: 8, valueSize: 16, maxEntries: 1024 },
   cilium_ipv4_frag_datagrams: { type: BPF_MAP_TYPE_LRU_HASH, keySize: 12, valueSize: 4, maxEntries: 8192 },
   cilium_ipv6_frag_datagrams: { type: BPF_MAP_TYPE_LRU_HASH, keySize: 40, valueSize: 4, maxEntries: 8192 },

@@ -12,17 +12,22 @@ const CACHE_LINES = 128;
 export class Scratch {
   private next: Address;
   private readonly end: Address;
+  private readonly memory: Memory;
+  private readonly block: Address;
+  private readonly blockBytes: number;
 
-  private constructor(start: Address, sizeBytes: number) {
-    this.next = start;
-    this.end = start + sizeBytes;
+  private constructor(memory: Memory, sizeBytes: number) {
+    this.memory = memory;
+    // Every lookup writes its key here: with two workers' pieces in one cache line, each would take it from the other.
+    this.blockBytes = sizeBytes + 2 * CACHE_LINES;
+    this.block = memory.alloc(this.blockBytes);
+    this.next = Math.ceil(this.block / CACHE_LINES) * CACHE_LINES;
+    this.end = this.next + sizeBytes;
   }
 
   /** @throws MapError ENOMEM, EINVAL */
   static create(memory: Memory, sizeBytes: number): Scratch {
-    // Every lookup writes its key here: with two workers' pieces in one cache line, each would take it from the other.
-    const at = memory.alloc(sizeBytes + 2 * CACHE_LINES);
-    return new Scratch(Math.ceil(at / CACHE_LINES) * CACHE_LINES, sizeBytes);
+    return new Scratch(memory, sizeBytes);
   }
 
   /** @returns address of `bytes` zero bytes, on a multiple of 8. @throws MapError ENOMEM if not so many are left */
@@ -33,6 +38,11 @@ export class Scratch {
     }
     this.next = at + round8(bytes);
     return at;
+  }
+
+  /** Gives everything that was taken back to the memory. */
+  destroy(): void {
+    this.memory.free(this.block, this.blockBytes);
   }
 }
 

@@ -193,7 +193,11 @@ test.each(complete)('struct %s: size, every field, every mask, and nothing else'
   expect(masks).toEqual(Object.fromEntries(bits.map((f) => [f.name, f.mask])));
 });
 
-test.each(Object.entries<CiliumMap>(CILIUM_MAPS))('%s: type, sizes and entries as the agent makes it', (name, map) => {
+/** Written by the node's programs only; the facts leave them out. The recorded scenarios have their entries. */
+const NOT_IN_FACTS = ['cilium_nodeport_neigh4', 'cilium_nodeport_neigh6'];
+const factual = Object.entries<CiliumMap>(CILIUM_MAPS).filter(([name]) => !NOT_IN_FACTS.includes(name));
+
+test.each(factual)('%s: type, sizes and entries as the agent makes it', (name, map) => {
   const fact = facts.maps[name]!;
   const { type, keySize, valueSize, maxEntries, inner } = map;
   expect({ type, keySize, valueSize, maxEntries }).toEqual({
@@ -218,7 +222,7 @@ test.each(Object.entries<CiliumMap>(CILIUM_MAPS))('%s: type, sizes and entries a
 });
 
 test('every map of the facts is there', () => {
-  expect(Object.keys(facts.maps).sort()).toEqual(Object.keys(CILIUM_MAPS).sort());
+  expect(Object.keys(facts.maps).sort()).toEqual(factual.map(([name]) => name).sort());
 });
 
 test('the static bits of LPM keys end where the variable part begins', () => {

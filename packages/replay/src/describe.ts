@@ -57,6 +57,10 @@ function textOf(agent: Agent, step: Exclude<Step, { kind: 'policy' }>): string {
       return 'delivered';
     case 'to-stack':
       return 'goes to the stack of the host, and on by its routes';
+    case 'to-overlay':
+      return `goes by the tunnel to node ${formatIpv4(step.remote)}, with identity ${step.vni} as VNI`;
+    case 'to-network':
+      return `leaves by device ${step.ifindex}`;
     case 'drop':
       return `dropped: ${step.code} ${step.text}`;
   }

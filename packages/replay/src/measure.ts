@@ -99,6 +99,7 @@ export function measurePackets(memory: Memory, seed: number, { trace, shards, du
     return measure(memory, packets, empty, mine.length, durationMs);
   } finally {
     events.destroy();
+    for (const datapath of datapaths.values()) datapath.destroy();
     skb.destroy();
   }
 }

@@ -57,9 +57,10 @@ export class Node {
     this.flows.push(flowFromAccessLog(record, this.#agent.resolver));
   }
 
-  /** Gives the ring of events and the packet's bytes back to the memory. */
+  /** Gives what this node took back to the memory; the agent's maps stay. */
   close(): void {
     this.#events.destroy();
+    this.#datapath.destroy();
     this.#skb.destroy();
   }
 
@@ -76,10 +77,11 @@ export class Node {
       const drop = steps.findLast((step) => step.kind === 'drop')!;
       return { ...after, kind: 'dropped', code: drop.code, text: drop.text };
     }
-    if (action === CTX_ACT_REDIRECT)
-      return { ...after, kind: 'delivered', to: this.#agent.endpointOfInterface(this.#skb.redirectIfindex)! };
+    // On its way to the proxy it may be sent through cilium_net first.
     if ((this.#skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_TO_PROXY)
       return { ...after, kind: 'proxy', port: ntohs(this.#skb.mark >>> 16) };
+    if (action === CTX_ACT_REDIRECT)
+      return { ...after, kind: 'delivered', to: this.#agent.endpointOfInterface(this.#skb.redirectIfindex)! };
     if (program === cilToContainer) return { ...after, kind: 'delivered', to: pod };
     return { ...after, kind: 'stack' };
   }

@@ -132,8 +132,6 @@ function putKeys(agent: Agent, packets: readonly RecordedPacket[]): KeysInMemory
     cilFromContainer(datapath, datapath.program(sender.id)!, skb);
   }
   agent.flushConntrack();
-  events.destroy();
-  skb.destroy();
   const asked = steps.filter((step) => step.kind === 'policy');
   const index = memory.alloc(Math.max(8, asked.length * KEY.words * 4));
   asked.forEach((step, i) => {
@@ -144,5 +142,8 @@ function putKeys(agent: Agent, packets: readonly RecordedPacket[]): KeysInMemory
     memory.u32[at + KEY.protocol] = step.protocol;
     memory.u32[at + KEY.dport] = step.dport;
   });
+  datapath.destroy();
+  events.destroy();
+  skb.destroy();
   return { index, count: asked.length };
 }

@@ -9,7 +9,6 @@ export const CTX_ACT_DROP = 2;
 export const CTX_ACT_REDIRECT = 7;
 
 export const ETH_HLEN = 14;
-export const IPV4_HLEN = 20;
 
 /** Directions of conntrack and of policy lookups. */
 export const CT_EGRESS = 0;
@@ -22,16 +21,35 @@ export const CT_ESTABLISHED = 1;
 export const CT_REPLY = 2;
 export const CT_RELATED = 3;
 
-/** Low identities: 1..255 are reserved. */
+/** Reserved identities. Source: bpf/node_config.h. */
 export const HOST_ID = 1;
 export const WORLD_ID = 2;
-const RESERVED_MAX = 255;
-export const identityIsReserved = (identity: number): boolean => identity <= RESERVED_MAX;
+export const UNMANAGED_ID = 3;
+export const REMOTE_NODE_ID = 6;
+export const KUBE_APISERVER_NODE_ID = 7;
+export const WORLD_IPV4_ID = 9;
+export const WORLD_IPV6_ID = 10;
+const SCOPE_MASK = 0xff000000;
+const SCOPE_REMOTE_NODE = 0x02000000;
+export const identityIsRemoteNode = (identity: number): boolean =>
+  identity === REMOTE_NODE_ID ||
+  identity === KUBE_APISERVER_NODE_ID ||
+  (identity & SCOPE_MASK) >>> 0 === SCOPE_REMOTE_NODE;
+/** Does the identity say nothing exact, so that the ipcache may know better? @param isDual both families are enabled */
+export const identityIsReserved = (identity: number, isDual: boolean): boolean =>
+  identity < UNMANAGED_ID ||
+  identityIsRemoteNode(identity) ||
+  (isDual && (identity === WORLD_IPV4_ID || identity === WORLD_IPV6_ID));
 
 /** What the mark of a packet from the host's stack says about it; the identity is spread over the other bits. */
 export const MARK_MAGIC_HOST_MASK = 0x0f00;
 export const MARK_MAGIC_TO_PROXY = 0x0200;
+export const MARK_MAGIC_SNAT_DONE = 0x0300;
+export const MARK_MAGIC_OVERLAY = 0x0400;
+/** The mark carries an endpoint's id: the L7 load balancer speaks for it. */
+export const MARK_MAGIC_PROXY_EGRESS_EPID = 0x0900;
 export const MARK_MAGIC_PROXY_INGRESS = 0x0a00;
+export const MARK_MAGIC_PROXY_EGRESS = 0x0b00;
 export const MARK_MAGIC_HOST = 0x0c00;
 export const MARK_MAGIC_IDENTITY = 0x0f00;
 
@@ -41,6 +59,9 @@ export const identityMark = (identity: number, magic: number): number =>
 
 /** skb->tc_index: the packet left the ingress proxy and must not be sent there again. */
 export const TC_INDEX_F_FROM_INGRESS_PROXY = 1;
+/** The packet left the egress proxy. */
+export const TC_INDEX_F_FROM_EGRESS_PROXY = 2;
+export const TC_INDEX_F_SKIP_NODEPORT = 4;
 
 /** Which parts of the key the chosen policy entry names; in policy-verdict notifications. */
 export const POLICY_MATCH_NONE = 0;

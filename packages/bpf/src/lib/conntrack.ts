@@ -1,6 +1,5 @@
 import {
   type Address,
-  addCtPacket,
   CT_ENTRY,
   CT_ENTRY_FLAG,
   ctBackendId,
@@ -10,8 +9,6 @@ import {
   ctRevNatIndex,
   ctRxFlagsSeen,
   ctTxFlagsSeen,
-  type HashMap,
-  IPV4_CT_TUPLE,
   type Memory,
   NULL,
   setCtBackendId,
@@ -30,7 +27,7 @@ import {
   ICMP_ECHOREPLY,
   ICMP_PARAMETERPROB,
   ICMP_TIME_EXCEEDED,
-  IPPROTO_ICMP,
+  IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
   TCP,
@@ -42,23 +39,33 @@ import type { Datapath } from '../datapath.ts';
 import type { Skb } from '../skb.ts';
 import { CT_EGRESS, CT_ESTABLISHED, CT_INGRESS, CT_NEW, CT_RELATED, CT_REPLY, CT_SERVICE } from './common.ts';
 import { DROP_CT_CREATE_FAILED, DROP_CT_INVALID_HDR, DROP_CT_UNKNOWN_PROTO, DROP_INVALID } from './drop_reasons.ts';
-import { daddr, isFragment, protocol, saddr } from './ipv4.ts';
+import type { Family } from './family.ts';
+import { loadPorts } from './fragments.ts';
+import { add64, METRIC_EGRESS, METRIC_INGRESS, METRIC_SERVICE, REASON_FRAG_PACKET } from './metrics.ts';
 import { TRACE_PAYLOAD_LEN } from './notify.ts';
+import {
+  copyTuple,
+  reverseTuple,
+  setTupleFlags,
+  setTuplePorts,
+  TUPLE_F_IN,
+  TUPLE_F_OUT,
+  TUPLE_F_RELATED,
+  TUPLE_F_SERVICE,
+  tupleFlags,
+  tupleNexthdr,
+} from './tuple.ts';
 
 /**
- * Connection tracking: one entry for each direction a flow is seen in, keyed by its tuple.
- * Source: bpf/lib/conntrack.h; keys in bytes: constants.json, `ct_key_concrete`.
- *
- * A key names its addresses the other way round (daddr holds the packet's source), ports naturally; an entry of a
- * service has the addresses natural and the ports exchanged. The maps give up their least recently used entry when full.
- * Not modelled: SCTP, fragments, DSR, NodePort, L7 load balancing, garbage collection.
+ * Connection tracking: one entry for each direction a flow is seen in, keyed by its tuple (tuple.ts).
+ * Source: bpf/lib/conntrack.h. The maps give up their least recently used entry when full.
  */
-const TUPLE_F_OUT = 0;
-const TUPLE_F_IN = 1;
-const TUPLE_F_RELATED = 2;
-const TUPLE_F_SERVICE = 4;
-
 type CtScope = 'forward' | 'reverse' | 'bidir';
+
+/** Which entries a lookup accepts. Source: enum ct_entry_type. */
+export const CT_ENTRY_ANY = 0;
+export const CT_ENTRY_NODEPORT = 1;
+export const CT_ENTRY_SVC = 4;
 
 /** Lifetimes in seconds; the agent's defaults. */
 const CT_CONNECTION_LIFETIME_TCP = 8000;
@@ -70,14 +77,22 @@ const CT_REPORT_INTERVAL = 5;
 /** TCP flags that are reported when first seen: TCP_FIN, SYN, RST. */
 const CT_REPORT_FLAGS = 0x07;
 
+const ICMPV6_ECHO_REQUEST = 128;
+const ICMPV6_ECHO_REPLY = 129;
+/** Destination unreachable, packet too big, time exceeded, parameter problem. */
+const ICMPV6_LAST_ERROR = 4;
+
 const BOTH_CLOSING = CT_ENTRY_FLAG.rx_closing | CT_ENTRY_FLAG.tx_closing;
 
-/** `struct ct_state`: what a lookup found, or what `ctCreate4` shall write. */
+/** `struct ct_state`: what a lookup found, or what `ctCreate` shall write. */
 export class CtState {
   /** Host order, 0 = the connection does not go through a service. */
   revNatIndex = 0;
   loopback = false;
+  nodePort = false;
   proxyRedirect = false;
+  fromL7lb = false;
+  fromTunnel = false;
   syn = false;
   srcSecId = 0;
   backendId = 0;
@@ -87,7 +102,10 @@ export class CtState {
   reset(): void {
     this.revNatIndex = 0;
     this.loopback = false;
+    this.nodePort = false;
     this.proxyRedirect = false;
+    this.fromL7lb = false;
+    this.fromTunnel = false;
     this.syn = false;
     this.srcSecId = 0;
     this.backendId = 0;
@@ -95,41 +113,12 @@ export class CtState {
   }
 }
 
-/** Fills nexthdr and the addresses of the tuple at `tuple` from the packet, naturally. */
-export function loadTupleAddresses(m: Memory, tuple: Address, skb: Skb): void {
-  m.u32[(tuple + IPV4_CT_TUPLE.daddr) >> 2] = daddr(skb);
-  m.u32[(tuple + IPV4_CT_TUPLE.saddr) >> 2] = saddr(skb);
-  m.u8[tuple + IPV4_CT_TUPLE.nexthdr] = protocol(skb);
-}
+const metricsDir = (dir: number): number =>
+  dir === CT_INGRESS ? METRIC_INGRESS : dir === CT_EGRESS ? METRIC_EGRESS : METRIC_SERVICE;
 
-/**
- * Fills the ports, exchanged: dport takes the packet's source port, sport its destination port.
- * @returns 0, or DROP_CT_INVALID_HDR if the packet ends before them
- */
-export function loadTuplePorts(m: Memory, tuple: Address, skb: Skb, l4Off: number): number {
-  const at = skb.at(l4Off, 4);
-  if (at === NULL) return DROP_CT_INVALID_HDR;
-  setPorts(m, tuple, m.u16[(at + TCP.dstPort) >> 1]!, m.u16[(at + TCP.srcPort) >> 1]!);
-  return 0;
-}
-
-const setPorts = (m: Memory, tuple: Address, sport: number, dport: number): void => {
-  m.u16[(tuple + IPV4_CT_TUPLE.sport) >> 1] = sport;
-  m.u16[(tuple + IPV4_CT_TUPLE.dport) >> 1] = dport;
-};
-export const tupleDport = (m: Memory, tuple: Address): number => m.u16[(tuple + IPV4_CT_TUPLE.dport) >> 1]!;
-export const tupleSport = (m: Memory, tuple: Address): number => m.u16[(tuple + IPV4_CT_TUPLE.sport) >> 1]!;
-export const tupleDaddr = (m: Memory, tuple: Address): number => m.u32[(tuple + IPV4_CT_TUPLE.daddr) >> 2]!;
-export const tupleSaddr = (m: Memory, tuple: Address): number => m.u32[(tuple + IPV4_CT_TUPLE.saddr) >> 2]!;
-export const tupleNexthdr = (m: Memory, tuple: Address): number => m.u8[tuple + IPV4_CT_TUPLE.nexthdr]!;
-
-/** Exchanges addresses and ports; the direction flag stays. */
-function reverseTuple(m: Memory, tuple: Address): void {
-  const daddr = tupleDaddr(m, tuple);
-  m.u32[(tuple + IPV4_CT_TUPLE.daddr) >> 2] = tupleSaddr(m, tuple);
-  m.u32[(tuple + IPV4_CT_TUPLE.saddr) >> 2] = daddr;
-  setPorts(m, tuple, tupleDport(m, tuple), tupleSport(m, tuple));
-}
+/** Does the transport protocol have ports that services and NAT may change? */
+export const hasPorts = (dp: Datapath, nexthdr: number): boolean =>
+  nexthdr === IPPROTO_TCP || nexthdr === IPPROTO_UDP || (nexthdr === IPPROTO_SCTP && dp.config.sctp);
 
 function selectTupleType(dir: number, scope: CtScope): number {
   if (dir === CT_SERVICE) return TUPLE_F_SERVICE;
@@ -137,111 +126,163 @@ function selectTupleType(dir: number, scope: CtScope): number {
   return scope === 'forward' ? forward : forward ^ TUPLE_F_IN;
 }
 
-/** The conntrack map of a protocol. */
-const ctMap4 = (dp: Datapath, nexthdr: number): HashMap => (nexthdr === IPPROTO_TCP ? dp.ctTcp : dp.ctAny);
-
 /** ICMP: ports stand for the echo identifier; errors are related to a flow between the same two addresses. */
-function loadIcmp(m: Memory, tuple: Address, skb: Skb, l4Off: number): number {
-  if (isFragment(skb)) return DROP_INVALID;
-  const at = skb.at(l4Off, 1);
+function loadIcmp(dp: Datapath, fam: Family, tuple: Address, skb: Skb): number {
+  const m = dp.memory;
+  const { headers } = dp;
+  if (headers.isFragment) return DROP_INVALID;
+  const at = skb.at(headers.l4Off, 1);
   if (at === NULL) return DROP_CT_INVALID_HDR;
   const type = m.u8[at]!;
-  setPorts(m, tuple, 0, 0);
-  if (type === ICMP_ECHO || type === ICMP_ECHOREPLY) {
-    const id = skb.at(l4Off + 4, 2);
+  const isRequest = type === (fam.isV6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO);
+  const isReply = type === (fam.isV6 ? ICMPV6_ECHO_REPLY : ICMP_ECHOREPLY);
+  setTuplePorts(m, fam, tuple, 0, 0);
+  if (isRequest || isReply) {
+    const id = skb.at(headers.l4Off + 4, 2);
     if (id === NULL) return DROP_CT_INVALID_HDR;
     const identifier = m.u16[id >> 1]!;
-    if (type === ICMP_ECHO) setPorts(m, tuple, 0, identifier);
-    else setPorts(m, tuple, identifier, 0);
-  } else if (type === ICMP_DEST_UNREACH || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETERPROB) {
-    m.u8[tuple + IPV4_CT_TUPLE.flags]! |= TUPLE_F_RELATED;
+    setTuplePorts(m, fam, tuple, isRequest ? identifier : 0, isReply ? identifier : 0);
+  } else if (fam.isV6 ? type >= 1 && type <= ICMPV6_LAST_ERROR : isIcmpError(type)) {
+    setTupleFlags(m, fam, tuple, tupleFlags(m, fam, tuple) | TUPLE_F_RELATED);
   }
   return 0;
 }
 
+export const isIcmpError = (type: number): boolean =>
+  type === ICMP_DEST_UNREACH || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETERPROB;
+
+/** ct_extract_ports4/6: takes the tuple's ports, or what stands for them, from the packet. @returns 0 or a drop code */
+export function loadTuplePorts(dp: Datapath, fam: Family, tuple: Address, skb: Skb, dir: number): number {
+  const nexthdr = tupleNexthdr(dp.memory, fam, tuple);
+  if (nexthdr === fam.icmp) return loadIcmp(dp, fam, tuple, skb);
+  return hasPorts(dp, nexthdr) ? loadPorts(dp, fam, skb, metricsDir(dir), tuple) : DROP_CT_UNKNOWN_PROTO;
+}
+
+/** ct_is_reply4/6: does an outgoing packet answer a connection from outside? */
+export function ctIsReply(dp: Datapath, fam: Family, tuple: Address): boolean {
+  const m = dp.memory;
+  const flags = tupleFlags(m, fam, tuple);
+  setTupleFlags(m, fam, tuple, TUPLE_F_IN);
+  const entry = fam.ctMap(tupleNexthdr(m, fam, tuple)).lookup(tuple);
+  setTupleFlags(m, fam, tuple, flags);
+  return entry !== NULL;
+}
+
+/** Reverse NAT index (host order) of the node port that the ingress tuple's connection came by; 0: none. */
+export function nodePortRevNatIndex(dp: Datapath, fam: Family, tuple: Address): number {
+  const m = dp.memory;
+  const flags = tupleFlags(m, fam, tuple);
+  setTupleFlags(m, fam, tuple, TUPLE_F_OUT);
+  const entry = fam.ctMap(tupleNexthdr(m, fam, tuple)).lookup(tuple);
+  setTupleFlags(m, fam, tuple, flags);
+  return entry !== NULL && hasFlags(m, entry, CT_ENTRY_FLAG.node_port) ? ctRevNatIndex(m, entry) : 0;
+}
+
 /**
- * ct_lookup4: takes the ports from the packet and looks for its connection.
+ * ct_lookup4/6: takes the ports from the packet and looks for its connection.
  *
  * @param tuple  addresses and nexthdr filled; afterwards the key of the entry found, or of the one to create
  * @param state  reset, then filled if an entry is found; `monitor` stays 0 for replies of a connection that has ended
  * @returns      CT_NEW, CT_ESTABLISHED, CT_REPLY, CT_RELATED or a negative drop code
  */
-export function ctLookup4(
+export function ctLookup(
   dp: Datapath,
+  fam: Family,
   tuple: Address,
   skb: Skb,
-  l4Off: number,
   dir: number,
   scope: CtScope,
   state: CtState,
 ): number {
   const m = dp.memory;
-  const nexthdr = tupleNexthdr(m, tuple);
   state.reset();
-  m.u8[tuple + IPV4_CT_TUPLE.flags] = selectTupleType(dir, scope);
-  let err: number;
-  if (nexthdr === IPPROTO_ICMP) err = loadIcmp(m, tuple, skb, l4Off);
-  else if (nexthdr === IPPROTO_TCP || nexthdr === IPPROTO_UDP) err = loadTuplePorts(m, tuple, skb, l4Off);
-  else err = DROP_CT_UNKNOWN_PROTO;
+  setTupleFlags(m, fam, tuple, selectTupleType(dir, scope));
+  const err = loadTuplePorts(dp, fam, tuple, skb, dir);
   if (err < 0) return err;
-  if (scope === 'forward') reverseTuple(m, tuple);
-  return lookupScope(dp, tuple, skb, l4Off, dir, scope, state);
+  if (scope === 'forward') reverseTuple(m, fam, tuple);
+  return lookupScope(dp, fam, tuple, skb, dir, scope, CT_ENTRY_ANY, state);
 }
 
-/** ct_lazy_lookup4 for services: the tuple already has its ports. Finds the entry that `ctCreate4` made for CT_SERVICE. */
-export function ctLookupService4(dp: Datapath, tuple: Address, skb: Skb, l4Off: number, state: CtState): number {
-  dp.memory.u8[tuple + IPV4_CT_TUPLE.flags] = TUPLE_F_SERVICE;
-  return lookupScope(dp, tuple, skb, l4Off, CT_SERVICE, 'reverse', state);
+/**
+ * ct_lazy_lookup4/6: the tuple already has its ports (for 'forward' in forward layout).
+ * @param types CT_ENTRY_*; for services and node ports `state.revNatIndex` says whose entry is meant
+ */
+export function ctLazyLookup(
+  dp: Datapath,
+  fam: Family,
+  tuple: Address,
+  skb: Skb,
+  dir: number,
+  scope: CtScope,
+  types: number,
+  state: CtState,
+): number {
+  setTupleFlags(dp.memory, fam, tuple, selectTupleType(dir, scope));
+  return lookupScope(dp, fam, tuple, skb, dir, scope, types, state);
 }
 
 function lookupScope(
   dp: Datapath,
+  fam: Family,
   tuple: Address,
   skb: Skb,
-  l4Off: number,
   dir: number,
   scope: CtScope,
+  types: number,
   state: CtState,
 ): number {
   const m = dp.memory;
-  let tcpFlags = -1; // not TCP
-  if (tupleNexthdr(m, tuple) === IPPROTO_TCP) {
-    const at = skb.at(l4Off + TCP.dataOffset, 2);
+  const { headers } = dp;
+  if (headers.isFragment && fam.fragments) dp.metrics.update(skb.len, metricsDir(dir), REASON_FRAG_PACKET);
+  const isTcp = tupleNexthdr(m, fam, tuple) === IPPROTO_TCP;
+  let tcpFlags = 0;
+  if (isTcp && headers.hasL4Header) {
+    const at = skb.at(headers.l4Off + TCP.dataOffset, 2);
     if (at === NULL) return DROP_CT_INVALID_HDR;
     tcpFlags = m.u8[at + 1]!;
   }
   if (scope !== 'forward') {
     // The reverse direction first: for policy, a reply counts as a reply even if it also matches a forward entry.
-    if (lookupOne(dp, tuple, skb, tcpFlags, dir, state) !== CT_NEW)
-      return (m.u8[tuple + IPV4_CT_TUPLE.flags]! & TUPLE_F_RELATED) !== 0 ? CT_RELATED : CT_REPLY;
+    if (lookupOne(dp, fam, tuple, skb, isTcp, tcpFlags, dir, types, state) !== CT_NEW)
+      return (tupleFlags(m, fam, tuple) & TUPLE_F_RELATED) !== 0 ? CT_RELATED : CT_REPLY;
     if (scope === 'reverse') return CT_NEW;
-    reverseTuple(m, tuple);
-    m.u8[tuple + IPV4_CT_TUPLE.flags]! ^= TUPLE_F_IN;
+    reverseTuple(m, fam, tuple);
+    setTupleFlags(m, fam, tuple, tupleFlags(m, fam, tuple) ^ TUPLE_F_IN);
   }
-  return lookupOne(dp, tuple, skb, tcpFlags, dir, state);
+  return lookupOne(dp, fam, tuple, skb, isTcp, tcpFlags, dir, types, state);
 }
 
 /** __ct_lookup: CT_NEW or CT_ESTABLISHED for exactly this tuple; keeps the entry's times, counters and closing bits. */
-function lookupOne(dp: Datapath, tuple: Address, skb: Skb, tcpFlags: number, dir: number, state: CtState): number {
+function lookupOne(
+  dp: Datapath,
+  fam: Family,
+  tuple: Address,
+  skb: Skb,
+  isTcp: boolean,
+  tcpFlags: number,
+  dir: number,
+  types: number,
+  state: CtState,
+): number {
   const m = dp.memory;
-  const entry = ctMap4(dp, tupleNexthdr(m, tuple)).lookup(tuple);
-  if (entry === NULL) return newFlow(state);
-  if (dir === CT_SERVICE && ctRevNatIndex(m, entry) !== state.revNatIndex) return newFlow(state); // another service's
+  const entry = fam.ctMap(tupleNexthdr(m, fam, tuple)).lookup(tuple);
+  if (entry === NULL || !matchesTypes(dp, entry, types, state)) return newFlow(state);
 
-  const isTcp = tcpFlags !== -1;
-  const closing = isTcp && (tcpFlags & (TCP_RST | TCP_FIN)) !== 0;
-  const syn = isTcp && (tcpFlags & TCP_SYN) !== 0;
+  const syn = (tcpFlags & TCP_SYN) !== 0;
   if (dir === CT_SERVICE && syn && isClosing(m, entry) && expiredRebalance(dp, entry)) return newFlow(state);
-  if (isAlive(m, entry)) state.monitor = updateTimeout(dp, entry, tcpFlags, dir);
-  addCtPacket(m, entry, skb.len);
+  if (isAlive(m, entry)) state.monitor = updateTimeout(dp, entry, isTcp, tcpFlags, dir);
+  if (dp.config.ctAccounting) {
+    add64(m, entry + CT_ENTRY.packets, 1);
+    add64(m, entry + CT_ENTRY.bytes, skb.len);
+  }
 
-  if (closing) close(dp, entry, tcpFlags, dir, state);
+  if ((tcpFlags & (TCP_RST | TCP_FIN)) !== 0) close(dp, entry, tcpFlags, dir, state);
   else if (syn && isClosing(m, entry)) {
     // A new connection on the ports of one that ends. (If policy drops the packet, the old entry stays as it is now.)
     setCtFlags(m, entry, ctFlags(m, entry) & ~(BOTH_CLOSING | CT_ENTRY_FLAG.seen_non_syn));
     setCtRxFlagsSeen(m, entry, 0);
     setCtTxFlagsSeen(m, entry, 0);
-    state.monitor = updateTimeout(dp, entry, tcpFlags, dir);
+    state.monitor = updateTimeout(dp, entry, isTcp, tcpFlags, dir);
     return CT_NEW;
   }
 
@@ -250,10 +291,24 @@ function lookupOne(dp: Datapath, tuple: Address, skb: Skb, tcpFlags: number, dir
     state.backendId = ctBackendId(m, entry);
     state.syn = syn;
   } else {
-    state.loopback = hasFlags(m, entry, CT_ENTRY_FLAG.lb_loopback);
-    state.proxyRedirect = hasFlags(m, entry, CT_ENTRY_FLAG.proxy_redirect);
+    const flags = ctFlags(m, entry);
+    state.loopback = (flags & CT_ENTRY_FLAG.lb_loopback) !== 0;
+    state.nodePort = (flags & CT_ENTRY_FLAG.node_port) !== 0;
+    state.proxyRedirect = (flags & CT_ENTRY_FLAG.proxy_redirect) !== 0;
+    state.fromL7lb = (flags & CT_ENTRY_FLAG.from_l7lb) !== 0;
+    state.fromTunnel = (flags & CT_ENTRY_FLAG.from_tunnel) !== 0;
   }
   return CT_ESTABLISHED;
+}
+
+/** Was the entry made for the service, or as a node port, that the lookup is about? */
+function matchesTypes(dp: Datapath, entry: Address, types: number, state: CtState): boolean {
+  if (types === CT_ENTRY_ANY) return true;
+  const index = ctRevNatIndex(dp.memory, entry);
+  if ((types & CT_ENTRY_SVC) !== 0 && index === state.revNatIndex) return true;
+  if ((types & CT_ENTRY_NODEPORT) === 0 || !dp.config.nodePort) return false;
+  const isNodePort = (ctFlags(dp.memory, entry) & CT_ENTRY_FLAG.node_port) !== 0;
+  return isNodePort && index !== 0 && (state.revNatIndex === 0 || index === state.revNatIndex);
 }
 
 function newFlow(state: CtState): number {
@@ -272,71 +327,109 @@ function close(dp: Datapath, entry: Address, tcpFlags: number, dir: number, stat
 }
 
 /**
- * ct_create4: writes the entry of the tuple and, for connections, one in the "any" map that relates ICMP errors to it.
+ * ct_create4/6: writes the entry of the tuple and, if asked, one in the "any" map that relates ICMP errors to it.
  * @returns 0, or DROP_CT_CREATE_FAILED when a map is full
  */
-export function ctCreate4(dp: Datapath, tuple: Address, skb: Skb, dir: number, state: CtState): number {
+export function ctCreate(
+  dp: Datapath,
+  fam: Family,
+  tuple: Address,
+  skb: Skb,
+  dir: number,
+  state: CtState,
+  relate: boolean,
+): number {
   const m = dp.memory;
-  const { entry, relatedTuple } = dp.stack;
-  const isTcp = tupleNexthdr(m, tuple) === IPPROTO_TCP;
-  m.u8.fill(0, entry, entry + CT_ENTRY.size);
+  const { entry } = dp.stack;
+  const isTcp = tupleNexthdr(m, fam, tuple) === IPPROTO_TCP;
+  for (let i = 0; i < CT_ENTRY.size; i += 4) m.u32[(entry + i) >> 2] = 0;
   setCtRevNatIndex(m, entry, state.revNatIndex);
   setCtSrcSecId(m, entry, state.srcSecId);
   if (dir === CT_SERVICE) setCtBackendId(m, entry, state.backendId);
   else {
     if (state.loopback) setFlags(m, entry, CT_ENTRY_FLAG.lb_loopback);
+    if (state.nodePort) setFlags(m, entry, CT_ENTRY_FLAG.node_port);
     if (state.proxyRedirect) setFlags(m, entry, CT_ENTRY_FLAG.proxy_redirect);
+    if (state.fromL7lb) setFlags(m, entry, CT_ENTRY_FLAG.from_l7lb);
+    if (state.fromTunnel) setFlags(m, entry, CT_ENTRY_FLAG.from_tunnel);
   }
-  updateTimeout(dp, entry, isTcp ? TCP_SYN : -1, dir); // whatever the packet was, an entry begins as after a SYN
+  updateTimeout(dp, entry, isTcp, isTcp ? TCP_SYN : 0, dir); // whatever the packet was, an entry begins as after a SYN
 
-  if (dir !== CT_SERVICE) {
-    m.u32[(relatedTuple + IPV4_CT_TUPLE.daddr) >> 2] = tupleDaddr(m, tuple);
-    m.u32[(relatedTuple + IPV4_CT_TUPLE.saddr) >> 2] = tupleSaddr(m, tuple);
-    setPorts(m, relatedTuple, 0, 0);
-    m.u8[relatedTuple + IPV4_CT_TUPLE.nexthdr] = IPPROTO_ICMP;
-    m.u8[relatedTuple + IPV4_CT_TUPLE.flags] = m.u8[tuple + IPV4_CT_TUPLE.flags]! | TUPLE_F_RELATED;
-    if (dp.ctAny.update(relatedTuple, entry) < 0) return DROP_CT_CREATE_FAILED;
+  if (relate) {
+    const related = fam.otherTuple;
+    copyTuple(m, fam, related, tuple);
+    setTuplePorts(m, fam, related, 0, 0);
+    m.u8[related + fam.layout.tuple.nexthdr] = fam.icmp;
+    setTupleFlags(m, fam, related, tupleFlags(m, fam, tuple) | TUPLE_F_RELATED);
+    if (fam.ctAny.update(related, entry) < 0) return DROP_CT_CREATE_FAILED;
   }
-  addCtPacket(m, entry, skb.len);
-  return ctMap4(dp, tupleNexthdr(m, tuple)).update(tuple, entry) < 0 ? DROP_CT_CREATE_FAILED : 0;
+  if (dp.config.ctAccounting) {
+    add64(m, entry + CT_ENTRY.packets, 1);
+    add64(m, entry + CT_ENTRY.bytes, skb.len);
+  }
+  return fam.ctMap(tupleNexthdr(m, fam, tuple)).update(tuple, entry) < 0 ? DROP_CT_CREATE_FAILED : 0;
 }
 
 /** Is there an egress entry of a connection from a pod to itself by a service, for this ingress tuple? */
-export function hasLoopbackEgressEntry4(dp: Datapath, tuple: Address): boolean {
+export function hasLoopbackEgressEntry(dp: Datapath, fam: Family, tuple: Address): boolean {
+  return (egressFlags(dp, fam, tuple) & CT_ENTRY_FLAG.lb_loopback) !== 0;
+}
+
+/** Flags of the egress entry of an ingress tuple, 0 if there is none. */
+function egressFlags(dp: Datapath, fam: Family, tuple: Address): number {
   const m = dp.memory;
-  const flags = m.u8[tuple + IPV4_CT_TUPLE.flags]!;
-  m.u8[tuple + IPV4_CT_TUPLE.flags] = TUPLE_F_OUT;
-  const entry = ctMap4(dp, tupleNexthdr(m, tuple)).lookup(tuple);
-  m.u8[tuple + IPV4_CT_TUPLE.flags] = flags;
-  return entry !== NULL && hasFlags(m, entry, CT_ENTRY_FLAG.lb_loopback);
+  const flags = tupleFlags(m, fam, tuple);
+  setTupleFlags(m, fam, tuple, TUPLE_F_OUT);
+  const entry = fam.ctMap(tupleNexthdr(m, fam, tuple)).lookup(tuple);
+  setTupleFlags(m, fam, tuple, flags);
+  return entry === NULL ? 0 : ctFlags(m, entry);
 }
 
-/** Gives a service's connection another backend; the entry is the one its tuple finds. */
-export function updateServiceBackend(dp: Datapath, tuple: Address, backendId: number): void {
-  const entry = ctMap4(dp, tupleNexthdr(dp.memory, tuple)).lookup(tuple);
-  if (entry !== NULL) setCtBackendId(dp.memory, entry, backendId);
+/** ct_update_svc_entry: another backend from here on. */
+export function updateServiceBackend(
+  dp: Datapath,
+  fam: Family,
+  tuple: Address,
+  backendId: number,
+  index: number,
+): void {
+  const m = dp.memory;
+  const entry = fam.ctMap(tupleNexthdr(m, fam, tuple)).lookup(tuple);
+  if (entry === NULL) return;
+  setCtBackendId(m, entry, backendId);
+  setCtRevNatIndex(m, entry, index);
 }
 
-/** ct_update_timeout: `tcpFlags` is -1 when the packet is not TCP. Answers the bytes worth reporting. */
-function updateTimeout(dp: Datapath, entry: Address, tcpFlags: number, dir: number): number {
+const hasFlags = (m: Memory, entry: Address, flags: number): boolean => (ctFlags(m, entry) & flags) !== 0;
+const setFlags = (m: Memory, entry: Address, flags: number): void => setCtFlags(m, entry, ctFlags(m, entry) | flags);
+const isClosing = (m: Memory, entry: Address): boolean => hasFlags(m, entry, BOTH_CLOSING);
+const isAlive = (m: Memory, entry: Address): boolean => (ctFlags(m, entry) & BOTH_CLOSING) !== BOTH_CLOSING;
+
+const expiredRebalance = (dp: Datapath, entry: Address): boolean =>
+  ctLastTxReport(dp.memory, entry) + CT_SERVICE_CLOSE_REBALANCE <= dp.nowSeconds();
+
+/** ct_update_timeout: a new lifetime, and whether this packet is worth a report. */
+function updateTimeout(dp: Datapath, entry: Address, isTcp: boolean, tcpFlags: number, dir: number): number {
+  const m = dp.memory;
   let lifetime = CT_CONNECTION_LIFETIME_NONTCP;
-  if (tcpFlags !== -1) {
-    if ((tcpFlags & TCP_SYN) === 0) setFlags(dp.memory, entry, CT_ENTRY_FLAG.seen_non_syn);
-    lifetime = hasFlags(dp.memory, entry, CT_ENTRY_FLAG.seen_non_syn) ? CT_CONNECTION_LIFETIME_TCP : CT_SYN_TIMEOUT;
+  if (isTcp) {
+    if ((tcpFlags & TCP_SYN) === 0) setFlags(m, entry, CT_ENTRY_FLAG.seen_non_syn);
+    lifetime = hasFlags(m, entry, CT_ENTRY_FLAG.seen_non_syn) ? CT_CONNECTION_LIFETIME_TCP : CT_SYN_TIMEOUT;
   }
-  return report(dp, entry, lifetime, dir, tcpFlags === -1 ? 0 : tcpFlags);
+  return report(dp, entry, lifetime, dir, tcpFlags);
 }
 
+/** __ct_update_timeout: reports are due when a flag is new, or at most once in CT_REPORT_INTERVAL seconds. */
 function report(dp: Datapath, entry: Address, lifetime: number, dir: number, tcpFlags: number): number {
   const m = dp.memory;
   const now = dp.nowSeconds();
   setCtLifetime(m, entry, now + lifetime);
-  const isIngress = dir === CT_INGRESS;
-  const before = isIngress ? ctRxFlagsSeen(m, entry) : ctTxFlagsSeen(m, entry);
-  const lastReport = isIngress ? ctLastRxReport(m, entry) : ctLastTxReport(m, entry);
-  const seen = before | (tcpFlags & CT_REPORT_FLAGS);
-  if (lastReport + CT_REPORT_INTERVAL >= now && seen === before) return 0;
-  if (isIngress) {
+  const isRx = dir === CT_INGRESS;
+  const known = isRx ? ctRxFlagsSeen(m, entry) : ctTxFlagsSeen(m, entry);
+  const last = isRx ? ctLastRxReport(m, entry) : ctLastTxReport(m, entry);
+  const seen = known | (tcpFlags & CT_REPORT_FLAGS);
+  if (last + CT_REPORT_INTERVAL >= now && seen === known) return 0;
+  if (isRx) {
     setCtRxFlagsSeen(m, entry, seen);
     setCtLastRxReport(m, entry, now);
   } else {
@@ -345,10 +438,3 @@ function report(dp: Datapath, entry: Address, lifetime: number, dir: number, tcp
   }
   return TRACE_PAYLOAD_LEN;
 }
-
-const hasFlags = (m: Memory, entry: Address, bits: number): boolean => (ctFlags(m, entry) & bits) !== 0;
-const setFlags = (m: Memory, entry: Address, bits: number): void => setCtFlags(m, entry, ctFlags(m, entry) | bits);
-const isAlive = (m: Memory, entry: Address): boolean => (ctFlags(m, entry) & BOTH_CLOSING) !== BOTH_CLOSING;
-const isClosing = (m: Memory, entry: Address): boolean => hasFlags(m, entry, BOTH_CLOSING);
-const expiredRebalance = (dp: Datapath, entry: Address): boolean =>
-  ctLastTxReport(dp.memory, entry) + CT_SERVICE_CLOSE_REBALANCE <= dp.nowSeconds();

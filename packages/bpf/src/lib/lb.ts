@@ -1,164 +1,239 @@
-import {
-  type Address,
-  LB4_KEY,
-  lb4BackendAddress,
-  lb4BackendId,
-  lb4BackendPort,
-  lb4Count,
-  lb4RevNatAddress,
-  lb4RevNatIndex,
-  lb4RevNatPort,
-  NULL,
-  setLb4Key,
-  setLb4RevNatKey,
-} from '@ciliate/maps';
-import type { Datapath, EndpointProgram } from '../datapath.ts';
+import { type Address, NULL } from '@ciliate/maps';
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from '@ciliate/packet';
+import type { Datapath } from '../datapath.ts';
 import type { Skb } from '../skb.ts';
-import { CT_NEW, CT_REPLY, CT_SERVICE, CTX_ACT_OK, htonl, htons, ntohl, ntohs } from './common.ts';
+import { CT_NEW, CT_REPLY, CT_SERVICE, CTX_ACT_OK, ETH_HLEN, htons, ntohl, ntohs } from './common.ts';
+import { CT_ENTRY_SVC, type CtState, ctCreate, ctLazyLookup, hasPorts, updateServiceBackend } from './conntrack.ts';
+import { csumDiff, csumL4Replace, csumOffset, csumReplace } from './csum.ts';
+import { DROP_CSUM_L4, DROP_NO_SERVICE, DROP_PUNT_PROXY, DROP_UNKNOWN_L4 } from './drop_reasons.ts';
+import { lookupEndpoint } from './endpoints.ts';
+import type { Family } from './family.ts';
+import { affinityBackend, selectBackend, updateAffinity } from './lb_select.ts';
+import { isAffinity, isL7PuntProxy, SERVICE } from './lb_service.ts';
 import {
-  type CtState,
-  ctCreate4,
-  ctLookupService4,
-  tupleDaddr,
+  setTupleFlags,
+  setTuplePorts,
   tupleDport,
+  tupleFlags,
   tupleNexthdr,
-  tupleSaddr,
+  tupleSaddrAt,
   tupleSport,
-  updateServiceBackend,
-} from './conntrack.ts';
-import { DROP_NO_SERVICE } from './drop_reasons.ts';
-import { DESTINATION, daddr, rewriteEnd, SOURCE, saddr } from './ipv4.ts';
+} from './tuple.ts';
+
+/** BE_STATE_ACTIVE. */
+const ACTIVE = 0;
 
 /**
- * Service translation for each packet of a pod. Source: bpf/lib/lb.h.
- * Not modelled: Maglev, session affinity, backends that terminate, scopes, source ranges, the ICMP answer of a service
- * without backends (the packet is dropped with DROP_NO_SERVICE, as with that option off).
- */
-
-/** What a pod that reaches itself through a service sees as the client. */
-export const SERVICE_LOOPBACK_IPV4 = htonl(0xa9fe2a01); // 169.254.42.1
-
-/**
- * Finds the service that the tuple's destination names, first by protocol, then for any protocol.
- * @returns address of `struct lb4_service` or NULL; `dp.stack.lbKey` is left as the key that was found
- */
-export function lb4LookupService(dp: Datapath, tuple: Address): Address {
-  const m = dp.memory;
-  const key = dp.stack.lbKey;
-  // Ports are exchanged in the tuple; slot 0 is the frontend.
-  setLb4Key(m, key, ntohl(tupleDaddr(m, tuple)), ntohs(tupleSport(m, tuple)), tupleNexthdr(m, tuple), 0);
-  const service = dp.services.lookup(key);
-  if (service !== NULL) return service;
-  m.u8[key + LB4_KEY.proto] = 0;
-  return dp.services.lookup(key);
-}
-
-/**
- * lb4_local: the backend of this connection, from conntrack or chosen now; translates the packet to it.
+ * lb4_local, lb6_local: sends the packet to one of the service's backends, the same one for the whole connection.
+ * The connection's choice is kept in conntrack under CT_SERVICE. Source: bpf/lib/lb.h.
  *
- * @param tuple  as `loadTuplePorts` left it
- * @param state  revNatIndex and loopback are what the connection's own entries must carry
+ * @param tuple  `fam.lbTuple` as `loadPorts` left it; afterwards its daddr and sport are the backend's
+ * @param state  reset, then revNatIndex, loopback and backendId are what the connection's own entries must carry
+ * @param selection LB_SELECTION of the program
+ * @param allowLoopback of programs of pods: a pod that is its own backend
  * @returns      CTX_ACT_OK or a negative drop code
  */
-export function lb4Local(
+export function lbLocal(
   dp: Datapath,
-  ep: EndpointProgram,
+  fam: Family,
   skb: Skb,
-  l4Off: number,
+  source: number,
   tuple: Address,
   service: Address,
   state: CtState,
+  selection: number,
+  allowLoopback: boolean,
 ): number {
   const m = dp.memory;
-  state.reset();
-  state.revNatIndex = lb4RevNatIndex(m, service);
-  const found = ctLookupService4(dp, tuple, skb, l4Off, state);
-  if (found < 0) return found;
-  let backend = found === CT_REPLY ? lookupBackend(dp, state.backendId) : NULL;
-  const known = backend !== NULL;
-  if (backend === NULL) {
-    state.backendId = selectBackend(dp, tuple, service);
-    backend = lookupBackend(dp, state.backendId);
-    if (backend === NULL) return DROP_NO_SERVICE;
-    if (found === CT_NEW) {
-      const err = ctCreate4(dp, tuple, skb, CT_SERVICE, state);
-      if (err < 0) return err;
-    } else updateServiceBackend(dp, tuple, state.backendId); // the backend it had is gone
-  }
+  const flags = tupleFlags(m, fam, tuple);
+  const ret = translate(dp, fam, skb, source, tuple, service, state, selection, allowLoopback);
+  setTupleFlags(m, fam, tuple, flags);
+  return ret;
+}
 
-  const address = lb4BackendAddress(m, backend);
-  const port = lb4BackendPort(m, backend);
+function translate(
+  dp: Datapath,
+  fam: Family,
+  skb: Skb,
+  source: number,
+  tuple: Address,
+  service: Address,
+  state: CtState,
+  selection: number,
+  allowLoopback: boolean,
+): number {
+  const m = dp.memory;
+  const index = ntohs(m.u16[(service + SERVICE.revNatIndex) >> 1]!);
+  const count = m.u16[(service + SERVICE.count) >> 1]!;
+  const client = tupleSaddrAt(fam, tuple);
+  state.reset();
+  state.revNatIndex = index;
+  const found = ctLazyLookup(dp, fam, tuple, skb, CT_SERVICE, 'reverse', CT_ENTRY_SVC, state);
+  if (found < 0) return found;
+
+  let backend: Address = NULL;
+  if (found === CT_NEW) {
+    if (count === 0) return DROP_NO_SERVICE;
+    let id = isAffinity(m, service) ? affinityBackend(dp, fam, client, service) : 0;
+    if (id !== 0) backend = lookupBackend(dp, fam, id);
+    if (backend === NULL) {
+      id = selectBackend(dp, fam, tuple, service, selection);
+      backend = lookupBackend(dp, fam, id);
+      if (backend === NULL) return DROP_NO_SERVICE;
+    }
+    state.backendId = id;
+    const err = ctCreate(dp, fam, tuple, skb, CT_SERVICE, state, false);
+    if (err < 0) return err;
+  } else {
+    backend = lookupBackend(dp, fam, state.backendId);
+    const isActive = backend !== NULL && m.u8[backend + 4 * fam.layout.words + 3] === ACTIVE;
+    // Connections stay with a backend that terminates; a new one on the same ports (a SYN) does not go there.
+    if (!isActive && (backend === NULL || state.syn)) {
+      if (count === 0) return DROP_NO_SERVICE;
+      state.backendId = selectBackend(dp, fam, tuple, service, selection);
+      backend = lookupBackend(dp, fam, state.backendId);
+      if (backend === NULL) return DROP_NO_SERVICE;
+      state.revNatIndex = index;
+      updateServiceBackend(dp, fam, tuple, state.backendId, index);
+    }
+  }
+  if (isAffinity(m, service)) updateAffinity(dp, fam, client, service, state.backendId);
+
+  const port = m.u16[(backend + 4 * fam.layout.words) >> 1]!;
   dp.steps?.push({
     kind: 'service',
-    endpoint: ep.id,
-    frontend: { address: ntohl(daddr(skb)), port: ntohs(tupleSport(m, tuple)) },
-    backend: { id: state.backendId, address, port },
-    known,
+    endpoint: source,
+    frontend: { address: addressOf(dp, fam, tuple), port: ntohs(tupleSport(m, fam, tuple)) },
+    backend: { id: state.backendId, address: addressOf(dp, fam, backend), port: ntohs(port) },
+    known: found === CT_REPLY,
   });
-  if (saddr(skb) === htonl(address)) {
-    // The pod is its own backend: source and destination would be equal, which Linux takes for a forgery.
-    state.loopback = true;
-    const err = rewriteEnd(skb, SOURCE, SERVICE_LOOPBACK_IPV4, 0);
-    if (err < 0) return err;
-  }
-  return rewriteEnd(skb, DESTINATION, htonl(address), htons(port));
+  // A pod that is its own backend: source and destination would be equal, which Linux takes for a forgery.
+  state.loopback = allowLoopback && !fam.isV6 && fam.sameAddress(m, client, backend);
+  if (isL7PuntProxy(m, service) && lookupEndpoint(dp, fam, backend) !== NULL) return DROP_PUNT_PROXY;
+  const oldPort = tupleSport(m, fam, tuple);
+  const ret = rewriteToBackend(dp, fam, skb, tupleNexthdr(m, fam, tuple), backend, oldPort, port, state.loopback);
+  if (!state.loopback) fam.copyAddress(m, tuple, backend);
+  if (port !== 0) setTuplePorts(m, fam, tuple, tupleDport(m, fam, tuple), port);
+  return ret;
 }
 
-function lookupBackend(dp: Datapath, id: number): Address {
+const lookupBackend = (dp: Datapath, fam: Family, id: number): Address => {
   dp.memory.u32[dp.stack.backendKey >> 2] = id;
-  return dp.backends.lookup(dp.stack.backendKey);
-}
+  return fam.backends.lookup(dp.stack.backendKey);
+};
 
-/** One backend, the same for the same flow and seed whoever asks. Answers 0 if the service has none. */
-function selectBackend(dp: Datapath, tuple: Address, service: Address): number {
+/** For steps: an IPv4 address in host order (an IPv6 one: its last word). */
+const addressOf = (dp: Datapath, fam: Family, at: Address): number =>
+  ntohl(dp.memory.u32[(at >> 2) + fam.layout.words - 1]!);
+
+/** lbX_xlate: destination address and port become the backend's, and the source of a pod's own the loopback address. */
+function rewriteToBackend(
+  dp: Datapath,
+  fam: Family,
+  skb: Skb,
+  nexthdr: number,
+  backend: Address,
+  oldPort: number,
+  port: number,
+  loopback: boolean,
+): number {
   const m = dp.memory;
-  const count = lb4Count(m, service);
-  if (count === 0) return 0;
-  const flow = mix(mix(mix(dp.seed, tupleSaddr(m, tuple)), tupleDaddr(m, tuple)), ports(dp, tuple));
-  m.u16[(dp.stack.lbKey + LB4_KEY.backend_slot) >> 1] = (flow % count) + 1;
-  const slot = dp.services.lookup(dp.stack.lbKey);
-  return slot === NULL ? 0 : lb4BackendId(m, slot);
+  let diff = replaceAddress(dp, fam, fam.daddr(skb), backend, 0);
+  if (loopback) {
+    const saddr = fam.saddr(skb) >> 2;
+    const address = dp.config.node.serviceLoopbackIpv4;
+    diff = csumDiff(diff, m.u32[saddr]!, address);
+    m.u32[saddr] = address;
+  }
+  if (!fam.isV6) csumReplace(m, skb.data + ETH_HLEN + 10, diff);
+  if (!dp.headers.hasL4Header) return CTX_ACT_OK;
+  const { l4Off } = dp.headers;
+  if (csumOffset(nexthdr) !== 0 && !csumL4Replace(skb, nexthdr, l4Off, diff)) return DROP_CSUM_L4;
+  return port === 0 || port === oldPort ? CTX_ACT_OK : rewritePort(skb, nexthdr, l4Off, 2, oldPort, port);
 }
 
-const ports = (dp: Datapath, tuple: Address): number =>
-  (tupleSport(dp.memory, tuple) << 16) | tupleDport(dp.memory, tuple);
+/** Copies an address over another. @returns `diff` and what that changes in sums */
+export function replaceAddress(dp: Datapath, fam: Family, at: Address, by: Address, diff: number): number {
+  const { u32 } = dp.memory;
+  let sum = diff;
+  for (let i = 0; i < fam.layout.words; i++) {
+    sum = csumDiff(sum, u32[(at >> 2) + i]!, u32[(by >> 2) + i]!);
+    u32[(at >> 2) + i] = u32[(by >> 2) + i]!;
+  }
+  return sum;
+}
 
-/** One round of the MurmurHash3 finaliser over both words: spreads neighbours, no tables, no allocation. */
-function mix(hash: number, word: number): number {
-  let h = (hash ^ word) >>> 0;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
+/** l4_modify_port: a port (be16) and the transport checksum. SCTP's checksum is of another kind: refused. */
+export function rewritePort(
+  skb: Skb,
+  nexthdr: number,
+  l4Off: number,
+  portOff: number,
+  oldPort: number,
+  port: number,
+): number {
+  if (nexthdr === IPPROTO_SCTP) return DROP_CSUM_L4;
+  if (!csumL4Replace(skb, nexthdr, l4Off, csumDiff(0, oldPort, port))) return DROP_CSUM_L4;
+  skb.memory.u16[(skb.data + l4Off + portOff) >> 1] = port;
+  return CTX_ACT_OK;
+}
+
+/** What a service's client knows it by: `struct lbX_reverse_nat`, or NULL. @param index host order */
+export function lookupRevNat(dp: Datapath, fam: Family, index: number): Address {
+  dp.memory.u16[dp.stack.revNatKey >> 1] = htons(index);
+  return fam.revNat.lookup(dp.stack.revNatKey);
 }
 
 /**
- * lb4_rev_nat: gives a reply the address and port of the service that the client spoke to.
- * @param revNatIndex  host order
+ * lb4_rev_nat, lb6_rev_nat: gives a reply the address and port of the service that the client spoke to.
+ * @param tuple of the packet
+ * @param revNatIndex host order
+ * @param loopback the reply of a pod to itself: it goes back to where it came from
  */
-export function lb4RevNat(
+export function lbRevNat(
   dp: Datapath,
-  ep: EndpointProgram,
+  fam: Family,
   skb: Skb,
+  source: number,
   tuple: Address,
   revNatIndex: number,
   loopback: boolean,
 ): number {
   const m = dp.memory;
-  setLb4RevNatKey(m, dp.stack.revNatKey, revNatIndex);
-  const nat = dp.revNat.lookup(dp.stack.revNatKey);
+  const nat = lookupRevNat(dp, fam, revNatIndex);
   if (nat === NULL) return CTX_ACT_OK;
-  const address = lb4RevNatAddress(m, nat);
-  const port = lb4RevNatPort(m, nat);
-  const from = saddr(skb);
+  const port = m.u16[(nat + 4 * fam.layout.words) >> 1]!;
+  const nexthdr = tupleNexthdr(m, fam, tuple);
   dp.steps?.push({
     kind: 'reverse-nat',
-    endpoint: ep.id,
-    from: { address: ntohl(from), port: ntohs(tupleDport(m, tuple)) },
-    to: { address, port },
+    endpoint: source,
+    from: { address: addressOf(dp, fam, fam.saddr(skb)), port: ntohs(tupleDport(m, fam, tuple)) },
+    to: { address: addressOf(dp, fam, nat), port: ntohs(port) },
   });
-  if (loopback) {
-    const err = rewriteEnd(skb, DESTINATION, from, 0);
+  let diff = 0;
+  if (loopback) diff = replaceAddress(dp, fam, fam.daddr(skb), fam.saddr(skb), diff);
+  diff = replaceAddress(dp, fam, fam.saddr(skb), nat, diff);
+  fam.copyAddress(m, tupleSaddrAt(fam, tuple), nat);
+  if (!fam.isV6) csumReplace(m, skb.data + ETH_HLEN + 10, diff);
+  if (!dp.headers.hasL4Header) return CTX_ACT_OK;
+  const { l4Off } = dp.headers;
+  if (port !== 0) {
+    const err = reversePort(dp, fam, skb, nexthdr, l4Off, tupleDport(m, fam, tuple), port);
     if (err < 0) return err;
   }
-  return rewriteEnd(skb, SOURCE, htonl(address), htons(port));
+  return csumOffset(nexthdr) !== 0 && !csumL4Replace(skb, nexthdr, l4Off, diff) ? DROP_CSUM_L4 : CTX_ACT_OK;
+}
+
+/** reverse_map_l4_port: the source port, of protocols that have ports. */
+function reversePort(
+  dp: Datapath,
+  fam: Family,
+  skb: Skb,
+  nexthdr: number,
+  l4Off: number,
+  oldPort: number,
+  port: number,
+): number {
+  if (hasPorts(dp, nexthdr)) return port === oldPort ? CTX_ACT_OK : rewritePort(skb, nexthdr, l4Off, 0, oldPort, port);
+  return nexthdr === IPPROTO_ICMP || nexthdr === IPPROTO_ICMPV6 || nexthdr === fam.icmp ? CTX_ACT_OK : DROP_UNKNOWN_L4;
 }

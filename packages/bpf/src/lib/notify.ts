@@ -1,12 +1,14 @@
 import type { Address, Memory } from '@ciliate/maps';
-import type { Datapath, EndpointProgram } from '../datapath.ts';
+import type { Datapath } from '../datapath.ts';
 import type { Skb } from '../skb.ts';
 import { CT_EGRESS, CT_INGRESS, CTX_ACT_DROP, htons } from './common.ts';
 import { dropReason } from './drop_reasons.ts';
+import type { Family } from './family.ts';
+import { METRIC_EGRESS, METRIC_INGRESS, REASON_FORWARDED, REASON_PLAINTEXT } from './metrics.ts';
 import type { PolicyVerdict } from './policy.ts';
 
 /**
- * Notifications to the control plane: a header struct, then the first bytes of the packet.
+ * Notifications to the control plane: a header struct, then the first bytes of the packet. Each is counted in the metrics.
  * Layouts: layouts.json, `trace_notify`, `drop_notify`, `policy_verdict_notify`. Source: bpf/lib/{trace,drop,policy_log}.h.
  * Not filled: the flow hash and, in drops, the place in Cilium's sources.
  */
@@ -16,20 +18,25 @@ const CILIUM_NOTIFY_TRACE = 4;
 const CILIUM_NOTIFY_POLICY_VERDICT = 5;
 const NOTIFY_CAPTURE_VER = 1;
 const NOTIFY_DROP_VER = 2;
+/** Of a trace's flags: the address in front of the packet's bytes is an IPv6 one. */
+const CLS_FLAG_IPV6 = 1;
 
 /** Observation points of trace notifications. */
 export const TRACE_TO_LXC = 0;
 export const TRACE_TO_PROXY = 1;
+export const TRACE_TO_HOST = 2;
 export const TRACE_TO_STACK = 3;
+export const TRACE_TO_OVERLAY = 4;
 export const TRACE_FROM_LXC = 5;
 export const TRACE_FROM_PROXY = 6;
+export const TRACE_FROM_HOST = 7;
 export const TRACE_FROM_STACK = 8;
+export const TRACE_FROM_OVERLAY = 9;
+export const TRACE_FROM_NETWORK = 10;
+export const TRACE_TO_NETWORK = 11;
 export const TRACE_REASON_UNKNOWN = 5;
 
-/** How much is told: 0 each packet at each point, 1 not where it arrives, 3 (the default) and not again for a known flow. */
-export type MonitorAggregation = 0 | 1 | 3;
-
-const TRACE = { size: 48, srcLabel: 16, dstLabel: 20, dstId: 24, reason: 26, flags: 27, ifindex: 28, origIp4: 32 };
+const TRACE = { size: 48, srcLabel: 16, dstLabel: 20, dstId: 24, reason: 26, flags: 27, ifindex: 28, orig: 32 };
 const DROP = { size: 40, srcLabel: 16, dstLabel: 20, dstId: 24, extError: 31, ifindex: 32, flags: 36 };
 const VERDICT = { size: 32, remoteLabel: 16, verdict: 20, dstPort: 24, proto: 26, bits: 27, authType: 28 };
 
@@ -54,9 +61,10 @@ function header(
 }
 
 /**
+ * @param source   of the program: its endpoint's id
  * @param dstId    endpoint id or proxy port (host order) the packet goes to
- * @param origIp4  be32 source address before translation, 0 = not known
  * @param monitor  as conntrack answered it; 0 = nothing new about this flow
+ * @param original family whose `origSaddr` holds the source address before translation, undefined = not told
  */
 export function sendTraceNotify(
   dp: Datapath,
@@ -69,11 +77,17 @@ export function sendTraceNotify(
   ifindex: number,
   reason: number,
   monitor: number,
-  origIp4 = 0,
+  original?: Family,
 ): void {
-  const arriving = point === TRACE_FROM_LXC || point === TRACE_FROM_PROXY || point === TRACE_FROM_STACK;
-  if (dp.monitorAggregation >= 1 && arriving) return;
-  if (dp.monitorAggregation >= 3 && monitor === 0) return;
+  if (point === TRACE_TO_LXC) dp.metrics.update(skb.len, METRIC_INGRESS, REASON_FORWARDED);
+  else if (isLeaving(point)) dp.metrics.update(skb.len, METRIC_EGRESS, REASON_FORWARDED);
+  const arriving = isArriving(point);
+  if (arriving && point !== TRACE_FROM_LXC && point !== TRACE_FROM_PROXY)
+    dp.metrics.update(skb.len, METRIC_INGRESS, REASON_PLAINTEXT);
+  const { monitorAggregation } = dp.config;
+  if (monitorAggregation >= 1 && arriving) return;
+  if (monitorAggregation >= 3 && monitor === 0) return;
+
   const m = dp.memory;
   const at = dp.stack.event;
   const cap = Math.min(monitor === 0 ? TRACE_PAYLOAD_LEN : monitor, skb.len);
@@ -82,28 +96,42 @@ export function sendTraceNotify(
   m.u32[(at + TRACE.dstLabel) >> 2] = dst;
   m.u16[(at + TRACE.dstId) >> 1] = dstId;
   m.u8[at + TRACE.reason] = reason;
-  m.u8[at + TRACE.flags] = 0;
+  m.u8[at + TRACE.flags] = original?.isV6 ? CLS_FLAG_IPV6 : 0;
   m.u32[(at + TRACE.ifindex) >> 2] = ifindex;
-  m.u32[(at + TRACE.origIp4) >> 2] = origIp4;
-  m.u8.fill(0, at + TRACE.origIp4 + 4, at + TRACE.size);
+  const orig = (at + TRACE.orig) >> 2;
+  for (let i = 0; i < 4; i++) m.u32[orig + i] = original === undefined ? 0 : m.u32[(original.origSaddr >> 2) + i]!;
   dp.events.outputParts(at, TRACE.size, skb.data, cap);
 }
 
-/** Tells of the drop and answers what the program returns for it. @param error the negative drop code */
+function isArriving(point: number): boolean {
+  return point >= TRACE_FROM_LXC && point <= TRACE_FROM_NETWORK;
+}
+
+function isLeaving(point: number): boolean {
+  return (point >= TRACE_TO_HOST && point <= TRACE_TO_OVERLAY) || point === TRACE_TO_NETWORK;
+}
+
+/**
+ * Tells of the drop, counts it, and answers what the program returns for it.
+ * @param error     the negative drop code
+ * @param direction METRIC_*
+ */
 export function sendDropNotify(
   dp: Datapath,
   skb: Skb,
-  ep: EndpointProgram,
+  source: number,
   src: number,
   dst: number,
   dstId: number,
   error: number,
   extError: number,
+  direction: number,
 ): number {
+  dp.metrics.update(skb.len, direction, -error);
   const m = dp.memory;
   const at = dp.stack.event;
   const cap = Math.min(TRACE_PAYLOAD_LEN, skb.len);
-  header(m, at, CILIUM_NOTIFY_DROP, -error, ep.id, skb.len, cap, NOTIFY_DROP_VER);
+  header(m, at, CILIUM_NOTIFY_DROP, -error, source, skb.len, cap, NOTIFY_DROP_VER);
   m.u32[(at + DROP.srcLabel) >> 2] = src;
   m.u32[(at + DROP.dstLabel) >> 2] = dst;
   m.u32[(at + DROP.dstId) >> 2] = dstId;
@@ -112,19 +140,21 @@ export function sendDropNotify(
   m.u32[(at + DROP.ifindex) >> 2] = skb.ifindex;
   m.u32[(at + DROP.flags) >> 2] = 0;
   dp.events.outputParts(at, DROP.size, skb.data, cap);
-  dp.steps?.push({ kind: 'drop', endpoint: ep.id, code: -error, text: dropReason(-error, extError) });
+  dp.steps?.push({ kind: 'drop', endpoint: source, code: -error, text: dropReason(-error, extError) });
   return CTX_ACT_DROP;
 }
 
-/** Bits of the direction in verdict notifications (POLICY_INGRESS, POLICY_EGRESS). */
+/** Bits of the direction in verdict notifications (POLICY_INGRESS, POLICY_EGRESS), and of an endpoint's log filter. */
 const POLICY_INGRESS = 1;
 const POLICY_EGRESS = 2;
 
 /** @param verdict 0 or a negative drop code; a redirect is told as the proxy port, bytes exchanged as the map holds them */
 export function sendPolicyVerdictNotify(
   dp: Datapath,
+  fam: Family,
   skb: Skb,
-  ep: EndpointProgram,
+  source: number,
+  logFilter: number,
   remoteLabel: number,
   dstPort: number,
   proto: number,
@@ -132,15 +162,17 @@ export function sendPolicyVerdictNotify(
   verdict: number,
   policy: PolicyVerdict,
 ): void {
+  const direction = dir === CT_EGRESS ? POLICY_EGRESS : POLICY_INGRESS;
+  if ((logFilter & direction) === 0) return;
   const m = dp.memory;
   const at = dp.stack.event;
   const cap = Math.min(TRACE_PAYLOAD_LEN, skb.len);
-  header(m, at, CILIUM_NOTIFY_POLICY_VERDICT, 0, ep.id, skb.len, cap, NOTIFY_CAPTURE_VER);
+  header(m, at, CILIUM_NOTIFY_POLICY_VERDICT, 0, source, skb.len, cap, NOTIFY_CAPTURE_VER);
   m.u32[(at + VERDICT.remoteLabel) >> 2] = remoteLabel;
   m.i32[(at + VERDICT.verdict) >> 2] = verdict === 0 ? htons(policy.proxyPort) : verdict;
   m.u16[(at + VERDICT.dstPort) >> 1] = dstPort;
   m.u8[at + VERDICT.proto] = proto;
-  m.u8[at + VERDICT.bits] = (dir === CT_EGRESS ? POLICY_EGRESS : POLICY_INGRESS) | (policy.matchType << 3);
+  m.u8[at + VERDICT.bits] = direction | (fam.isV6 ? 4 : 0) | (policy.matchType << 3) | (policy.audited ? 0x40 : 0);
   m.u32[(at + VERDICT.authType) >> 2] = policy.authType;
   dp.events.outputParts(at, VERDICT.size, skb.data, cap);
 }

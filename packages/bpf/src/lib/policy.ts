@@ -34,6 +34,10 @@ export class PolicyVerdict {
   authType = 0;
   /** Address of the chosen entry's value, NULL = none matched. */
   entry: Address = NULL;
+  /** The chosen entry names an identity; valid only if one matched. */
+  namesIdentity = false;
+  /** Audit mode let the packet through. */
+  audited = false;
 }
 
 /** Bits of an entry's prefix that name the protocol; longer ones name a port or a part of one. */
@@ -88,6 +92,7 @@ function prefersL4(m: Memory, l3: Address, l4: Address): boolean {
 
 function choose(m: Memory, chosen: Address, other: Address, namesIdentity: boolean, out: PolicyVerdict): number {
   out.entry = chosen;
+  out.namesIdentity = namesIdentity;
   out.matchType = matchType(lpmPrefixLength(m, chosen), namesIdentity);
   if (isDeny(m, chosen)) return DROP_POLICY_DENY;
   out.proxyPort = proxyPort(m, chosen);

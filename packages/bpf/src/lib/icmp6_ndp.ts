@@ -1,0 +1,89 @@
+import { type Address, ENDPOINT_F_HOST, endpointFlags, NULL } from '@ciliate/maps';
+import { ETH, IPPROTO_ICMPV6 } from '@ciliate/packet';
+import type { Datapath } from '../datapath.ts';
+import type { Skb } from '../skb.ts';
+import { CTX_ACT_OK, ETH_HLEN, htons } from './common.ts';
+import { csumOf, fold } from './csum.ts';
+import { DROP_INVALID } from './drop_reasons.ts';
+import { lookupEndpoint } from './endpoints.ts';
+import { redirect } from './icmp6.ts';
+
+const NEIGHBOUR_SOLICITATION = 135;
+const NEIGHBOUR_ADVERTISEMENT = 136;
+const IPV6_HLEN = 40;
+/** Offsets behind the Ethernet header. Source: RFC 4861, sections 4.3 and 4.4. */
+const ND = {
+  type: IPV6_HLEN,
+  checksum: IPV6_HLEN + 2,
+  flags: IPV6_HLEN + 4,
+  target: IPV6_HLEN + 8,
+  options: IPV6_HLEN + 24,
+};
+const OPTION_BYTES = 8;
+const TARGET_LINK_LAYER_ADDRESS = 2;
+const SOLICITED = 0x40;
+const ROUTER = 0x80;
+const OVERRIDE = 0x20;
+
+/** Cilium looks for the ICMPv6 header right behind the IPv6 header. */
+export function isNdp(dp: Datapath, skb: Skb): boolean {
+  const { u8 } = dp.memory;
+  const at = skb.at(ETH_HLEN + ND.type, 1);
+  if (u8[skb.data + ETH_HLEN + 6] !== IPPROTO_ICMPV6 || at === NULL) return false;
+  return u8[at] === NEIGHBOUR_SOLICITATION || u8[at] === NEIGHBOUR_ADVERTISEMENT;
+}
+
+export function isSolicitationAt(skb: Skb, l4Off: number): boolean {
+  const at = skb.at(l4Off, 1);
+  return at !== NULL && skb.memory.u8[at] === NEIGHBOUR_SOLICITATION;
+}
+
+export const isNeighbourSolicitation = (dp: Datapath, skb: Skb): boolean =>
+  dp.memory.u8[skb.data + ETH_HLEN + ND.type] === NEIGHBOUR_SOLICITATION;
+
+/**
+ * icmp6_handle_ns: the router's address and those of pods are behind the host's end of the interface.
+ * @param mac 6 bytes, of that interface. @param unknown the answer for an address that is nowhere here
+ * @returns CTX_ACT_REDIRECT, CTX_ACT_OK or a drop code. Source: bpf/lib/icmp6.h
+ */
+export function handleNeighbourSolicitation(dp: Datapath, skb: Skb, mac: Address, unknown: number): number {
+  const m = dp.memory;
+  const target = skb.at(ETH_HLEN + ND.target, 16);
+  if (target === NULL) return DROP_INVALID;
+  const { routerIpv6 } = dp.config.node;
+  let isRouter = true;
+  for (let i = 0; i < 4; i++) isRouter &&= m.u32[(target >> 2) + i] === routerIpv6[i];
+  if (!isRouter) {
+    const endpoint = lookupEndpoint(dp, dp.v6, target);
+    if (endpoint === NULL) return unknown;
+    if ((endpointFlags(m, endpoint) & ENDPOINT_F_HOST) !== 0) return CTX_ACT_OK;
+  }
+  return advertise(dp, skb, mac, isRouter);
+}
+
+/** icmp6_send_ndisc_adv. */
+function advertise(dp: Datapath, skb: Skb, mac: Address, isRouter: boolean): number {
+  const m = dp.memory;
+  const ip = skb.data + ETH_HLEN;
+  if (skb.at(ETH_HLEN + ND.options, OPTION_BYTES) === NULL) {
+    skb.changeTail(skb.len + OPTION_BYTES);
+    m.u16[(ip + 4) >> 1] = htons(htons(m.u16[(ip + 4) >> 1]!) + OPTION_BYTES);
+    if (skb.at(ETH_HLEN + ND.options, OPTION_BYTES) === NULL) return DROP_INVALID;
+  }
+  m.u8[ip + ND.type] = NEIGHBOUR_ADVERTISEMENT;
+  m.u8[ip + ND.type + 1] = 0;
+  m.u32[(ip + ND.flags) >> 2] = SOLICITED | (isRouter ? ROUTER : OVERRIDE);
+  const option = ip + ND.options;
+  m.u8[option] = TARGET_LINK_LAYER_ADDRESS;
+  m.u8[option + 1] = 1;
+  m.u8.copyWithin(option + 2, mac, mac + 6);
+  m.u8.copyWithin(ip + 24, ip + 8, ip + 24);
+  m.u8.copyWithin(ip + 8, ip + ND.target, ip + ND.target + 16);
+  m.u16[(ip + ND.checksum) >> 1] = 0;
+  const bytes = htons(m.u16[(ip + 4) >> 1]!);
+  const pseudo = csumOf(m, ip + 8, 32) + htons(bytes) + htons(IPPROTO_ICMPV6);
+  m.u16[(ip + ND.checksum) >> 1] = ~fold(pseudo + csumOf(m, ip + IPV6_HLEN, bytes)) & 0xffff;
+  m.u8.copyWithin(skb.data + ETH.dst, skb.data + ETH.src, skb.data + ETH.src + 6);
+  m.u8.copyWithin(skb.data + ETH.src, mac, mac + 6);
+  return redirect(skb, skb.ifindex, 0);
+}
