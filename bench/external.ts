@@ -8,23 +8,29 @@ import type { Subject } from './subject.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const MAGIC = 0x574c_4943; // 'CILW'
-const HEADER_WORDS = 6;
 
 /** Why a baseline cannot run here. */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable';
 }
 
+/** Programs in user space (bench/c/), by the name of their baseline. */
+const C_PROGRAMS = { 'c-compiled': 'compiled', 'c-tuple-space': 'tuple_space' } as const;
+export type CBaseline = keyof typeof C_PROGRAMS;
+export const C_BASELINES = Object.keys(C_PROGRAMS) as CBaseline[];
+
 /** Folder for what is compiled and written during one run; removed by `dispose`. */
 export class Workshop implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'ciliate-bench-'));
-  private tupleSpace: string | undefined;
+  private readonly programs = new Map<CBaseline, string>();
   private kernel: string[] | undefined;
 
-  /** Command that runs tuple-space search in C. @throws Unavailable without a C compiler */
-  tupleSpaceCommand(): string[] {
-    this.tupleSpace ??= this.compile('cc', ['-O2', here('c/tuple_space.c')], 'tuple_space');
-    return [this.tupleSpace, this.path('workload')];
+  /** Command that runs a program in C. @throws Unavailable without a C compiler */
+  cCommand(baseline: CBaseline): string[] {
+    const name = C_PROGRAMS[baseline];
+    const program = this.programs.get(baseline) ?? this.compile('cc', ['-O2', here(`c/${name}.c`)], name);
+    this.programs.set(baseline, program);
+    return [program, this.path('workload'), ...(baseline === 'c-compiled' ? [this.path('form')] : [])];
   }
 
   /** Command that runs our programs in the kernel. @throws Unavailable with the first thing that is missing */
@@ -45,14 +51,22 @@ export class Workshop implements Disposable {
   /** Writes a workload as bench/c/workload.h says. `entries` are keys and values in the map's bytes. */
   write(count: number, keySize: number, valueSize: number, entries: Uint8Array, questions: Uint8Array): void {
     const header = Uint32Array.of(MAGIC, count, questions.length / 16, keySize, valueSize, 0);
-    const file = openSync(this.path('workload'), 'w');
-    for (const part of [new Uint8Array(header.buffer, 0, HEADER_WORDS * 4), entries, questions])
-      for (let at = 0; at < part.length; ) at += writeSync(file, part, at);
-    closeSync(file);
+    this.save('workload', [new Uint8Array(header.buffer), entries, questions]);
+  }
+
+  /** Writes what the engine `compiled` built, as bench/c/compiled.c says. */
+  writeForm(address: number, bytes: Uint8Array): void {
+    this.save('form', [new Uint8Array(BigUint64Array.of(BigInt(address)).buffer), bytes]);
   }
 
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private save(name: string, parts: readonly Uint8Array[]): void {
+    const file = openSync(this.path(name), 'w');
+    for (const part of parts) for (let at = 0; at < part.length; ) at += writeSync(file, part, at);
+    closeSync(file);
   }
 
   private compile(compiler: string, args: string[], output: string, libraries: string[] = []): string {
@@ -113,6 +127,7 @@ export class External {
       harness,
       time: async (from, blocks) =>
         Float64Array.from((await this.ask(`time ${variant} ${from} ${blocks}`)).split(' '), Number),
+      hitRatio: () => null,
       check: async (count) => Number(await this.ask(`check ${variant} ${count}`)),
     };
   }

@@ -1,14 +1,14 @@
 import { ENGINES, type EngineDefinition, type EngineEntry, engineByName, type PolicyEngine } from '@ciliate/bpf';
-import type { Memory } from '@ciliate/maps';
+import { type Memory, NULL } from '@ciliate/maps';
 import { Empty } from './empty.ts';
-import { External, Unavailable, type Workshop } from './external.ts';
+import { C_BASELINES, External, Unavailable, type Workshop } from './external.ts';
 import { withHeapBytes } from './heap.ts';
 import { JsMap } from './js_map.ts';
 import { policyBytes } from './policy_bytes.ts';
 import { type Ground, localSubject, type Subject } from './subject.ts';
 import { MAX_QUESTIONS, type Skipped } from './types.ts';
 
-export const BASELINES = ['empty', 'js-map', 'kernel-lpm', 'kernel-hash', 'c-tuple-space'] as const;
+export const BASELINES = ['empty', 'js-map', 'kernel-lpm', 'kernel-hash', ...C_BASELINES] as const;
 
 /** Is this engine or baseline asked for? */
 export const isWanted = (names: readonly string[] | undefined, name: string): boolean =>
@@ -60,14 +60,17 @@ export class Field {
     const { u8 } = this.memory;
     const questions = u8.subarray(ground.questions, ground.questions + MAX_QUESTIONS * 16);
     workshop.write(this.entries.length, 12, 8, policyBytes(this.memory, this.entries), questions);
-    if (isWanted(names, 'c-tuple-space')) {
+    if (isWanted(names, 'c-compiled')) this.writeForm(workshop);
+    for (const name of C_BASELINES.filter((baseline) => isWanted(names, baseline))) {
       await this.add(
-        ['c-tuple-space'],
-        () => workshop.tupleSpaceCommand(),
+        [name],
+        () => workshop.cCommand(name),
         async (external) => {
-          this.bytes.set('c-tuple-space', await external.bytes('tuples'));
-          subjects.push(external.subject('empty-c', 'empty', ''));
-          subjects.push(external.subject('c-tuple-space', 'tuples', 'empty-c loop'));
+          this.bytes.set(name, await external.bytes(name));
+          // Their loops are one.
+          if (!subjects.some((subject) => subject.name === 'empty-c'))
+            subjects.push(external.subject('empty-c', 'empty', ''));
+          subjects.push(external.subject(name, name, 'empty-c loop'));
         },
       );
     }
@@ -98,6 +101,15 @@ export class Field {
   async destroy(): Promise<void> {
     for (const { engine } of this.engines) engine.destroy();
     await Promise.all(this.externals.map((external) => external.stop()));
+  }
+
+  /** What the engine `compiled` makes of these entries. */
+  private writeForm(workshop: Workshop): void {
+    const engine = engineByName('compiled').create(this.memory, this.entries, this.entries.length);
+    // The header lies up to 63 bytes behind the block's begin, so these go as far behind its end: padding.
+    const { address = NULL, bytesUsed } = engine;
+    workshop.writeForm(address, this.memory.u8.subarray(address, address + bytesUsed));
+    engine.destroy();
   }
 
   private async add(names: string[], command: () => string[], use: (external: External) => Promise<void>) {

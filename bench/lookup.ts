@@ -52,10 +52,16 @@ export async function measure(
     saveClassBench(options.save, `${question}-${entries.length}`, memory, questions, entries);
   const subjects = await field.subjects({ memory, questions, answers }, workshop, options.engines);
   const agreements = new Agreements(memory, questions, entries, reference);
-  const agreed = new Map(
-    await inTurn(subjects, async (subject) => [subject, await agreements.check(subject, options.quick ? 80 : 400)]),
-  );
+  const memoising = new Set(field.engines.flatMap(({ definition: { name, memoises } }) => (memoises ? [name] : [])));
+  const check = (memoises: boolean) =>
+    inTurn(
+      subjects.filter(({ name }) => memoising.has(name) === memoises),
+      async (subject) => [subject, await agreements.check(subject, options.quick ? 80 : 400)] as const,
+    );
+  const agreed = new Map(await check(false));
   const timings = await compare(subjects, options.durationMs);
+  // Asked earlier, they would know all answers when they are timed.
+  for (const [subject, agreement] of await check(true)) agreed.set(subject, agreement);
   const shape = {
     mix: fromFiles === undefined ? spec.mix : 'classbench',
     skew: fromFiles === undefined ? spec.skew : 'trace',
@@ -69,7 +75,8 @@ export async function measure(
       ...shape,
       ...agreed.get(timing.subject)!,
       bytesPerEntry: field.bytesPerEntry(timing.subject.name),
-      memoises: field.engines.some((e) => e.definition.name === timing.subject.name && e.definition.memoises),
+      memoises: memoising.has(timing.subject.name),
+      hitRatio: timing.subject.hitRatio(),
       updateNs: updates.get(timing.subject.name) ?? null,
     }),
   );

@@ -42,7 +42,8 @@ function line(row: LookupRow): string {
   const update = typeof row.updateNs === 'number' ? `  read-only: an update ${(row.updateNs / 1e3).toFixed(0)} µs` : '';
   const wrong = row.agrees === false ? '  WRONG ANSWERS' : '';
   const name = `${row.engine.padEnd(18)} ${String(row.profile).padEnd(7)} ${row.mode.padEnd(6)}`;
-  return `  ${name} ${throughput(row)}  ${percentiles}${bytes}${update}${wrong}`;
+  const hits = typeof row.hitRatio === 'number' ? `  ${number(100 * row.hitRatio, 1)} % from kept answers` : '';
+  return `  ${name} ${throughput(row)}  ${percentiles}${bytes}${update}${hits}${wrong}`;
 }
 
 function agreement(rows: readonly LookupRow[]): string {

@@ -29,6 +29,7 @@ export function lookupRatios(rows: readonly LookupRow[]): Ratio[] {
       ...faster('best is times faster than', best, kernelLpm, times ?? null),
       ...faster('best is times faster than', best, kernelHash, 1),
       ...slower('best takes times as long as', best, c, OF_C_TIME),
+      ...slower('compiled takes times as long as', fastest('compiled'), fastest('c-compiled'), OF_C_TIME),
       ...slower('tuple-space takes times as long as', fastest('tuple-space'), c, null),
       ...slower('trie takes times as long as', fastest('lpm-trie'), kernelLpm, OF_KERNEL_LPM_TIME),
     );

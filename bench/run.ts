@@ -91,7 +91,7 @@ async function main(): Promise<void> {
     all.ratios.push(...ratios);
     for (const one of skipped) if (!all.skipped.some(({ engine }) => engine === one.engine)) all.skipped.push(one);
   }
-  if (questions.length === Object.keys(QUESTIONS).length && !options.quick)
+  if (questions.length === Object.keys(QUESTIONS).length)
     for (const file of writeReport({ ...machine, ...all })) options.say(`wrote ${file}`);
   printRatios(options.say, all.ratios);
   if (json) console.log(JSON.stringify({ ...machine, ...all }));

@@ -3,16 +3,24 @@
  * message says. Messages: in `{ ms }`, out `{ verdicts, ms }`; the first one out says that it is ready.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { type EngineEntry, engineByName, PolicyVerdict, policyCanAccess, QUESTION } from '@ciliate/bpf';
-import { LpmTrie, Memory, Scratch } from '@ciliate/maps';
+import {
+  ANSWER,
+  type EngineEntry,
+  engineByName,
+  type PolicyReader,
+  PolicyVerdict,
+  policyCanAccess,
+  QUESTION,
+} from '@ciliate/bpf';
+import { type Address, LpmTrie, Memory, Scratch } from '@ciliate/maps';
 import { batch } from './loop.ts';
 import { BLOCK } from './types.ts';
 
 export interface ScalingJob {
   memory: Memory['wasm'];
-  /** Address of the trie that all workers share; or the name of an engine, which each worker builds for itself. */
-  trie: number | undefined;
   engine: string;
+  /** Where the one is that all workers share; undefined: each worker builds the engine for itself. */
+  shared: Address | undefined;
   entries: readonly EngineEntry[];
   questions: number;
   count: number;
@@ -23,11 +31,13 @@ export interface ScalingJob {
 const CALL_BLOCKS = 64;
 const job = workerData as ScalingJob;
 const memory = Memory.attach(job.memory);
-const answers = memory.alloc(BLOCK * 8);
+/** Cache lines come in pairs; two workers' answers in one pair would be moved to and fro. */
+const LINES = 128;
+const answers = Math.ceil(memory.alloc(BLOCK * ANSWER.size + 2 * LINES) / LINES) * LINES;
 const ns = new Float64Array(CALL_BLOCKS);
 
 /** The datapath's own verdict on a trie that another thread made. */
-function sharedTrie(address: number) {
+function sharedTrie(address: Address): PolicyReader {
   const trie = LpmTrie.attach(memory, address);
   const key = Scratch.create(memory, 16).take(12);
   const out = new PolicyVerdict();
@@ -45,10 +55,13 @@ function sharedTrie(address: number) {
   };
 }
 
-const engine =
-  job.trie !== undefined
-    ? sharedTrie(job.trie)
-    : engineByName(job.engine).create(memory, job.entries, job.entries.length);
+function opened({ engine, shared, entries }: ScalingJob): PolicyReader {
+  const definition = engineByName(engine);
+  if (shared === undefined) return definition.create(memory, entries, entries.length);
+  return definition.attach?.(memory, shared) ?? sharedTrie(shared);
+}
+
+const engine = opened(job);
 let at = job.from;
 parentPort!.on('message', ({ ms }: { ms: number }) => {
   let verdicts = 0;

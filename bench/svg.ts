@@ -1,5 +1,7 @@
 export interface Line {
   label: string;
+  /** Its number among all lines of the page: colour and dashes follow from it. */
+  style: number;
   /** In ascending x. */
   points: readonly (readonly [x: number, y: number])[];
 }
@@ -13,7 +15,7 @@ export interface Axes {
 
 const WIDTH = 960;
 const HEIGHT = 420;
-const PLOT = { left: 64, right: 700, top: 16, bottom: 372 } as const;
+const PLOT = { left: 64, right: 700, top: 32, bottom: 372 } as const;
 const COLOURS = [
   '#1f77b4',
   '#d62728',
@@ -27,7 +29,7 @@ const COLOURS = [
   '#e377c2',
 ];
 
-/** A line plot as one SVG element, with a legend. Every second round of colours is dashed. */
+/** A line plot as one SVG element, with a legend. From the second round of colours on, lines are dashed. */
 export function plot(lines: readonly Line[], axes: Axes): string {
   const points = lines.flatMap((line) => line.points).filter(([, y]) => y > 0);
   if (points.length === 0) return '<p>not measured</p>';
@@ -36,12 +38,14 @@ export function plot(lines: readonly Line[], axes: Axes): string {
     axes.logX,
     PLOT.left,
     PLOT.right,
+    (least, most, values) => (values.length <= 8 ? values : roundTicks(least, most, axes.logX)),
   );
   const y = scale(
     axes.logY ? points.map((point) => point[1]) : [0, ...points.map((point) => point[1])],
     axes.logY,
     PLOT.bottom,
     PLOT.top,
+    (least, most) => roundTicks(least, most, axes.logY),
   );
   const text = (at: readonly [number, number], anchor: string, words: string): string =>
     `<text x="${at[0].toFixed(1)}" y="${at[1].toFixed(1)}" text-anchor="${anchor}" font-size="12">${escaped(words)}</text>`;
@@ -53,16 +57,16 @@ export function plot(lines: readonly Line[], axes: Axes): string {
         text([PLOT.left - 6, y.at(tick) + 4], 'end', short(tick)),
     ),
     text([(PLOT.left + PLOT.right) / 2, HEIGHT - 8], 'middle', axes.x),
-    text([PLOT.left, PLOT.top - 4], 'start', axes.y),
+    text([PLOT.left, PLOT.top - 16], 'start', axes.y),
   ];
   const drawn = lines.map((line, n) => {
-    const style = `stroke="${COLOURS[n % COLOURS.length]}" stroke-width="2" fill="none"${n < COLOURS.length ? '' : ' stroke-dasharray="5 3"'}`;
+    const colour = COLOURS[line.style % COLOURS.length]!;
+    const dashes = line.style < COLOURS.length ? '' : ' stroke-dasharray="5 3"';
+    const style = `stroke="${colour}" stroke-width="2" fill="none"${dashes}`;
     const path = line.points
       .filter((point) => point[1] > 0)
       .map(([px, py]) => `${x.at(px).toFixed(1)},${y.at(py).toFixed(1)}`);
-    const dots = path.map(
-      (point) => `<circle cx="${point.replace(',', '" cy="')}" r="2.5" fill="${COLOURS[n % COLOURS.length]}"/>`,
-    );
+    const dots = path.map((point) => `<circle cx="${point.replace(',', '" cy="')}" r="2.5" fill="${colour}"/>`);
     const row = PLOT.top + 8 + n * 16;
     return (
       `<polyline points="${path.join(' ')}" ${style}/>${dots.join('')}` +
@@ -75,29 +79,47 @@ export function plot(lines: readonly Line[], axes: Axes): string {
 
 interface Scale {
   at(value: number): number;
-  ticks: number[];
+  ticks: readonly number[];
 }
 
-function scale(values: readonly number[], isLog: boolean, from: number, to: number): Scale {
+type Ticks = (least: number, most: number, values: readonly number[]) => readonly number[];
+
+function scale(values: readonly number[], isLog: boolean, from: number, to: number, ticks: Ticks): Scale {
   const [least, most] = [Math.min(...values), Math.max(...values)];
   const project = isLog ? Math.log : (value: number): number => value;
   const span = project(most) - project(least) || 1;
   const at = (value: number): number => from + ((project(value) - project(least)) / span) * (to - from);
-  const unique = [...new Set(values)].sort((a, b) => a - b);
-  if (unique.length <= 8) return { at, ticks: unique };
-  const steps = 5;
-  const ticks = Array.from({ length: steps + 1 }, (_, n) => {
-    const part = project(least) + (span * n) / steps;
-    return isLog ? Math.exp(part) : part;
-  });
-  return { at, ticks };
+  return {
+    at,
+    ticks: ticks(
+      least,
+      most,
+      [...new Set(values)].sort((a, b) => a - b),
+    ),
+  };
 }
 
-const short = (value: number): string => {
-  if (value >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
-  if (value >= 1e3) return `${Number((value / 1e3).toPrecision(3))}k`;
+/** Round numbers from `least` to `most`: 1, 2 and 5 times a power of ten, or of these what gives a handful. */
+function roundTicks(least: number, most: number, isLog: boolean): number[] {
+  const powers = Array.from({ length: 25 }, (_, n) => 10 ** (n - 9));
+  const isWithin = (value: number): boolean => value >= least && value <= most;
+  if (isLog) {
+    const fine = powers.flatMap((power) => [power, 2 * power, 5 * power]).filter(isWithin);
+    return fine.length <= 8 ? fine : powers.filter(isWithin);
+  }
+  const step = powers
+    .flatMap((power) => [power, 2 * power, 5 * power])
+    .find((candidate) => (most - least) / candidate <= 6)!;
+  return Array.from({ length: 8 }, (_, n) => (Math.ceil(least / step) + n) * step).filter(isWithin);
+}
+
+/** 1,024 is 1k as a number of entries, so is 1,000. */
+function short(value: number): string {
+  const [kilo, mega] = value % 1024 === 0 ? [2 ** 10, 2 ** 20] : [1e3, 1e6];
+  if (value >= mega) return `${Number((value / mega).toPrecision(3))}M`;
+  if (value >= kilo) return `${Number((value / kilo).toPrecision(3))}k`;
   return String(Number(value.toPrecision(3)));
-};
+}
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 export const escaped = (text: string): string => text.replace(/[&<>"]/g, (sign) => ENTITIES[sign]!);

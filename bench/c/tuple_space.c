@@ -4,10 +4,8 @@
  * with open addressing, asked from the longest to the shortest. Entries that name an identity and those for any identity
  * have tables of their own, so that a lookup probes only the lengths its kind has.
  */
-#include <time.h>
-
 #include "decision.h"
-#include "harness.h"
+#include "user_space.h"
 
 #define LENGTHS (FULL_PREFIX_BITS - STATIC_PREFIX_BITS + 1)
 
@@ -30,10 +28,7 @@ struct space {
 	int count;
 };
 
-static struct workload load;
 static struct space own, any;
-static bench_u64 used_bytes;
-static struct answer answers[MAX_QUESTIONS];
 
 /* egress is the lowest bit of the word, then protocol, then port from its highest bit: a prefix keeps the high bits. */
 BENCH_INLINE bench_u32 rest_of(bench_u8 egress, bench_u8 protocol, bench_u16 dport)
@@ -123,68 +118,18 @@ BENCH_INLINE void verdict(const struct question *q, struct answer *out)
 	DECIDE(FIND, rest, q, out);
 }
 
-static bench_u64 now_ns(void)
+static void verdicts(const struct question *q, struct answer *out, bench_u32 count)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (bench_u64)t.tv_sec * 1000000000ull + t.tv_nsec;
-}
-
-/* The loop and the reading of the keys, with nothing looked up. */
-static void time_empty(bench_u32 from, bench_u32 blocks, bench_u64 *ns)
-{
-	for (bench_u32 b = 0; b < blocks; b++) {
-		const struct question *q = load.questions + from + b * BLOCK;
-		const bench_u64 begin = now_ns();
-
-		for (int i = 0; i < BLOCK; i++) {
-			answers[i] = (struct answer){ .ret = q[i].identity ^ q[i].flags, .proxy_port = q[i].dport };
-			__asm__ volatile("" ::: "memory");
-		}
-		ns[b] = now_ns() - begin;
-	}
-}
-
-static void time_verdicts(const char *variant, bench_u32 from, bench_u32 blocks, bench_u64 *ns)
-{
-	if (strcmp(variant, "empty") == 0) {
-		time_empty(from, blocks, ns);
-		return;
-	}
-	for (bench_u32 b = 0; b < blocks; b++) {
-		const struct question *q = load.questions + from + b * BLOCK;
-		const bench_u64 begin = now_ns();
-
-		for (int i = 0; i < BLOCK; i++)
-			verdict(&q[i], &answers[i]);
-		ns[b] = now_ns() - begin;
-	}
-}
-
-static const struct answer *answer_all(const char *variant, bench_u32 count)
-{
-	(void)variant;
 	for (bench_u32 i = 0; i < count; i++)
-		verdict(&load.questions[i], &answers[i]);
-	return answers;
-}
-
-static bench_u64 bytes(const char *variant)
-{
-	(void)variant;
-	return used_bytes;
+		verdict(&q[i], &out[i]);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct subject subject = { time_verdicts, answer_all, bytes };
-
 	if (argc != 2)
 		fail("usage", "tuple_space WORKLOAD");
 	load = open_workload(argv[1]);
 	build(&own, 0);
 	build(&any, 1);
-	serve(&load, &subject);
-	return 0;
+	return run_program();
 }

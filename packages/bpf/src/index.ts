@@ -28,6 +28,7 @@ export {
   type EngineKey,
   FRAGMENT,
   type PolicyEngine,
+  type PolicyReader,
   QUESTION,
   readAnswer,
   writeAnswer,

@@ -43,15 +43,23 @@ export const FRAGMENT = 1;
  */
 export const ANSWER = { size: 8, ret: 0, proxyPort: 4, matchType: 6, authType: 7 } as const;
 
-export interface PolicyEngine {
+/** What answers. */
+export interface PolicyReader {
   /** One verdict; writes the answer at `answer`. @returns 0, or a negative drop code. Allocates nothing. */
   lookup(question: Address, answer: Address): number;
   /** `count` of them in a row. Allocates nothing. */
   lookupBatch(questions: Address, answers: Address, count: number): void;
+}
+
+export interface PolicyEngine extends PolicyReader {
+  /** Where `attach` of the definition finds it. Only of definitions that have one. */
+  readonly address?: Address;
   /** Adds or replaces. A read-only form is built again. @throws MapError if it is full or the key is none */
   update(entry: EngineEntry): void;
   /** @throws MapError ENOENT */
   delete(key: EngineKey): void;
+  /** Only of engines that memoise: how many lookups were answered by a kept answer, since it was built. */
+  readonly hits?: number;
   /** Of the shared memory, all structures of the engine together. */
   readonly bytesUsed: number;
   /** Map lookups, or probes of a table, that the last `lookup` made. */
@@ -72,6 +80,11 @@ export interface EngineDefinition {
   memoises: boolean;
   /** @throws MapError ENOMEM; ENOSPC or E2BIG if there are more than `maxEntries` */
   create(memory: Memory, entries: Iterable<EngineEntry>, maxEntries: number): PolicyEngine;
+  /**
+   * Opens, in another thread, an engine that `create` made, so that threads share one. Only of structures that lie in the
+   * shared memory as a whole. What it gives holds until the engine is changed or destroyed.
+   */
+  attach?(memory: Memory, address: Address): PolicyReader;
 }
 
 /** Writes a question at `at`. Allocates nothing. */

@@ -7,7 +7,7 @@ import {
   type PolicyEngine,
   QUESTION,
 } from './engine.ts';
-import { checkKey, prefixBits } from './entry_key.ts';
+import { checkKey, keyText, prefixBits } from './entry_key.ts';
 import { answerFrom, maskOf, recordOf, wordOf } from './record.ts';
 
 /** An entry: identity, protocol-port-direction word, the bits of it that count, and the record. u32 each. */
@@ -24,7 +24,13 @@ class LinearEngine implements PolicyEngine {
     this.memory = memory;
     this.maxEntries = maxEntries;
     this.start = memory.alloc(maxEntries * RULE.size);
-    for (const entry of entries) this.update(entry);
+    // Of equal keys the last one counts. Asking `find` for each would read the list again and again.
+    const byKey = new Map<string, EngineEntry>();
+    for (const entry of entries) {
+      checkKey(entry);
+      byKey.set(keyText(entry), entry);
+    }
+    for (const entry of byKey.values()) this.write(this.next(), entry);
   }
 
   get bytesUsed(): number {
@@ -72,14 +78,7 @@ class LinearEngine implements PolicyEngine {
 
   update(entry: EngineEntry): void {
     checkKey(entry);
-    let at = this.find(entry);
-    if (at === undefined) {
-      const { maxEntries } = this;
-      if (this.count === maxEntries) throw new MapError('ENOSPC', 'linear: update', { maxEntries });
-      at = this.start + this.count++ * RULE.size;
-    }
-    const { said, rank } = recordOf(entry);
-    this.memory.u32.set([entry.identity, wordOf(entry), maskOf(prefixBits(entry)), said, rank], at >> 2);
+    this.write(this.find(entry) ?? this.next(), entry);
   }
 
   delete(key: EngineKey): void {
@@ -92,6 +91,18 @@ class LinearEngine implements PolicyEngine {
 
   destroy(): void {
     this.memory.free(this.start, this.maxEntries * RULE.size);
+  }
+
+  /** @returns place of one more entry. @throws MapError ENOSPC */
+  private next(): Address {
+    const { maxEntries } = this;
+    if (this.count === maxEntries) throw new MapError('ENOSPC', 'linear: update', { maxEntries });
+    return this.start + this.count++ * RULE.size;
+  }
+
+  private write(at: Address, entry: EngineEntry): void {
+    const { said, rank } = recordOf(entry);
+    this.memory.u32.set([entry.identity, wordOf(entry), maskOf(prefixBits(entry)), said, rank], at >> 2);
   }
 
   private find(key: EngineKey): Address | undefined {

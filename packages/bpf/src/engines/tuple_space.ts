@@ -1,17 +1,9 @@
-import { type Address, MapError, type Memory, NULL } from '@ciliate/maps';
-import {
-  ANSWER,
-  type EngineDefinition,
-  type EngineEntry,
-  type EngineKey,
-  type PolicyEngine,
-  QUESTION,
-} from './engine.ts';
+import { type Address, MapError, type Memory, type WasmMemory } from '@ciliate/maps';
+import type { EngineDefinition, EngineEntry, EngineKey, PolicyEngine, PolicyReader } from './engine.ts';
 import { checkKey, prefixBits } from './entry_key.ts';
-import { answerFrom, maskOf, recordOf, wordOf } from './record.ts';
+import { maskOf, recordOf, wordOf } from './record.ts';
+import { hash, SLOT, SPACE, SPACE_BYTES, type TupleSpaceCode, tupleSpaceCode } from './tuple_space_code.ts';
 
-/** A slot of a tuple's table: identity, masked word, and the record, u32 each; rank 0 = free. */
-const SLOT = { size: 16, identity: 0, word: 4, said: 8, rank: 12 } as const;
 const FIRST_CAPACITY = 16;
 
 /** The entries whose keys name the same bits, in an open-addressed table that is at most half full. */
@@ -26,50 +18,47 @@ interface Tuple {
 
 /**
  * Tuple-space search: one hash table for each (identity or any, prefix bits) that occurs, asked from the longest
- * prefix to the shortest. One thread reads and writes.
+ * prefix to the shortest, by WebAssembly. TypeScript writes the tables and, for the search, where they are.
  */
-class TupleSpaceEngine implements PolicyEngine {
-  probes = 0;
+class TupleSpaceReader implements PolicyReader {
+  readonly address: Address;
+  protected readonly code: TupleSpaceCode;
+
+  constructor(wasm: WasmMemory, address: Address) {
+    this.code = tupleSpaceCode(wasm);
+    this.address = address;
+  }
+
+  lookup(question: Address, answer: Address): number {
+    return this.code.lookup(this.address, question, answer);
+  }
+
+  lookupBatch(questions: Address, answers: Address, count: number): void {
+    if (count > 0) this.code.lookupBatch(this.address, questions, answers, count);
+  }
+}
+
+class TupleSpaceEngine extends TupleSpaceReader implements PolicyEngine {
   private readonly memory: Memory;
   private readonly maxEntries: number;
+  private count = 0;
   /** Longest prefix first. */
   private ofIdentity: Tuple[] = [];
   private ofAny: Tuple[] = [];
-  private identityTables: Int32Array = new Int32Array(0);
-  private anyTables: Int32Array = new Int32Array(0);
 
   constructor(memory: Memory, entries: Iterable<EngineEntry>, maxEntries: number) {
+    const { wasm } = memory; // throws before anything is allocated
+    super(wasm, memory.alloc(SPACE_BYTES));
     this.memory = memory;
     this.maxEntries = maxEntries;
     for (const entry of entries) this.update(entry);
   }
 
   get bytesUsed(): number {
-    return this.tuples().reduce((sum, { capacity }) => sum + capacity * SLOT.size, 0);
+    return this.tuples().reduce((sum, { capacity }) => sum + capacity * SLOT.size, SPACE_BYTES);
   }
-
-  lookup(question: Address, answer: Address): number {
-    const words = this.memory.i32;
-    const identity = words[question >> 2]!;
-    const word = words[(question >> 2) + 1]!;
-    this.probes = 0;
-    const l4 = this.search(this.anyTables, 0, word);
-    const l3 = identity === 0 ? l4 : this.search(this.identityTables, identity, word);
-    const l3At = l3 >> 2;
-    const l4At = l4 >> 2;
-    return answerFrom(
-      this.memory,
-      answer,
-      words[(question + QUESTION.flags) >> 2]!,
-      l3 === NULL ? 0 : words[l3At + 2]!,
-      l3 === NULL ? 0 : words[l3At + 3]!,
-      l4 === NULL ? 0 : words[l4At + 2]!,
-      l4 === NULL ? 0 : words[l4At + 3]!,
-    );
-  }
-
-  lookupBatch(questions: Address, answers: Address, count: number): void {
-    for (let i = 0; i < count; i++) this.lookup(questions + i * QUESTION.size, answers + i * ANSWER.size);
+  get probes(): number {
+    return this.code.counter.value;
   }
 
   /** A table that gets too full is copied into one of twice the size. */
@@ -79,11 +68,11 @@ class TupleSpaceEngine implements PolicyEngine {
     const { maxEntries } = this;
     let slot = this.slotOf(tuple, entry.identity | 0, wordOf(entry));
     if (this.memory.i32[(slot + SLOT.rank) >> 2] === 0) {
-      if (this.tuples().reduce((sum, { count }) => sum + count, 0) === maxEntries)
-        throw new MapError('ENOSPC', 'tuple space: update', { maxEntries });
+      if (this.count === maxEntries) throw new MapError('ENOSPC', 'tuple space: update', { maxEntries });
       if (2 * (tuple.count + 1) > tuple.capacity) this.grow(tuple);
       slot = this.slotOf(tuple, entry.identity | 0, wordOf(entry));
       tuple.count++;
+      this.count++;
     }
     const { said, rank } = recordOf(entry);
     this.memory.u32.set([entry.identity, wordOf(entry), said, rank], slot >> 2);
@@ -98,6 +87,7 @@ class TupleSpaceEngine implements PolicyEngine {
       if (tuple.count === 0) this.drop(tuple);
       throw new MapError('ENOENT', 'tuple space: delete', { identity: key.identity });
     }
+    this.count--;
     if (--tuple.count === 0) {
       this.drop(tuple);
       return;
@@ -116,39 +106,19 @@ class TupleSpaceEngine implements PolicyEngine {
 
   destroy(): void {
     for (const tuple of this.tuples()) this.memory.free(tuple.start, tuple.capacity * SLOT.size);
+    this.memory.free(this.address, SPACE_BYTES);
     this.ofIdentity = [];
     this.ofAny = [];
   }
 
-  /** @param tables three words for each tuple: mask, index of the first word, capacity - 1 */
-  private search(tables: Int32Array, identity: number, word: number): Address {
-    const words = this.memory.i32;
-    let probes = 0;
-    let found: Address = NULL;
-    for (let i = 0; i < tables.length && found === NULL; i += 3) {
-      const masked = word & tables[i]!;
-      const start = tables[i + 1]!;
-      const last = tables[i + 2]!;
-      for (let index = hash(identity, masked) & last; ; index = (index + 1) & last) {
-        probes++;
-        const at = start + index * (SLOT.size >> 2);
-        if (words[at + 1] === masked && words[at] === identity && words[at + 3] !== 0) {
-          found = at << 2;
-          break;
-        }
-        if (words[at + 3] === 0) break;
-      }
-    }
-    this.probes += probes;
-    return found;
-  }
-
-  /** After each change of a table: what `search` reads. */
+  /** After each change of a table's place: what the search reads. */
   private describe(): void {
-    const describe = (tuples: readonly Tuple[]): Int32Array =>
-      Int32Array.from(tuples.flatMap(({ mask, start, capacity }) => [mask, start >> 2, capacity - 1]));
-    this.identityTables = describe(this.ofIdentity);
-    this.anyTables = describe(this.ofAny);
+    const describe = (list: Address, tuples: readonly Tuple[]): void => {
+      const words = [...tuples.flatMap(({ mask, start, capacity }) => [mask, start, capacity - 1, 0]), 0, 0, 0, 0];
+      this.memory.i32.set(words, list >> 2);
+    };
+    describe(this.address + SPACE.ofIdentity, this.ofIdentity);
+    describe(this.address + SPACE.ofAny, this.ofAny);
   }
 
   private tuples(): Tuple[] {
@@ -207,11 +177,6 @@ class TupleSpaceEngine implements PolicyEngine {
   }
 }
 
-function hash(identity: number, word: number): number {
-  const h = Math.imul(Math.imul(identity, 0x9e37_79b1) ^ word, 0x85eb_ca6b);
-  return h ^ (h >>> 15);
-}
-
 export const tupleSpace: EngineDefinition = {
   name: 'tuple-space',
   profile: '1.18',
@@ -219,4 +184,5 @@ export const tupleSpace: EngineDefinition = {
   readOnly: false,
   memoises: false,
   create: (memory, entries, maxEntries) => new TupleSpaceEngine(memory, entries, maxEntries),
+  attach: (memory, address) => new TupleSpaceReader(memory.wasm, address),
 };

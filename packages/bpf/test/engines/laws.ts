@@ -28,7 +28,8 @@ export function expected(reference: Reference, question: Asked): EngineAnswer {
 }
 
 /** What holds for every engine: the tests that a definition must pass. */
-export function engineLaws({ create, profile, readOnly }: EngineDefinition, seed: number): void {
+export function engineLaws(definition: EngineDefinition, seed: number): void {
+  const { create, attach, profile, readOnly, memoises } = definition;
   const memory = Memory.create(64 * 1024 * 1024);
   const asker = new Asker(memory);
 
@@ -68,6 +69,28 @@ export function engineLaws({ create, profile, readOnly }: EngineDefinition, seed
       const some = questions.slice(at, at + Asker.MAX);
       expect(asker.batch(engine, some)).toEqual(some.map((question) => expected(reference, question)));
     }
+    engine.destroy();
+  });
+
+  if (attach !== undefined)
+    test('answers the same to whoever attaches to it, as another thread does: by memory and address', () => {
+      const { entries, questions } = manyEntries(seed);
+      const engine = create(memory, entries, entries.length);
+      const there = Memory.attach(memory.wasm);
+      const reader = attach(there, engine.address!);
+      const elsewhere = new Asker(there);
+      for (let at = 0; at < questions.length; at += Asker.MAX) {
+        const some = questions.slice(at, at + Asker.MAX);
+        const want = asker.batch(engine, some);
+        expect(elsewhere.batch(reader, some)).toEqual(want);
+        expect(some.map((question) => elsewhere.one(reader, question))).toEqual(want);
+      }
+      engine.destroy();
+    });
+
+  test('counts its hits if it keeps answers, and only then', () => {
+    const engine = create(memory, [], 1);
+    expect(typeof engine.hits).toBe(memoises ? 'number' : 'undefined');
     engine.destroy();
   });
 

@@ -4,7 +4,7 @@ import {
   type EngineAnswer,
   type EngineEntry,
   type EngineKey,
-  type PolicyEngine,
+  type PolicyReader,
   readAnswer,
   writeQuestion,
 } from '../../src/index.ts';
@@ -62,7 +62,7 @@ export class Asker {
     this.answers = memory.alloc(8 * Asker.MAX);
   }
 
-  one(engine: PolicyEngine, question: Asked): EngineAnswer {
+  one(engine: PolicyReader, question: Asked): EngineAnswer {
     this.write(0, question);
     const ret = engine.lookup(this.questions, this.answers);
     const answer = readAnswer(this.memory, this.answers);
@@ -70,7 +70,7 @@ export class Asker {
     return answer;
   }
 
-  batch(engine: PolicyEngine, questions: readonly Asked[]): EngineAnswer[] {
+  batch(engine: PolicyReader, questions: readonly Asked[]): EngineAnswer[] {
     questions.forEach((question, i) => {
       this.write(i, question);
     });
@@ -82,7 +82,7 @@ export class Asker {
   }
 
   /** The question at an index of the last `batch` again, or that many of them; for measuring. */
-  repeat(engine: PolicyEngine, method: 'lookup' | 'lookupBatch'): (count: number) => void {
+  repeat(engine: PolicyReader, method: 'lookup' | 'lookupBatch'): (count: number) => void {
     const { questions, answers } = this;
     return method === 'lookup'
       ? (index) => void engine.lookup(questions + 16 * index, answers)

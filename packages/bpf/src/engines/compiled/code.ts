@@ -1,13 +1,6 @@
 import type { Address, WasmMemory } from '@ciliate/maps';
-import { CTX_ACT_OK } from '../../lib/common.ts';
-import {
-  DROP_FRAG_NOSUPPORT,
-  DROP_POLICY,
-  DROP_POLICY_AUTH_REQUIRED,
-  DROP_POLICY_DENY,
-} from '../../lib/drop_reasons.ts';
-import { ANSWER, FRAGMENT, QUESTION } from '../engine.ts';
-import { RANK_DENY } from '../record.ts';
+import { ANSWER, QUESTION } from '../engine.ts';
+import { choose } from './choice.ts';
 import { BUCKET, DIRECTION, HASH_FACTOR, HEADER_BYTES, NODE, RECORD, ROW } from './layout.ts';
 import * as w from './wasm.ts';
 
@@ -136,39 +129,22 @@ class Lane {
     );
   }
 
-  /** The greater rank wins, on a tie the entry for the identity. */
   choose(): w.Code {
     const { word, direction, bucket, hit, row, l3, l4 } = this;
-    const [isL3, chosen, other] = [hit, row, bucket];
-    const [said, auth, inherited, rank] = [l3, l4, direction, word];
-    const authOf = (what: w.Code): w.Code => and(shrU(what, i32(24)), i32(0x7f));
-    const isFragment = and(this.asked(QUESTION.flags), i32(FRAGMENT));
-    const ret = select(
-      i32(DROP_POLICY_DENY),
-      select(
-        select(i32(DROP_FRAG_NOSUPPORT), i32(DROP_POLICY), isFragment),
-        select(i32(DROP_POLICY_AUTH_REQUIRED), i32(CTX_ACT_OK), get(auth)),
-        w.eqz(get(rank)),
-      ),
-      w.eq(get(rank), i32(RANK_DENY)),
-    );
-    return w.seq(
-      set(isL3, w.geS(load(get(l3), HEADER_BYTES + RECORD.rank), load(get(l4), HEADER_BYTES + RECORD.rank))),
-      set(chosen, select(get(l3), get(l4), get(isL3))),
-      set(other, select(get(l4), get(l3), get(isL3))),
-      set(rank, load(get(chosen), HEADER_BYTES + RECORD.rank)),
-      set(said, load(get(chosen), HEADER_BYTES + RECORD.said)),
-      set(auth, authOf(get(said))),
-      set(inherited, authOf(load(get(other), HEADER_BYTES + RECORD.said))),
-      // Bit 31: authentication is explicit, nothing is inherited.
-      set(auth, select(get(inherited), get(auth), and(w.geS(get(said), i32(0)), w.gtS(get(inherited), get(auth))))),
-      w.store(this.answer, this.ahead * ANSWER.size + ANSWER.ret, ret),
-      w.store(
-        this.answer,
-        this.ahead * ANSWER.size + ANSWER.proxyPort,
-        w.or(and(get(said), i32(0xff_ffff)), shl(get(auth), i32(24))),
-      ),
-    );
+    const locals = {
+      l3,
+      l4,
+      isL3: hit,
+      chosen: row,
+      other: bucket,
+      said: l3,
+      auth: l4,
+      inherited: direction,
+      rank: word,
+    };
+    const record = { said: HEADER_BYTES + RECORD.said, rank: HEADER_BYTES + RECORD.rank };
+    const flags = this.asked(QUESTION.flags);
+    return choose(locals, record, flags, this.answer, this.ahead * ANSWER.size, and(get(locals.said), i32(0xff_ffff)));
   }
 
   private asked(field: number): w.Code {

@@ -1,10 +1,11 @@
-import { type Address, MapError, type Memory } from '@ciliate/maps';
+import { type Address, MapError, type Memory, NULL } from '@ciliate/maps';
 import {
   ANSWER,
   type EngineDefinition,
   type EngineEntry,
   type EngineKey,
   type PolicyEngine,
+  type PolicyReader,
   QUESTION,
 } from '../engine.ts';
 import { checkKey, keyText } from '../entry_key.ts';
@@ -17,26 +18,13 @@ import { ROW } from './layout.ts';
  * then the row's intervals of (protocol, port) by a search tree of 16 boundaries a node; the same in the row for any
  * identity; then the choice. No step of it depends on what was found before, so that the processor overlaps lookups.
  */
-class CompiledEngine implements PolicyEngine {
-  private readonly memory: Memory;
-  private readonly maxEntries: number;
+class CompiledReader implements PolicyReader {
+  protected header: Address;
   private readonly code: CompiledCode;
-  private readonly entries = new Map<string, EngineEntry>();
-  private form: { at: Address; bytes: number } = { at: 0, bytes: 0 };
-  private header: Address = 0;
 
-  constructor(memory: Memory, entries: Iterable<EngineEntry>, maxEntries: number) {
-    this.memory = memory;
-    this.maxEntries = maxEntries;
+  constructor(memory: Memory, header: Address) {
     this.code = compiledCode(memory.wasm);
-    for (const entry of entries) this.put(entry);
-    this.build();
-  }
-  get bytesUsed(): number {
-    return this.form.bytes;
-  }
-  get probes(): number {
-    return 2;
+    this.header = header;
   }
 
   lookup(question: Address, answer: Address): number {
@@ -47,6 +35,32 @@ class CompiledEngine implements PolicyEngine {
     const grouped = count - (count % AT_ONCE);
     if (grouped > 0) this.code.lookupGroups(this.header, questions, answers, grouped);
     for (let i = grouped; i < count; i++) this.lookup(questions + i * QUESTION.size, answers + i * ANSWER.size);
+  }
+}
+
+/** Builds the form, and builds it again for each change. */
+class CompiledEngine extends CompiledReader implements PolicyEngine {
+  private readonly memory: Memory;
+  private readonly maxEntries: number;
+  private readonly entries = new Map<string, EngineEntry>();
+  private form: { at: Address; bytes: number } = { at: NULL, bytes: 0 };
+
+  constructor(memory: Memory, entries: Iterable<EngineEntry>, maxEntries: number) {
+    super(memory, NULL);
+    this.memory = memory;
+    this.maxEntries = maxEntries;
+    for (const entry of entries) this.put(entry);
+    this.build();
+  }
+
+  get address(): Address {
+    return this.header;
+  }
+  get bytesUsed(): number {
+    return this.form.bytes;
+  }
+  get probes(): number {
+    return 2;
   }
 
   update(entry: EngineEntry): void {
@@ -63,7 +77,7 @@ class CompiledEngine implements PolicyEngine {
 
   destroy(): void {
     this.memory.free(this.form.at, this.form.bytes);
-    this.form = { at: 0, bytes: 0 };
+    this.form = { at: NULL, bytes: 0 };
   }
 
   private put(entry: EngineEntry): void {
@@ -90,4 +104,5 @@ export const compiled: EngineDefinition = {
   readOnly: true,
   memoises: false,
   create: (memory, entries, maxEntries) => new CompiledEngine(memory, entries, maxEntries),
+  attach: (memory, address) => new CompiledReader(memory, address),
 };

@@ -67,6 +67,7 @@ export const sub = op2(0x6b);
 export const mul = op2(0x6c);
 export const and = op2(0x71);
 export const or = op2(0x72);
+export const xor = op2(0x73);
 export const shl = op2(0x74);
 export const shrU = op2(0x76);
 
@@ -88,7 +89,11 @@ export const i8x16Bitmask = op1(SIMD, 0x64);
 export const i8x16NarrowI16x8S = op2(SIMD, 0x65);
 export const i16x8NarrowI32x4S = op2(SIMD, 0x85, 0x01);
 
-/** The bytes of a module that imports the shared memory `env.memory` and exports all its functions. */
+/** An i32 of each instance, exported as `counter`: threads that run the same code do not share it, as they do the memory. */
+export const counter: Code = [0x23, 0x00];
+export const setCounter = (value: Code): Code => [...value, 0x24, 0x00];
+
+/** The bytes of a module that imports the shared memory `env.memory` and exports all its functions and its counter. */
 export function assemble(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
   const types = functions.map(({ params, returnsI32 }) => [
     0x60,
@@ -98,6 +103,7 @@ export function assemble(functions: readonly WasmFunction[]): Uint8Array<ArrayBu
   const maxPages = 32_768; // 2 GiB, as `Memory` has at most
   const memory = [...text('env'), ...text('memory'), 0x02, 0x03, ...unsigned(1), ...unsigned(maxPages)];
   const exported = functions.map(({ name }, index) => [...text(name), 0x00, ...unsigned(index)]);
+  const exportedCounter = [...text('counter'), 0x03, 0x00];
   const bodies = functions.map(({ i32Locals, v128Locals, body }) => {
     const locals = vector([
       [...unsigned(i32Locals), I32],
@@ -113,7 +119,8 @@ export function assemble(functions: readonly WasmFunction[]): Uint8Array<ArrayBu
       3,
       functions.map((_, index) => unsigned(index)),
     ),
-    ...section(7, exported),
+    ...section(6, [[I32, 0x01, ...i32(0), 0x0b]]),
+    ...section(7, [...exported, exportedCounter]),
     ...section(10, bodies),
   ]);
 }
