@@ -24,6 +24,7 @@ export class Workshop implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'ciliate-bench-'));
   private readonly programs = new Map<CBaseline, string>();
   private kernel: string[] | undefined;
+  private datapath: string[] | undefined;
 
   /** Command that runs a program in C. @throws Unavailable without a C compiler */
   cCommand(baseline: CBaseline): string[] {
@@ -35,13 +36,22 @@ export class Workshop implements Disposable {
 
   /** Command that runs our programs in the kernel. @throws Unavailable with the first thing that is missing */
   kernelCommand(kind: 'policy' | 'ipcache'): string[] {
-    if (process.platform !== 'linux') throw new Unavailable('BPF programs need Linux');
-    if (process.getuid?.() !== 0) throw new Unavailable('BPF programs need root');
+    checkMayRunBpf();
     this.kernel ??= [
       this.compile('cc', ['-O2', here('kernel/run.c')], 'run', ['-lbpf']),
-      this.compile('clang', ['-O2', '-g', '-fno-strict-aliasing', ...BPF_TARGET, here('kernel/lookup.bpf.c')], 'bpf.o'),
+      this.compile('clang', [...BPF_FLAGS, here('kernel/lookup.bpf.c')], 'bpf.o'),
     ];
     return [...this.kernel, this.path('workload'), kind];
+  }
+
+  /** Command that runs the lookups of one packet in the kernel. @throws Unavailable, as `kernelCommand` */
+  datapathCommand(): string[] {
+    checkMayRunBpf();
+    this.datapath ??= [
+      this.compile('cc', ['-O2', here('kernel/run_datapath.c')], 'run_datapath', ['-lbpf']),
+      this.compile('clang', [...BPF_FLAGS, here('kernel/datapath.bpf.c')], 'datapath.o'),
+    ];
+    return this.datapath;
   }
 
   path(name: string): string {
@@ -85,7 +95,12 @@ export class Workshop implements Disposable {
 
 const ARCHITECTURE: Record<string, string> = { x64: 'x86_64', arm64: 'aarch64', s390x: 's390x', ppc64: 'powerpc64le' };
 const MULTIARCH = `/usr/include/${ARCHITECTURE[process.arch] ?? process.arch}-linux-gnu`;
-const BPF_TARGET = ['-target', 'bpf', `-I${MULTIARCH}`, '-c'];
+const BPF_FLAGS = ['-O2', '-g', '-fno-strict-aliasing', '-target', 'bpf', `-I${MULTIARCH}`, '-c'];
+
+function checkMayRunBpf(): void {
+  if (process.platform !== 'linux') throw new Unavailable('BPF programs need Linux');
+  if (process.getuid?.() !== 0) throw new Unavailable('BPF programs need root');
+}
 
 /** A child process that answers one line for each line (bench/c/harness.h). */
 export class External {

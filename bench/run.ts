@@ -4,6 +4,7 @@
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { run as datapath } from './datapath.ts';
 import { checkNames } from './field.ts';
 import { run as ipcache } from './ipcache.ts';
 import { run as lookup } from './lookup.ts';
@@ -24,6 +25,7 @@ const QUESTIONS: Record<string, (options: BenchOptions) => Promise<QuestionResul
   memory,
   scaling,
   ipcache,
+  datapath,
 };
 const DURATION_MS = 1000;
 const QUICK_DURATION_MS = 100;

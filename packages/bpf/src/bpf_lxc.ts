@@ -198,7 +198,7 @@ function routeFromPod(
   dp.steps?.push({
     kind: 'identity',
     endpoint: ep.id,
-    address: ntohl(m.u32[(fam.daddr(skb) >> 2) + fam.layout.words - 1]!),
+    address: ntohl(m.u32[(fam.daddr(skb) >> 2) + fam.words - 1]!),
     identity: dstIdentity,
     found: info !== NULL,
   });
@@ -262,7 +262,7 @@ const isHostDelivery = (m: Memory, endpoint: Address): boolean =>
   (endpointFlags(m, endpoint) & ENDPOINT_MASK_HOST_DELIVERY) !== 0;
 
 function isZero(m: Memory, fam: Family, address: Address): boolean {
-  for (let i = 0; i < fam.layout.words; i++) if (m.u32[(address >> 2) + i] !== 0) return false;
+  for (let i = 0; i < fam.words; i++) if (m.u32[(address >> 2) + i] !== 0) return false;
   return true;
 }
 
@@ -424,8 +424,7 @@ function ingressPolicy(
     dp.metrics.update(skb.len, METRIC_INGRESS, REASON_FORWARDED);
   }
   if (isZero(m, fam, tupleSaddrAt(fam, tuple))) return DROP_INVALID_TC_BUFFER;
-  for (let i = 0; i < 4; i++)
-    m.u32[(fam.origSaddr >> 2) + i] = i < fam.layout.words ? m.u32[(fam.saddr(skb) >> 2) + i]! : 0;
+  for (let i = 0; i < 4; i++) m.u32[(fam.origSaddr >> 2) + i] = i < fam.words ? m.u32[(fam.saddr(skb) >> 2) + i]! : 0;
   ctNew.reset();
   policy.proxyPort = 0;
   let proxyPort = 0;

@@ -359,7 +359,7 @@ export function ctCreate(
     const related = fam.otherTuple;
     copyTuple(m, fam, related, tuple);
     setTuplePorts(m, fam, related, 0, 0);
-    m.u8[related + fam.layout.tuple.nexthdr] = fam.icmp;
+    m.u8[related + fam.tupleNexthdr] = fam.icmp;
     setTupleFlags(m, fam, related, tupleFlags(m, fam, tuple) | TUPLE_F_RELATED);
     if (fam.ctAny.update(related, entry) < 0) return DROP_CT_CREATE_FAILED;
   }

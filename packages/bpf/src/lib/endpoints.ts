@@ -26,7 +26,7 @@ export function lookupEndpoint(dp: Datapath, fam: Family, address: Address): Add
 export function lookupRemoteEndpoint(dp: Datapath, fam: Family, address: Address): Address {
   const m = dp.memory;
   const key = dp.stack.ipcacheKey;
-  m.u32[(key + IPCACHE_KEY.prefixlen) >> 2] = IPCACHE_STATIC_PREFIX_BITS + 32 * fam.layout.words;
+  m.u32[(key + IPCACHE_KEY.prefixlen) >> 2] = IPCACHE_STATIC_PREFIX_BITS + 32 * fam.words;
   m.u32[(key + IPCACHE_KEY.cluster_id) >> 2] = fam.endpointFamily << 24;
   setAddress(dp, fam, key + IPCACHE_KEY.ip4, address);
   return dp.ipcache.lookup(key);
@@ -50,6 +50,6 @@ export const hasTunnelEndpoint = (dp: Datapath, info: Address): boolean =>
 /** An address in 16 bytes, those that are not used 0. */
 function setAddress(dp: Datapath, fam: Family, to: Address, address: Address): void {
   const { u32 } = dp.memory;
-  const { words } = fam.layout;
+  const { words } = fam;
   for (let i = 0; i < 4; i++) u32[(to >> 2) + i] = i < words ? u32[(address >> 2) + i]! : 0;
 }

@@ -58,6 +58,16 @@ export const ADDRESS_BYTES = 4;
 export class Family {
   readonly isV6: boolean;
   readonly layout: Layout;
+  /** Of `layout`, what every packet needs. */
+  readonly words: number;
+  readonly headerLength: number;
+  readonly tupleSaddr: number;
+  readonly tupleDport: number;
+  readonly tupleNexthdr: number;
+  readonly lbKeyDport: number;
+  /** From the frame's start. */
+  readonly #saddr: number;
+  readonly #daddr: number;
   readonly ethType: number;
   readonly icmp: number;
   /** Of `struct endpoint_key` and `struct ipcache_key`. */
@@ -103,6 +113,14 @@ export class Family {
     const layout = isV6 ? LAYOUT6 : LAYOUT4;
     this.isV6 = isV6;
     this.layout = layout;
+    this.words = layout.words;
+    this.headerLength = layout.headerLength;
+    this.tupleSaddr = layout.tuple.saddr;
+    this.tupleDport = layout.tuple.dport;
+    this.tupleNexthdr = layout.tuple.nexthdr;
+    this.lbKeyDport = layout.lbKey.dport;
+    this.#saddr = ETH_HLEN + layout.saddr;
+    this.#daddr = ETH_HLEN + layout.daddr;
     this.ethType = isV6 ? ETH_P_IPV6 : ETH_P_IP;
     this.icmp = isV6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
     this.endpointFamily = isV6 ? 2 : 1;
@@ -147,19 +165,21 @@ export class Family {
 
   /** Addresses of the packet's source and destination address. */
   saddr(skb: Skb): Address {
-    return skb.data + ETH_HLEN + this.layout.saddr;
+    return skb.data + this.#saddr;
   }
 
   daddr(skb: Skb): Address {
-    return skb.data + ETH_HLEN + this.layout.daddr;
+    return skb.data + this.#daddr;
   }
 
   copyAddress(m: Memory, to: Address, from: Address): void {
-    for (let i = 0; i < this.layout.words; i++) m.u32[(to >> 2) + i] = m.u32[(from >> 2) + i]!;
+    const { u32 } = m;
+    u32[to >> 2] = u32[from >> 2]!;
+    if (this.isV6) for (let i = 1; i < 4; i++) u32[(to >> 2) + i] = u32[(from >> 2) + i]!;
   }
 
   sameAddress(m: Memory, a: Address, b: Address): boolean {
-    for (let i = 0; i < this.layout.words; i++) if (m.u32[(a >> 2) + i] !== m.u32[(b >> 2) + i]) return false;
+    for (let i = 0; i < this.words; i++) if (m.u32[(a >> 2) + i] !== m.u32[(b >> 2) + i]) return false;
     return true;
   }
 

@@ -15,7 +15,7 @@ import { REASON_FRAG_PACKET_UPDATE } from './metrics.ts';
 export function loadPorts(dp: Datapath, fam: Family, skb: Skb, direction: number, tuple: Address): number {
   const m = dp.memory;
   const { headers } = dp;
-  const to = (tuple + fam.layout.tuple.dport) >> 1;
+  const to = (tuple + fam.tupleDport) >> 1;
   if (!headers.hasL4Header) {
     if (!fam.fragments) return DROP_FRAG_NOSUPPORT;
     setFragmentKey(dp, fam, skb);

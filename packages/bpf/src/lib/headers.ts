@@ -33,7 +33,7 @@ const NEXTHDR_NONE = 59;
 const NEXTHDR_DEST = 60;
 
 /** Does the frame hold an Ethernet header and a whole IP header without options (revalidate_data)? */
-export const hasIpHeader = (fam: Family, skb: Skb): boolean => skb.len >= ETH_HLEN + fam.layout.headerLength;
+export const hasIpHeader = (fam: Family, skb: Skb): boolean => skb.len >= ETH_HLEN + fam.headerLength;
 
 /** Version and header length are not checked, as in Cilium. @returns 0 or a drop code; the frame holds an IP header */
 export const readHeaders = (fam: Family, skb: Skb, out: Headers): number => readHeadersAt(fam, skb, ETH_HLEN, out);

@@ -10,9 +10,16 @@ import { type Site, sendTimeExceeded } from './icmp6.ts';
 
 /** Sets Ethernet addresses: 6 bytes at each address, NULL leaves one as it is. */
 export function setMacs(skb: Skb, smac: Address, dmac: Address): void {
-  const { u8 } = skb.memory;
-  if (smac !== NULL) u8.copyWithin(skb.data + ETH.src, smac, smac + 6);
-  if (dmac !== NULL) u8.copyWithin(skb.data + ETH.dst, dmac, dmac + 6);
+  const { u16 } = skb.memory;
+  if (smac !== NULL) copyMac(u16, (skb.data + ETH.src) >> 1, smac >> 1);
+  if (dmac !== NULL) copyMac(u16, (skb.data + ETH.dst) >> 1, dmac >> 1);
+}
+
+/** Three half words: `copyWithin` costs as much as a map lookup. */
+function copyMac(u16: Uint16Array, to: number, from: number): void {
+  u16[to] = u16[from]!;
+  u16[to + 1] = u16[from + 1]!;
+  u16[to + 2] = u16[from + 2]!;
 }
 
 /**

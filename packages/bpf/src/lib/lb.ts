@@ -86,7 +86,7 @@ function translate(
     if (err < 0) return err;
   } else {
     backend = lookupBackend(dp, fam, state.backendId);
-    const isActive = backend !== NULL && m.u8[backend + 4 * fam.layout.words + 3] === ACTIVE;
+    const isActive = backend !== NULL && m.u8[backend + 4 * fam.words + 3] === ACTIVE;
     // Connections stay with a backend that terminates; a new one on the same ports (a SYN) does not go there.
     if (!isActive && (backend === NULL || state.syn)) {
       if (count === 0) return DROP_NO_SERVICE;
@@ -99,7 +99,7 @@ function translate(
   }
   if (isAffinity(m, service)) updateAffinity(dp, fam, client, service, state.backendId);
 
-  const port = m.u16[(backend + 4 * fam.layout.words) >> 1]!;
+  const port = m.u16[(backend + 4 * fam.words) >> 1]!;
   dp.steps?.push({
     kind: 'service',
     endpoint: source,
@@ -123,8 +123,7 @@ const lookupBackend = (dp: Datapath, fam: Family, id: number): Address => {
 };
 
 /** For steps: an IPv4 address in host order (an IPv6 one: its last word). */
-const addressOf = (dp: Datapath, fam: Family, at: Address): number =>
-  ntohl(dp.memory.u32[(at >> 2) + fam.layout.words - 1]!);
+const addressOf = (dp: Datapath, fam: Family, at: Address): number => ntohl(dp.memory.u32[(at >> 2) + fam.words - 1]!);
 
 /** lbX_xlate: destination address and port become the backend's, and the source of a pod's own the loopback address. */
 function rewriteToBackend(
@@ -156,7 +155,7 @@ function rewriteToBackend(
 export function replaceAddress(dp: Datapath, fam: Family, at: Address, by: Address, diff: number): number {
   const { u32 } = dp.memory;
   let sum = diff;
-  for (let i = 0; i < fam.layout.words; i++) {
+  for (let i = 0; i < fam.words; i++) {
     sum = csumDiff(sum, u32[(at >> 2) + i]!, u32[(by >> 2) + i]!);
     u32[(at >> 2) + i] = u32[(by >> 2) + i]!;
   }
@@ -202,7 +201,7 @@ export function lbRevNat(
   const m = dp.memory;
   const nat = lookupRevNat(dp, fam, revNatIndex);
   if (nat === NULL) return CTX_ACT_OK;
-  const port = m.u16[(nat + 4 * fam.layout.words) >> 1]!;
+  const port = m.u16[(nat + 4 * fam.words) >> 1]!;
   const nexthdr = tupleNexthdr(m, fam, tuple);
   dp.steps?.push({
     kind: 'reverse-nat',

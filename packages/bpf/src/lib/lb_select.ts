@@ -30,8 +30,8 @@ function selectRandom(dp: Datapath, fam: Family, tuple: Address, service: Addres
   const count = m.u16[(service + SERVICE.count) >> 1]!;
   if (count === 0) return 0;
   let flow = dp.seed;
-  for (let i = 0; i < fam.layout.tuple.dport + 4; i += 4) flow = mix(flow, m.u32[(tuple + i) >> 2]!);
-  m.u16[(fam.lbKey + fam.layout.lbKey.dport + 2) >> 1] = (flow % count) + 1;
+  for (let i = 0; i < fam.tupleDport + 4; i += 4) flow = mix(flow, m.u32[(tuple + i) >> 2]!);
+  m.u16[(fam.lbKey + fam.lbKeyDport + 2) >> 1] = (flow % count) + 1;
   const slot = fam.services.lookup(fam.lbKey);
   return slot === NULL ? 0 : m.u32[(slot + SERVICE.backendId) >> 2]!;
 }

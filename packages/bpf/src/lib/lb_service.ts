@@ -50,7 +50,7 @@ export function l7LbProxyPort(dp: Datapath, service: Address): number {
 export function lookupService(dp: Datapath, fam: Family, tuple: Address, switchScope: boolean): Address {
   const m = dp.memory;
   const key = fam.lbKey;
-  const at = key + fam.layout.lbKey.dport;
+  const at = key + fam.lbKeyDport;
   fam.copyAddress(m, key, tuple);
   m.u16[at >> 1] = tupleSport(m, fam, tuple);
   m.u16[(at + 2) >> 1] = 0;
@@ -61,7 +61,7 @@ export function lookupService(dp: Datapath, fam: Family, tuple: Address, switchS
 
 function lookupScope(dp: Datapath, fam: Family, tuple: Address, scope: number): Address {
   const m = dp.memory;
-  const proto = fam.lbKey + fam.layout.lbKey.dport + 4;
+  const proto = fam.lbKey + fam.lbKeyDport + 4;
   m.u8[proto + 1] = scope;
   if (!dp.config.serviceProtocolDifferentiation) {
     m.u8[proto] = 0;
@@ -79,7 +79,7 @@ export function isSourceRangeOk(dp: Datapath, fam: Family, service: Address, sad
   const m = dp.memory;
   if (!dp.config.srcRangeCheck || (flags(m, service) & SVC_FLAG_SOURCE_RANGE) === 0) return true;
   const key = fam.sourceRangeKey;
-  m.u32[key >> 2] = 32 + 32 * fam.layout.words;
+  m.u32[key >> 2] = 32 + 32 * fam.words;
   m.u32[(key + 4) >> 2] = m.u16[(service + SERVICE.revNatIndex) >> 1]!;
   fam.copyAddress(m, key + 8, saddr);
   const isListed = fam.sourceRange.lookup(key) !== NULL;

@@ -300,7 +300,7 @@ function newMapping(dp: Datapath, fam: Family, tuple: Address, target: NatTarget
 /** The same for the same flow and seed, whoever asks. */
 function tupleHash(dp: Datapath, fam: Family, tuple: Address): number {
   let hash = dp.seed;
-  for (let i = 0; i < fam.layout.tuple.dport + 4; i += 4)
+  for (let i = 0; i < fam.tupleDport + 4; i += 4)
     hash = Math.imul(hash ^ dp.memory.u32[(tuple + i) >> 2]!, 0x9e3779b1) ^ (hash >>> 15);
   return hash >>> 0;
 }
@@ -325,7 +325,7 @@ function reverseOf(dp: Datapath, fam: Family, tuple: Address, address: Address, 
   const reverse = fam.natTuple;
   fam.copyAddress(m, tupleSaddrAt(fam, reverse), tuple);
   fam.copyAddress(m, reverse, address);
-  m.u8[reverse + fam.layout.tuple.nexthdr] = tupleNexthdr(m, fam, tuple);
+  m.u8[reverse + fam.tupleNexthdr] = tupleNexthdr(m, fam, tuple);
   setTupleFlags(m, fam, reverse, TUPLE_F_IN);
   setTuplePorts(m, fam, reverse, port, tupleDport(m, fam, tuple));
   return reverse;
@@ -386,7 +386,7 @@ function restoreEgressEntry(dp: Datapath, fam: Family, tuple: Address, state: Ad
   const original = fam.natTuple;
   fam.copyAddress(m, tupleSaddrAt(fam, original), entryAddress(state));
   fam.copyAddress(m, original, tupleSaddrAt(fam, tuple));
-  m.u8[original + fam.layout.tuple.nexthdr] = tupleNexthdr(m, fam, tuple);
+  m.u8[original + fam.tupleNexthdr] = tupleNexthdr(m, fam, tuple);
   setTupleFlags(m, fam, original, TUPLE_F_OUT);
   setTuplePorts(m, fam, original, tupleSport(m, fam, tuple), entryPort(m, fam, state));
   if (fam.snat.lookup(original) !== NULL) return 0;
@@ -416,13 +416,13 @@ const inner = new Headers();
 function quotedTuple(dp: Datapath, fam: Family, skb: Skb, innerOff: number, flags: number): number {
   const m = dp.memory;
   const tuple = fam.lbTuple;
-  const ip = skb.at(innerOff, fam.layout.headerLength);
+  const ip = skb.at(innerOff, fam.headerLength);
   if (ip === NULL) return DROP_INVALID;
   const err = readHeadersAt(fam, skb, innerOff, inner);
   if (err < 0) return err;
   fam.copyAddress(m, tupleSaddrAt(fam, tuple), ip + fam.layout.daddr);
   fam.copyAddress(m, tuple, ip + fam.layout.saddr);
-  m.u8[tuple + fam.layout.tuple.nexthdr] = inner.nexthdr;
+  m.u8[tuple + fam.tupleNexthdr] = inner.nexthdr;
   setTupleFlags(m, fam, tuple, flags);
   setTuplePorts(m, fam, tuple, 0, 0);
   return 0;
@@ -535,7 +535,7 @@ function rewrite(
   const m = dp.memory;
   if (fam.sameAddress(m, from, to) && oldPort === newPort) return 0;
   let diff = 0;
-  for (let i = 0; i < fam.layout.words; i++) diff = csumDiff(diff, m.u32[(from >> 2) + i]!, m.u32[(to >> 2) + i]!);
+  for (let i = 0; i < fam.words; i++) diff = csumDiff(diff, m.u32[(from >> 2) + i]!, m.u32[(to >> 2) + i]!);
   fam.copyAddress(m, skb.data + l3Off + addrOff, to);
   if (hasL4Header) {
     if (oldPort !== newPort) {

@@ -28,9 +28,9 @@ export function answerNoService(dp: Datapath, fam: Family, skb: Skb): number {
   const sample = Math.min(skb.len, fam.isV6 ? SAMPLE6 : SAMPLE4);
   skb.changeTail(sample + ETH_HLEN);
   let sum = sumOfSample(dp, ip, skb.data + skb.len, sample);
-  skb.growAtMac(fam.layout.headerLength + ICMP_HLEN, ETH_HLEN);
+  skb.growAtMac(fam.headerLength + ICMP_HLEN, ETH_HLEN);
 
-  const icmp = ip + fam.layout.headerLength;
+  const icmp = ip + fam.headerLength;
   const old = icmp + ICMP_HLEN;
   m.u8.fill(0, ip, old);
   fam.copyAddress(m, ip + fam.layout.daddr, old + fam.layout.saddr);

@@ -11,21 +11,18 @@ export const TUPLE_F_IN = 1;
 export const TUPLE_F_RELATED = 2;
 export const TUPLE_F_SERVICE = 4;
 
-export const tupleSaddrAt = (fam: Family, tuple: Address): Address => tuple + fam.layout.tuple.saddr;
-export const tupleDport = (m: Memory, fam: Family, tuple: Address): number =>
-  m.u16[(tuple + fam.layout.tuple.dport) >> 1]!;
-export const tupleSport = (m: Memory, fam: Family, tuple: Address): number =>
-  m.u16[(tuple + fam.layout.tuple.dport + 2) >> 1]!;
-export const tupleNexthdr = (m: Memory, fam: Family, tuple: Address): number => m.u8[tuple + fam.layout.tuple.nexthdr]!;
-export const tupleFlags = (m: Memory, fam: Family, tuple: Address): number =>
-  m.u8[tuple + fam.layout.tuple.nexthdr + 1]!;
+export const tupleSaddrAt = (fam: Family, tuple: Address): Address => tuple + fam.tupleSaddr;
+export const tupleDport = (m: Memory, fam: Family, tuple: Address): number => m.u16[(tuple + fam.tupleDport) >> 1]!;
+export const tupleSport = (m: Memory, fam: Family, tuple: Address): number => m.u16[(tuple + fam.tupleDport + 2) >> 1]!;
+export const tupleNexthdr = (m: Memory, fam: Family, tuple: Address): number => m.u8[tuple + fam.tupleNexthdr]!;
+export const tupleFlags = (m: Memory, fam: Family, tuple: Address): number => m.u8[tuple + fam.tupleNexthdr + 1]!;
 
 export function setTupleFlags(m: Memory, fam: Family, tuple: Address, flags: number): void {
-  m.u8[tuple + fam.layout.tuple.nexthdr + 1] = flags;
+  m.u8[tuple + fam.tupleNexthdr + 1] = flags;
 }
 
 export function setTuplePorts(m: Memory, fam: Family, tuple: Address, dport: number, sport: number): void {
-  const at = (tuple + fam.layout.tuple.dport) >> 1;
+  const at = (tuple + fam.tupleDport) >> 1;
   m.u16[at] = dport;
   m.u16[at + 1] = sport;
 }
@@ -34,7 +31,7 @@ export function setTuplePorts(m: Memory, fam: Family, tuple: Address, dport: num
 export function loadTupleAddresses(m: Memory, fam: Family, tuple: Address, skb: Skb, nexthdr: number): void {
   fam.copyAddress(m, tuple, fam.daddr(skb));
   fam.copyAddress(m, tupleSaddrAt(fam, tuple), fam.saddr(skb));
-  m.u8[tuple + fam.layout.tuple.nexthdr] = nexthdr;
+  m.u8[tuple + fam.tupleNexthdr] = nexthdr;
 }
 
 export function copyTuple(m: Memory, fam: Family, to: Address, from: Address): void {
@@ -48,7 +45,7 @@ export function swapTuplePorts(m: Memory, fam: Family, tuple: Address): void {
 
 /** Exchanges addresses and ports; the flags stay. */
 export function reverseTuple(m: Memory, fam: Family, tuple: Address): void {
-  const { words } = fam.layout;
+  const { words } = fam;
   const daddr = tuple >> 2;
   const saddr = tupleSaddrAt(fam, tuple) >> 2;
   for (let i = 0; i < words; i++) {
