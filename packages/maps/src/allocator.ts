@@ -3,7 +3,8 @@ import { lockWord, unlockWord } from './locks.ts';
 
 /**
  * The heap of a `Memory`: first fit from an address-ordered list of free blocks, neighbours merged; past its end,
- * memory never used yet (which is zero, and costs nothing until touched). Not on any hot path.
+ * memory never used yet (which is zero, and costs nothing until touched), into which the last free block may grow. Not
+ * on any hot path.
  *
  * A free block is [size u32, next u32]. The state lies in the memory's first page, guarded by a lock word, so that
  * any thread may allocate.
@@ -88,6 +89,12 @@ function takeFree(words: Int32Array, bytes: Uint8Array, size: number): number {
         words[link] = rest;
       }
       bytes.fill(0, at, at + size);
+      return at;
+    }
+    if (at + has === words[HEAP.top >> 2]! && size <= words[HEAP.limit >> 2]! - at) {
+      words[link] = next;
+      bytes.fill(0, at, at + has);
+      words[HEAP.top >> 2] = at + size;
       return at;
     }
     link = (at >> 2) + 1;

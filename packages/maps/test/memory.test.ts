@@ -52,6 +52,15 @@ test('blocks never overlap, come zeroed, and a memory freed is a memory empty', 
   );
 });
 
+test('the last free block and the memory never used behind it are one', () => {
+  const memory = Memory.create(64 * 1024);
+  const at = memory.alloc(30_000);
+  memory.u8.fill(0xff, at, at + 30_000);
+  memory.free(at, 30_000);
+  expect(memory.alloc(40_000)).toBe(at);
+  expect(memory.u8.subarray(at, at + 40_000).every((byte) => byte === 0)).toBe(true);
+});
+
 test('a memory that is full says what was asked, what is used and what there is', () => {
   const memory = Memory.create(64 * 1024);
   memory.alloc(1000);
