@@ -1,13 +1,35 @@
 import { isMap, type Node, type YAMLMap } from 'yaml';
 import { DecodeError, type Problem } from './errors.ts';
 import { isKind, KINDS, type Kind, REFUSED_KINDS } from './kinds/kinds.ts';
+import { pathSteps } from './paths.ts';
 import { list } from './schema/collections.ts';
 import { ignored, object, required } from './schema/object.ts';
 import { INVALID, type Invalid, Place, type Schema } from './schema/schema.ts';
 import { string } from './schema/values.ts';
-import type { K8sObject } from './types.ts';
+import type { K8sObject, Position } from './types.ts';
 import { didYouMean, nearestWord, oneOf, quoted } from './words.ts';
 import { keyText, SourceText } from './yaml.ts';
+
+export interface DecodeOptions {
+  /**
+   * `refuse`, the default, is for what users write: what the API server would refuse is an error, too. `ignore` reads as the
+   * agent's own decoder reads what comes from the API server: only types can be wrong.
+   */
+  unknownFields?: 'refuse' | 'ignore';
+}
+
+/** Where objects came from: the text, and the node in it. */
+const origins = new WeakMap<K8sObject, { source: SourceText; node: Node }>();
+
+/**
+ * Where a field of a decoded object stands; if it is not there, the deepest part of the path that is. An object that came
+ * from no text answers its own position.
+ * @param path as errors name fields: `spec.ingress[0].toPorts`, `metadata.labels["a/b"]`
+ */
+export function positionOf(object: K8sObject, path: string): Position {
+  const origin = origins.get(object);
+  return origin === undefined ? object.position : origin.source.positionIn(origin.node, pathSteps(path));
+}
 
 /**
  * Decode the Kubernetes objects in a YAML or JSON text, which may hold several documents and Lists.
@@ -16,15 +38,19 @@ import { keyText, SourceText } from './yaml.ts';
  * @returns the objects in the order of the text; none if the text holds nothing but comments
  * @throws DecodeError with all problems of the text (the first MAX_PROBLEMS); nothing else
  */
-export function decodeObjects(text: string, file: string): K8sObject[] {
-  const { objects, problems } = tryDecode(text, file);
+export function decodeObjects(text: string, file: string, options?: DecodeOptions): K8sObject[] {
+  const { objects, problems } = tryDecode(text, file, options);
   if (problems.length > 0) throw new DecodeError(problems);
   return objects;
 }
 
 /** As decodeObjects, but all problems are in the answer; then the objects are not complete. */
-export function tryDecode(text: string, file: string): { objects: K8sObject[]; problems: Problem[] } {
-  const source = new SourceText(text, file);
+export function tryDecode(
+  text: string,
+  file: string,
+  { unknownFields = 'refuse' }: DecodeOptions = {},
+): { objects: K8sObject[]; problems: Problem[] } {
+  const source = new SourceText(text, file, unknownFields === 'ignore');
   const decoded = source.roots.map((root) => new Place(source).decode(anyObject, root));
   const objects = decoded.filter((found) => found !== INVALID).flat();
   return { objects, problems: source.problems.toSorted(byPosition) };
@@ -42,10 +68,10 @@ const anyObject: Schema<K8sObject[]> = {
     if (apiVersion === INVALID || kind === INVALID) return INVALID;
     if (kind !== 'List' && !isKind(kind)) return refuseKind(kind, node, place);
 
-    const wanted = kind === 'List' ? 'v1' : KINDS[kind].apiVersion;
-    if (apiVersion !== wanted) {
-      const message = `want ${quoted(wanted)} for a ${kind}, found ${quoted(apiVersion)}`;
-      place.key('apiVersion').report(under('apiVersion', node), message, wanted);
+    const known: readonly [string, ...string[]] = kind === 'List' ? ['v1'] : KINDS[kind].apiVersions;
+    if (!known.includes(apiVersion)) {
+      const message = `want ${quoted(known[0])} for a ${kind}, found ${quoted(apiVersion)}`;
+      place.key('apiVersion').report(under('apiVersion', node), message, known[0]);
     }
     return kind === 'List' ? decodeList(node, place) : decodeKind(kind, node, place);
   },
@@ -66,7 +92,9 @@ function decodeList(node: Node, place: Place): K8sObject[] | Invalid {
 function decodeKind(kind: Kind, node: Node, place: Place): K8sObject[] | Invalid {
   const decoded = KINDS[kind].schema.decode(node, place);
   if (decoded === INVALID) return INVALID;
-  return [{ kind, position: place.source.positionOf(node), ...decoded } as K8sObject];
+  const object = { kind, position: place.source.positionOf(node), ...decoded } as K8sObject;
+  origins.set(object, { source: place.source, node });
+  return [object];
 }
 
 type Mapping = YAMLMap<Node, Node | null>;

@@ -1,29 +1,48 @@
-export { decodeObjects } from './decode.ts';
+export { type DecodeOptions, decodeObjects, positionOf } from './decode.ts';
 export { DecodeError, InputError, MAX_PROBLEMS, type Problem } from './errors.ts';
 export type { Kind, ObjectOf } from './kinds/kinds.ts';
 export { loadObjects } from './load.ts';
 export { findWorkload } from './refs.ts';
 export { type ObjectRef, ObjectStore, type WatchEvent } from './store.ts';
 export type {
+  CIDRRule,
+  CiliumCIDRGroup,
+  CiliumClusterwideNetworkPolicy,
   CiliumNetworkPolicy,
   ContainerPort,
-  IngressRule,
+  DirectionRule,
+  EndpointSlice,
+  FQDNSelector,
+  Groups,
+  HeaderMatch,
+  ICMPField,
+  ICMPRule,
+  IPBlock,
   K8sObject,
   L4Protocol,
+  L7Rules,
   LabelSelector,
   LabelSelectorRequirement,
+  Listener,
   Namespace,
   NetworkPolicy,
+  NetworkPolicyEgressRule,
   NetworkPolicyIngressRule,
   NetworkPolicyPeer,
   NetworkPolicyPort,
   ObjectMeta,
   Pod,
+  PolicyObject,
   PortProtocol,
   PortRule,
   PortRuleHTTP,
+  PortRuleKafka,
   Position,
   Rule,
+  SecretRef,
   Service,
   ServicePort,
+  ServiceSelector,
+  TLSContext,
 } from './types.ts';
+export { didYouMean, nearestWord, oneOf } from './words.ts';

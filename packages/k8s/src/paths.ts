@@ -7,3 +7,9 @@ export function keyPath(path: string, key: string): string {
 }
 
 export const indexPath = (path: string, index: number): string => `${path}[${index}]`;
+
+/** The way back: `spec.ingress[0].labels["a/b"]` → spec, ingress, 0, labels, a/b. */
+export const pathSteps = (path: string): (string | number)[] =>
+  [...path.matchAll(/\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]|([^.[\]]+)/g)].map(([, index, key, word]) =>
+    index !== undefined ? Number(index) : key !== undefined ? (JSON.parse(key) as string) : word!,
+  );

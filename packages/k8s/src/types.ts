@@ -72,28 +72,58 @@ export interface Service {
   kind: 'Service';
   position: Position;
   metadata: ObjectMeta;
-  /** `clusterIP` is an IPv4 address in dotted form. */
-  spec: { type: 'ClusterIP'; clusterIP: string; selector: Record<string, string>; ports: ServicePort[] };
+  /**
+   * `clusterIP` is an IPv4 address in dotted form. `selector` undefined: the backends are those that EndpointSlices name,
+   * which `toServices` looks at; nothing is sent there yet.
+   */
+  spec: {
+    type: 'ClusterIP';
+    clusterIP: string;
+    selector: Record<string, string> | undefined;
+    ports: ServicePort[];
+  };
 }
 
-/** networking.k8s.io/v1. Neither selector: a peer that names nobody, which Cilium accepts and treats in its own way. */
-export interface NetworkPolicyPeer {
+/** discovery.k8s.io/v1; of the service that its label `kubernetes.io/service-name` names. */
+export interface EndpointSlice {
+  kind: 'EndpointSlice';
   position: Position;
+  metadata: ObjectMeta;
+  addressType: 'IPv4';
+  /** IPv4 addresses in dotted form. */
+  endpoints: { addresses: string[] }[];
+}
+
+// The policy objects below have the shapes of the Go types that the agent decodes: a field is undefined if it is absent or
+// null, and an empty list stays an empty list, because Cilium tells the two apart. Words and numbers in them are as
+// written; the policy room checks them. Where a field stands in its file is found by positionOf(object, path).
+
+/** networking.k8s.io/v1; `endPort` undefined: one port. */
+export interface NetworkPolicyPort {
+  protocol: string | undefined;
+  /** A number, or the name of a container port. */
+  port: number | string | undefined;
+  endPort: number | undefined;
+}
+
+export interface IPBlock {
+  cidr: string;
+  except: string[] | undefined;
+}
+
+export interface NetworkPolicyPeer {
   podSelector: LabelSelector | undefined;
   namespaceSelector: LabelSelector | undefined;
+  ipBlock: IPBlock | undefined;
 }
 
-/** `port` undefined: every port of the protocol. */
-export interface NetworkPolicyPort {
-  position: Position;
-  port: number | undefined;
-  protocol: L4Protocol;
-}
-
-/** An absent or empty `from` is any peer, absent or empty `ports` is any port; both forms are kept as written. */
 export interface NetworkPolicyIngressRule {
-  position: Position;
   from: NetworkPolicyPeer[] | undefined;
+  ports: NetworkPolicyPort[] | undefined;
+}
+
+export interface NetworkPolicyEgressRule {
+  to: NetworkPolicyPeer[] | undefined;
   ports: NetworkPolicyPort[] | undefined;
 }
 
@@ -101,52 +131,176 @@ export interface NetworkPolicy {
   kind: 'NetworkPolicy';
   position: Position;
   metadata: ObjectMeta;
-  spec: { podSelector: LabelSelector; ingress: NetworkPolicyIngressRule[] | undefined };
+  spec: {
+    podSelector: LabelSelector;
+    ingress: NetworkPolicyIngressRule[] | undefined;
+    egress: NetworkPolicyEgressRule[] | undefined;
+    policyTypes: string[] | undefined;
+  };
 }
 
-/** cilium.io/v2; each field is a regular expression, absent: anything. */
+/** A Kubernetes Secret; `namespace` '' is the policy's own. */
+export interface SecretRef {
+  namespace: string;
+  name: string;
+}
+
+export interface HeaderMatch {
+  /** LOG, ADD, DELETE, REPLACE; '' drops the request. */
+  mismatch: string;
+  name: string;
+  secret: SecretRef | undefined;
+  value: string;
+}
+
+/** Source of this and the types below: pkg/policy/api. An absent text is ''. */
 export interface PortRuleHTTP {
-  position: Position;
-  path: string | undefined;
-  method: string | undefined;
-  host: string | undefined;
+  path: string;
+  method: string;
+  host: string;
+  headers: string[] | undefined;
+  headerMatches: HeaderMatch[] | undefined;
 }
 
-/** `port` is a decimal number as a string, as in Cilium's types; `0` is every port. */
+export interface PortRuleKafka {
+  role: string;
+  apiKey: string;
+  apiVersion: string;
+  clientID: string;
+  topic: string;
+}
+
+/** Also the form of `toFQDNs`. */
+export interface FQDNSelector {
+  matchName: string;
+  matchPattern: string;
+}
+
+export interface L7Rules {
+  http: PortRuleHTTP[] | undefined;
+  kafka: PortRuleKafka[] | undefined;
+  dns: FQDNSelector[] | undefined;
+  l7proto: string;
+  l7: Record<string, string>[] | undefined;
+}
+
+/** `port` is a number in text or a port's name; `protocol` '' is ANY; `endPort` 0: one port. */
 export interface PortProtocol {
-  position: Position;
   port: string;
-  protocol: L4Protocol | 'ANY';
+  endPort: number;
+  protocol: string;
 }
 
+export interface TLSContext {
+  secret: SecretRef | undefined;
+  trustedCA: string;
+  certificate: string;
+  privateKey: string;
+}
+
+export interface Listener {
+  envoyConfig: { kind: string; name: string } | undefined;
+  name: string;
+  /** 0: not given. */
+  priority: number;
+}
+
+/** In a deny rule only `ports` is known. */
 export interface PortRule {
-  position: Position;
-  ports: PortProtocol[];
-  rules: { http: PortRuleHTTP[] | undefined } | undefined;
+  ports: PortProtocol[] | undefined;
+  terminatingTLS: TLSContext | undefined;
+  originatingTLS: TLSContext | undefined;
+  serverNames: string[] | undefined;
+  listener: Listener | undefined;
+  rules: L7Rules | undefined;
 }
 
-/** For each field: undefined is absent (no restriction), [] is present and empty (selects nothing). */
-export interface IngressRule {
-  position: Position;
-  fromEndpoints: (LabelSelector & { position: Position })[] | undefined;
-  fromEntities: string[] | undefined;
+export interface ICMPField {
+  /** '' is IPv4. */
+  family: string;
+  /** A number 0..255, or the CamelCase name of a type of the family. */
+  type: number | string;
+}
+
+export interface ICMPRule {
+  fields: ICMPField[] | undefined;
+}
+
+/** Exactly one of the first three is meant to be there. */
+export interface CIDRRule {
+  cidr: string;
+  cidrGroupRef: string;
+  cidrGroupSelector: LabelSelector | undefined;
+  except: string[] | undefined;
+}
+
+export interface ServiceSelector {
+  k8sServiceSelector: { selector: LabelSelector; namespace: string } | undefined;
+  k8sService: { serviceName: string; namespace: string } | undefined;
+}
+
+/** Of a cloud provider: known, so that it can be refused by name. */
+export interface Groups {
+  aws: unknown;
+}
+
+/**
+ * One entry of `ingress`, `egress`, `ingressDeny` or `egressDeny`: the four differ in the prefix of their peers' names
+ * (`fromEndpoints`, `toEndpoints`: here `endpoints`) and in what they may hold. What an entry may not hold is undefined.
+ */
+export interface DirectionRule {
+  endpoints: LabelSelector[] | undefined;
+  requires: LabelSelector[] | undefined;
+  cidr: string[] | undefined;
+  cidrSet: CIDRRule[] | undefined;
+  entities: string[] | undefined;
+  groups: Groups[] | undefined;
+  nodes: LabelSelector[] | undefined;
+  /** Egress only. */
+  services: ServiceSelector[] | undefined;
+  /** Egress allow only. */
+  fqdns: FQDNSelector[] | undefined;
   toPorts: PortRule[] | undefined;
+  icmps: ICMPRule[] | undefined;
+  /** Allow only. */
+  authentication: { mode: string } | undefined;
 }
 
-/** `ingress` undefined: the rule says nothing about ingress. */
 export interface Rule {
-  position: Position;
-  endpointSelector: LabelSelector;
-  ingress: IngressRule[] | undefined;
-  description: string | undefined;
+  endpointSelector: LabelSelector | undefined;
+  nodeSelector: LabelSelector | undefined;
+  ingress: DirectionRule[] | undefined;
+  ingressDeny: DirectionRule[] | undefined;
+  egress: DirectionRule[] | undefined;
+  egressDeny: DirectionRule[] | undefined;
+  enableDefaultDeny: { ingress: boolean | undefined; egress: boolean | undefined };
+  /** As in Cilium's JSON: key, value, source. */
+  labels: { key: string; value: string; source: string }[] | undefined;
+  description: string;
+  log: { value: string } | undefined;
 }
 
-/** `specs` is `spec` and `specs` joined, in that order. */
+/** cilium.io/v2. */
 export interface CiliumNetworkPolicy {
   kind: 'CiliumNetworkPolicy';
   position: Position;
   metadata: ObjectMeta;
-  specs: Rule[];
+  spec: Rule | undefined;
+  specs: Rule[] | undefined;
 }
 
-export type K8sObject = Namespace | Pod | Service | NetworkPolicy | CiliumNetworkPolicy;
+/** cilium.io/v2; `metadata.namespace` is ''. */
+export interface CiliumClusterwideNetworkPolicy extends Omit<CiliumNetworkPolicy, 'kind'> {
+  kind: 'CiliumClusterwideNetworkPolicy';
+}
+
+/** cilium.io/v2 (and v2alpha1); `metadata.namespace` is ''. */
+export interface CiliumCIDRGroup {
+  kind: 'CiliumCIDRGroup';
+  position: Position;
+  metadata: ObjectMeta;
+  spec: { externalCIDRs: string[] };
+}
+
+export type PolicyObject = NetworkPolicy | CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy;
+export type K8sObject = Namespace | Pod | Service | EndpointSlice | PolicyObject | CiliumCIDRGroup;

@@ -31,6 +31,8 @@ export class SourceText {
   readonly problems: Problem[] = [];
   /** The roots of the documents that are not empty and have no syntax error. */
   readonly roots: Node[] = [];
+  /** Read as the agent's own decoder reads: unknown fields mean nothing, and only types can be wrong. */
+  readonly isLenient: boolean;
   readonly #file: string;
   readonly #lines = new LineCounter();
   readonly #targets = new Map<Alias, AliasTarget>();
@@ -39,7 +41,8 @@ export class SourceText {
    * YAML 1.2 core schema, whatever a %YAML directive says: `yes` is no boolean. JSON is YAML too.
    * @param file the name to report
    */
-  constructor(text: string, file: string) {
+  constructor(text: string, file: string, isLenient = false) {
+    this.isLenient = isLenient;
     this.#file = file;
     const documents = parseAllDocuments(text, {
       lineCounter: this.#lines,
@@ -70,6 +73,18 @@ export class SourceText {
     const count = ++target.uses.count;
     if (count === MAX_ALIASES + 1) this.report(node, field, `more than ${MAX_ALIASES} uses of aliases in one document`);
     return count > MAX_ALIASES ? undefined : target.node;
+  }
+
+  /** Where what `path` names from `root` on begins; if it is not there, the deepest that is. */
+  positionIn(root: Node, path: readonly (string | number)[]): Position {
+    let node = root;
+    for (const step of path) {
+      const next = isMap(node) || isSeq(node) ? (node.get(step, true) as Node | null | undefined) : undefined;
+      const target = isAlias(next) ? this.#targets.get(next)?.node : next;
+      if (target === undefined || target === null) break;
+      node = target;
+    }
+    return this.positionOf(node);
   }
 
   #positionAt(offset: number): Position {
@@ -125,6 +140,8 @@ export class SourceText {
     return children;
   }
 }
+
+export const isNull = (node: Node | null): boolean => node === null || (isScalar(node) && node.value === null);
 
 /** A key as text; the parser has already refused keys that are no scalars. */
 export const keyText = (key: Node): string => (isScalar(key) ? String(key.value) : '');

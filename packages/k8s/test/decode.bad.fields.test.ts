@@ -37,8 +37,7 @@ describe('Misplaced and misspelt fields', () => {
     [
       'matchLabels without its selector',
       cnp('  matchLabels: {a: b}\n'),
-      'x.yaml:6:3: spec: unknown field "matchLabels"; it belongs one level in, in spec.endpointSelector',
-      'x.yaml:6:3: spec: missing required field "endpointSelector"',
+      'x.yaml:6:3: spec: unknown field "matchLabels"; it belongs one level in, in spec.endpointSelector or spec.nodeSelector',
     ],
     [
       'http without rules',
@@ -83,14 +82,24 @@ describe('Misplaced and misspelt fields', () => {
       'x.yaml:5:31: spec.containers[0]: unknown field "imagePullPolice", did you mean "imagePullPolicy"?',
     ],
     [
-      'a required field is missing',
-      cnp('  ingress: []\n'),
-      'x.yaml:6:3: spec: missing required field "endpointSelector"',
+      'toFQDNs in a deny rule, where Cilium has none',
+      cnp('  endpointSelector: {}\n  egressDeny:\n    - toFQDNs: [{matchName: a.io}]\n'),
+      'x.yaml:8:7: spec.egressDeny[0]: unknown field "toFQDNs"',
     ],
     [
-      'a null counts as missing',
-      cnp('  endpointSelector:\n  ingress: []\n'),
-      'x.yaml:6:3: spec: missing required field "endpointSelector"',
+      'L7 rules in a deny rule',
+      cnp('  endpointSelector: {}\n  ingressDeny:\n    - toPorts: [{rules: {http: []}}]\n'),
+      'x.yaml:8:18: spec.ingressDeny[0].toPorts[0]: unknown field "rules"',
+    ],
+    [
+      'a peer of the other direction',
+      ingress('    - toEndpoints: []\n'),
+      'x.yaml:8:7: spec.ingress[0]: unknown field "toEndpoints", did you mean "fromEndpoints"?',
+    ],
+    [
+      'a required field is missing',
+      'apiVersion: cilium.io/v2\nkind: CiliumCIDRGroup\nmetadata: {name: a}\n',
+      'x.yaml:1:1: missing required field "spec"',
     ],
     [
       'a policy without spec and specs',
@@ -108,66 +117,6 @@ describe('Misplaced and misspelt fields', () => {
 
 describe('Known, but not modelled yet', () => {
   const rows: Row[] = [
-    [
-      'fields of a rule',
-      cnp(
-        '  endpointSelector: {}\n  nodeSelector: {}\n  egress: []\n  egressDeny: []\n  ingressDeny: []\n  enableDefaultDeny: {}\n  labels: []\n  log: {}\n',
-      ),
-      'x.yaml:7:3: spec.nodeSelector: host policies are not modelled yet',
-      'x.yaml:8:3: spec.egress: egress rules are not modelled yet',
-      'x.yaml:9:3: spec.egressDeny: egress rules are not modelled yet',
-      'x.yaml:10:3: spec.ingressDeny: deny rules are not modelled yet',
-      'x.yaml:11:3: spec.enableDefaultDeny: policies without a default deny are not modelled yet',
-      'x.yaml:12:3: spec.labels: labels of rules are not modelled yet',
-      'x.yaml:13:3: spec.log: log values of rules are not modelled yet',
-    ],
-    [
-      'fields of an ingress entry',
-      ingress(
-        '    - fromCIDR: []\n      fromCIDRSet: []\n      fromRequires: []\n      fromGroups: []\n      fromNodes: []\n      icmps: []\n      authentication: {}\n',
-      ),
-      'x.yaml:8:7: spec.ingress[0].fromCIDR: address blocks are not modelled yet',
-      'x.yaml:9:7: spec.ingress[0].fromCIDRSet: address blocks are not modelled yet',
-      'x.yaml:10:7: spec.ingress[0].fromRequires: fromRequires is not modelled yet',
-      'x.yaml:11:7: spec.ingress[0].fromGroups: groups of a cloud provider are not modelled yet',
-      'x.yaml:12:7: spec.ingress[0].fromNodes: selectors of nodes are not modelled yet',
-      'x.yaml:13:7: spec.ingress[0].icmps: ICMP rules are not modelled yet',
-      'x.yaml:14:7: spec.ingress[0].authentication: mutual authentication is not modelled yet',
-    ],
-    [
-      'fields of toPorts',
-      ingress(
-        '    - toPorts:\n      - ports: [{port: "80", endPort: 90}]\n        listener: {}\n        serverNames: []\n        terminatingTLS: {}\n        originatingTLS: {}\n',
-      ),
-      'x.yaml:9:30: spec.ingress[0].toPorts[0].ports[0].endPort: port ranges are not modelled yet',
-      'x.yaml:10:9: spec.ingress[0].toPorts[0].listener: custom listeners are not modelled yet',
-      'x.yaml:11:9: spec.ingress[0].toPorts[0].serverNames: server names (SNI) are not modelled yet',
-      'x.yaml:12:9: spec.ingress[0].toPorts[0].terminatingTLS: TLS contexts are not modelled yet',
-      'x.yaml:13:9: spec.ingress[0].toPorts[0].originatingTLS: TLS contexts are not modelled yet',
-    ],
-    [
-      'L7 rules',
-      ingress(
-        '    - toPorts:\n      - rules:\n          dns: []\n          kafka: []\n          l7proto: x\n          l7: []\n          http: [{headers: []}, {headerMatches: []}]\n',
-      ),
-      'x.yaml:10:11: spec.ingress[0].toPorts[0].rules.dns: DNS rules are not modelled yet',
-      'x.yaml:11:11: spec.ingress[0].toPorts[0].rules.kafka: Kafka rules are not modelled yet',
-      'x.yaml:12:11: spec.ingress[0].toPorts[0].rules.l7proto: rules of other L7 protocols are not modelled yet',
-      'x.yaml:13:11: spec.ingress[0].toPorts[0].rules.l7: rules of other L7 protocols are not modelled yet',
-      'x.yaml:14:19: spec.ingress[0].toPorts[0].rules.http[0].headers: header matches are not modelled yet',
-      'x.yaml:14:34: spec.ingress[0].toPorts[0].rules.http[1].headerMatches: header matches are not modelled yet',
-    ],
-    [
-      'fields of a NetworkPolicy',
-      netpol(
-        '  podSelector: {}\n  policyTypes: [Ingress, Egress]\n  egress: []\n  ingress:\n  - from: [{ipBlock: {}}]\n    ports: [{port: http}, {port: 80, endPort: 90}]\n',
-      ),
-      'x.yaml:6:26: spec.policyTypes[1]: egress rules are not modelled yet',
-      'x.yaml:7:3: spec.egress: egress rules are not modelled yet',
-      'x.yaml:9:13: spec.ingress[0].from[0].ipBlock: address blocks are not modelled yet',
-      'x.yaml:10:20: spec.ingress[0].ports[0].port: named ports ("http") are not modelled yet',
-      'x.yaml:10:38: spec.ingress[0].ports[1].endPort: port ranges are not modelled yet',
-    ],
     [
       'a host pod with a host port',
       pod('spec:\n  hostNetwork: true\n  containers: [{name: a, ports: [{containerPort: 80, hostPort: 80}]}]'),
@@ -204,11 +153,6 @@ describe('Known, but not modelled yet', () => {
       'a headless service',
       service('  clusterIP: None\n  selector: {a: b}\n  ports: [{port: 80}]\n'),
       'x.yaml:5:14: spec.clusterIP: headless services (clusterIP: None) are not modelled yet',
-    ],
-    [
-      'a service without a selector',
-      service('  clusterIP: 10.96.0.1\n  selector: {}\n  ports: [{port: 80}]\n'),
-      'x.yaml:6:13: spec.selector: services without a selector are not modelled yet',
     ],
     [
       'fields of a service',

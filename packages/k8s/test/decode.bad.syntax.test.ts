@@ -68,12 +68,12 @@ describe('Kinds and versions', () => {
     [
       'a kind like no other',
       'apiVersion: v1\nkind: Banana\n',
-      'x.yaml:2:7: kind: unknown kind "Banana"; want Namespace, Pod, Service, NetworkPolicy or CiliumNetworkPolicy',
+      'x.yaml:2:7: kind: unknown kind "Banana"; want Namespace, Pod, Service, NetworkPolicy, EndpointSlice, CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy or CiliumCIDRGroup',
     ],
     [
       'a kind that is not modelled',
-      'apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\n',
-      'x.yaml:2:7: kind: CiliumClusterwideNetworkPolicy: not modelled yet',
+      'apiVersion: cilium.io/v2\nkind: CiliumEnvoyConfig\n',
+      'x.yaml:2:7: kind: CiliumEnvoyConfig: not modelled yet',
     ],
     [
       'a controller of pods',
@@ -128,7 +128,7 @@ test('twenty problems are told, the others counted', () => {
 test('an error can be read by programs', () => {
   let error: unknown;
   try {
-    decodeObjects(cnp('  endpointSelecter: {}\n  egress: []\n'), 'x.yaml');
+    decodeObjects(cnp('  endpointSelecter: {}\n  egress: {}\n'), 'x.yaml');
   } catch (thrown) {
     error = thrown;
   }
@@ -144,9 +144,9 @@ test('an error can be read by programs', () => {
         suggestion: 'endpointSelector',
       },
       {
-        position: { file: 'x.yaml', line: 7, column: 3 },
+        position: { file: 'x.yaml', line: 7, column: 11 },
         field: 'spec.egress',
-        message: 'egress rules are not modelled yet',
+        message: 'want a list, found a mapping',
         suggestion: undefined,
       },
     ],

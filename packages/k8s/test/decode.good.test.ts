@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { decodeObjects, type K8sObject } from '../src/index.ts';
+import { decodeObjects, type K8sObject, positionOf } from '../src/index.ts';
+import { cidrRule, entry, http, l7, portRule, rule } from './shapes.ts';
 import { cnp, everything, ingress, netpol, pod, service } from './texts.ts';
 
 const at = (line: number, column: number) => ({ file: 'x.yaml', line, column });
@@ -8,7 +9,7 @@ const decode = (text: string): K8sObject[] => decodeObjects(text, 'x.yaml');
 const NOTHING = { matchLabels: {}, matchExpressions: [] };
 const web = { matchLabels: { app: 'web' }, matchExpressions: [] };
 
-test('one of everything, with the positions of what a policy may have to explain', () => {
+test('one of everything', () => {
   const meta = { namespace: 'shop', labels: {}, annotations: {} };
   expect(decode(everything)).toStrictEqual([
     {
@@ -60,81 +61,168 @@ test('one of everything, with the positions of what a policy may have to explain
       metadata: { ...meta, name: 'np' },
       spec: {
         podSelector: web,
+        policyTypes: ['Ingress'],
         ingress: [
           {
-            position: at(56, 7),
             from: [
               {
-                position: at(57, 11),
                 podSelector: NOTHING,
                 namespaceSelector: {
                   matchLabels: {},
                   matchExpressions: [{ key: 'team', operator: 'In', values: ['a', 'b'] }],
                 },
+                ipBlock: undefined,
               },
-              { position: at(60, 11), podSelector: undefined, namespaceSelector: NOTHING },
+              { podSelector: undefined, namespaceSelector: NOTHING, ipBlock: undefined },
             ],
             ports: [
-              { position: at(61, 15), port: 80, protocol: 'TCP' },
-              { position: at(61, 27), port: undefined, protocol: 'UDP' },
+              { port: 80, protocol: undefined, endPort: undefined },
+              { port: undefined, protocol: 'UDP', endPort: undefined },
             ],
           },
-          { position: at(62, 7), from: undefined, ports: undefined },
+          { from: undefined, ports: undefined },
         ],
+        egress: undefined,
       },
     },
     {
       kind: 'CiliumNetworkPolicy',
       position: at(64, 1),
       metadata: { ...meta, name: 'cnp' },
+      spec: rule({
+        description: 'who may buy',
+        endpointSelector: { matchLabels: { 'k8s:app': 'web' }, matchExpressions: [] },
+        ingress: [
+          entry({
+            endpoints: [{ matchLabels: { app: 'client' }, matchExpressions: [] }, NOTHING],
+            toPorts: [
+              portRule({
+                ports: [
+                  { port: '80', protocol: 'TCP', endPort: 0 },
+                  { port: '8080', protocol: 'tcp', endPort: 0 },
+                ],
+                rules: l7({ http: [http({ method: 'GET', path: '/items/.*' })] }),
+              }),
+            ],
+          }),
+          entry({ entities: ['cluster', 'remote-node'], toPorts: [portRule({ ports: [] }), portRule({})] }),
+          entry({ endpoints: [] }),
+        ],
+      }),
       specs: [
-        {
-          position: at(70, 3),
-          description: 'who may buy',
-          endpointSelector: { matchLabels: { 'k8s:app': 'web' }, matchExpressions: [] },
-          ingress: [
-            {
-              position: at(74, 7),
-              fromEndpoints: [
-                { position: at(75, 11), matchLabels: { app: 'client' }, matchExpressions: [] },
-                { position: at(76, 11), ...NOTHING },
-              ],
-              fromEntities: undefined,
-              toPorts: [
-                {
-                  position: at(78, 11),
-                  ports: [
-                    { position: at(79, 15), port: '80', protocol: 'TCP' },
-                    { position: at(81, 15), port: '8080', protocol: 'TCP' },
-                  ],
-                  rules: { http: [{ position: at(84, 17), method: 'GET', path: '/items/.*', host: undefined }] },
-                },
-              ],
-            },
-            {
-              position: at(85, 7),
-              fromEndpoints: undefined,
-              fromEntities: ['cluster', 'remote-node'],
-              toPorts: [
-                { position: at(86, 17), ports: [], rules: undefined },
-                { position: at(86, 30), ports: [], rules: undefined },
-              ],
-            },
-            { position: at(87, 7), fromEndpoints: [], fromEntities: undefined, toPorts: undefined },
-          ],
-        },
-        {
-          position: at(89, 5),
-          description: undefined,
+        rule({
           endpointSelector: {
             matchLabels: {},
             matchExpressions: [{ key: 'reserved:init', operator: 'Exists', values: [] }],
           },
           ingress: [],
-        },
+        }),
       ],
     },
+    {
+      kind: 'CiliumClusterwideNetworkPolicy',
+      position: at(92, 1),
+      metadata: { ...meta, namespace: '', name: 'ccnp' },
+      spec: rule({
+        nodeSelector: { matchLabels: { a: 'b' }, matchExpressions: [] },
+        enableDefaultDeny: { ingress: undefined, egress: false },
+        labels: [
+          { key: 'team', value: 'a', source: 'k8s' },
+          { key: 'b', value: 'c', source: 'k8s' },
+        ],
+        log: { value: 'seen' },
+        ingressDeny: [
+          entry({
+            cidrSet: [cidrRule({ cidr: '10.0.0.0/8', except: ['10.1.0.0/16'] }), cidrRule({ cidrGroupRef: 'offices' })],
+            requires: [NOTHING],
+            icmps: [
+              {
+                fields: [
+                  { family: 'IPv6', type: 'EchoRequest' },
+                  { family: '', type: 8 },
+                ],
+              },
+            ],
+          }),
+        ],
+        egress: [
+          entry({
+            fqdns: [{ matchName: '', matchPattern: '*.io' }],
+            services: [
+              { k8sService: { serviceName: 'a', namespace: 'b' }, k8sServiceSelector: undefined },
+              { k8sService: undefined, k8sServiceSelector: { selector: NOTHING, namespace: '' } },
+            ],
+            groups: [{ aws: { region: 'x' } }],
+            authentication: { mode: 'required' },
+            toPorts: [
+              portRule({
+                ports: [
+                  { port: 'http', protocol: 'ANY', endPort: 0 },
+                  { port: '1', protocol: '', endPort: 9 },
+                ],
+                serverNames: ['a.io'],
+                listener: { name: 'l', priority: 5, envoyConfig: { kind: 'CiliumEnvoyConfig', name: 'e' } },
+                originatingTLS: {
+                  secret: { namespace: '', name: 's' },
+                  trustedCA: 'ca',
+                  certificate: '',
+                  privateKey: '',
+                },
+                rules: l7({
+                  kafka: [{ role: 'produce', apiKey: '', apiVersion: '', clientID: '', topic: 't' }],
+                  l7proto: 'p',
+                  l7: [{ cmd: 'get' }],
+                  dns: [{ matchName: 'a.io', matchPattern: '' }],
+                  http: [
+                    http({
+                      headers: ['X'],
+                      headerMatches: [
+                        { mismatch: 'LOG', name: 'x-a', secret: { namespace: '', name: 's' }, value: '' },
+                      ],
+                    }),
+                  ],
+                }),
+              }),
+            ],
+          }),
+        ],
+      }),
+      specs: undefined,
+    },
+    {
+      kind: 'CiliumCIDRGroup',
+      position: at(121, 1),
+      metadata: { ...meta, namespace: '', name: 'offices', labels: { kind: 'office' } },
+      spec: { externalCIDRs: ['192.0.2.0/24'] },
+    },
+    {
+      kind: 'EndpointSlice',
+      position: at(126, 1),
+      metadata: { ...meta, namespace: 'default', name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
+      addressType: 'IPv4',
+      endpoints: [{ addresses: ['10.0.1.7'] }],
+    },
   ]);
+});
+
+const places: [path: string, line: number, column: number][] = [
+  ['spec', 70, 3],
+  ['spec.endpointSelector.matchLabels["k8s:app"]', 72, 30],
+  ['spec.ingress[0].fromEndpoints[1]', 76, 11],
+  ['spec.ingress[0].toPorts[0].ports[1].protocol', 81, 40],
+  ['spec.ingress[0].toPorts[0].rules.http[0].host', 84, 17],
+  ['spec.ingress[7].toPorts', 74, 5],
+  ['specs[0].ingress', 90, 14],
+];
+test.each(places)('the position of %s, or of what is nearest to it', (path, line, column) => {
+  const policy = decode(everything).find(({ kind }) => kind === 'CiliumNetworkPolicy')!;
+  expect(positionOf(policy, path)).toEqual(at(line, column));
+});
+
+test('the position of a field behind an alias; an object that came from no text has its own only', () => {
+  const [object] = decode(pod('  labels: &l {a: b}\n  annotations: *l'));
+  expect(positionOf(object!, 'metadata.annotations.a')).toEqual(at(5, 18));
+  expect(positionOf({ ...object! }, 'metadata.annotations.a')).toEqual(object!.position);
 });
 
 /** Without positions. */
@@ -159,19 +247,44 @@ test.each(empty)('%s holds no object', (_sentence, text) => {
   expect(decode(text)).toEqual([]);
 });
 
-const ports = (text: string): unknown => {
-  const [object] = decode(text);
-  if (object?.kind !== 'CiliumNetworkPolicy') throw new Error('want a CiliumNetworkPolicy');
-  return object.specs[0]?.ingress?.[0]?.toPorts?.[0]?.ports.map(({ port, protocol }) => `${port}/${protocol}`);
-};
-const spelled: [sentence: string, port: string, decoded: string][] = [
-  ['a number becomes a string', '{port: 80}', '80/ANY'],
-  ['port 0 is every port', '{port: "0", protocol: ANY}', '0/ANY'],
-  ['octal is left as it is', '{port: "010", protocol: TCP}', '010/TCP'],
-  ['small letters become capitals', '{port: "65535", protocol: sctp}', '65535/SCTP'],
+const lenient: [sentence: string, text: string, field: 'spec' | 'metadata', want: unknown][] = [
+  ['unknown fields', cnp('  endpointSelector: {}\n  banana: 1\n'), 'spec', rule({ endpointSelector: NOTHING })],
+  [
+    'a selector that is null selects everything',
+    cnp('  endpointSelector:\n'),
+    'spec',
+    rule({ endpointSelector: NOTHING }),
+  ],
+  [
+    'a null among selectors',
+    ingress('    - fromEndpoints: [null]\n'),
+    'spec',
+    rule({ endpointSelector: NOTHING, ingress: [entry({ endpoints: [NOTHING] })] }),
+  ],
+  [
+    'words of which others judge',
+    ingress('    - authentication: {mode: foo}\n'),
+    'spec',
+    rule({ endpointSelector: NOTHING, ingress: [entry({ authentication: { mode: 'foo' } })] }),
+  ],
+  [
+    'annotations of Cilium, and any name',
+    'apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: A_b, annotations: {cilium.io/x: z}}\nspec: {}\n',
+    'metadata',
+    { name: 'A_b', namespace: 'default', labels: {}, annotations: { 'cilium.io/x': 'z' } },
+  ],
 ];
-test.each(spelled)('a port of a Cilium policy: %s', (_sentence, port, decoded) => {
-  expect(ports(ingress(`    - toPorts: [{ports: [${port}]}]\n`))).toEqual([decoded]);
+test.each(lenient)("the agent's own decoder takes %s", (_sentence, text, field, want) => {
+  const [object] = decodeObjects(text, 'x.yaml', { unknownFields: 'ignore' });
+  if (object?.kind !== 'CiliumNetworkPolicy') throw new Error('want a CiliumNetworkPolicy');
+  expect(object[field]).toEqual(want);
+});
+
+test("types are checked by the agent's own decoder, too", () => {
+  const text = ingress('    - toPorts: [{ports: [{port: 80}]}]\n      fromEntities: [1]\n');
+  expect(() => decodeObjects(text, 'x.yaml', { unknownFields: 'ignore' })).toThrow(
+    /ports\[0\]\.port: .*\n.*fromEntities/,
+  );
 });
 
 const accepted: [sentence: string, text: string][] = [
@@ -181,7 +294,7 @@ const accepted: [sentence: string, text: string][] = [
   ['aliases', pod('  labels: &labels {a: b}\n  annotations: *labels')],
   ['empty label values', pod('  labels: {a: ""}')],
   ['null for absent', pod('  labels: ~\n  namespace:\nspec:\n  containers: null\n  hostNetwork:')],
-  ['a refused field that is null', cnp('  endpointSelector: {}\n  egress:\n')],
+  ['a refused field that is null', pod('  deletionTimestamp: ~')],
   ['a NetworkPolicy without podSelector selects every pod', netpol('  ingress: []\n')],
   ['a peer that names nobody', netpol('  podSelector: {}\n  ingress: [{from: [{}]}]\n')],
   [

@@ -99,7 +99,7 @@ spec:
         - ports:
             - port: "80"
               protocol: TCP
-            - {port: 8080, protocol: tcp}
+            - {port: "8080", protocol: tcp}
           rules:
             http:
               - {method: GET, path: "/items/.*"}
@@ -109,4 +109,45 @@ spec:
 specs:
   - endpointSelector: {matchExpressions: [{key: "reserved:init", operator: Exists}]}
     ingress: []
+---
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: ccnp}
+spec:
+  nodeSelector: {matchLabels: {a: b}}
+  enableDefaultDeny: {egress: false}
+  labels: ["k8s:team=a", {key: b, value: c, source: k8s}]
+  log: {value: seen}
+  ingressDeny:
+    - fromCIDRSet: [{cidr: 10.0.0.0/8, except: [10.1.0.0/16]}, {cidrGroupRef: offices}]
+      fromRequires: [{}]
+      icmps: [{fields: [{family: IPv6, type: EchoRequest}, {type: 8}]}]
+  egress:
+    - toFQDNs: [{matchPattern: "*.io"}]
+      toServices: [{k8sService: {serviceName: a, namespace: b}}, {k8sServiceSelector: {selector: {}}}]
+      toGroups: [{aws: {region: x}}]
+      authentication: {mode: required}
+      toPorts:
+        - ports: [{port: http, protocol: ANY}, {port: "1", endPort: 9}]
+          serverNames: [a.io]
+          listener: {name: l, priority: 5, envoyConfig: {kind: CiliumEnvoyConfig, name: e}}
+          originatingTLS: {secret: {name: s}, trustedCA: ca}
+          rules:
+            kafka: [{role: produce, topic: t}]
+            l7proto: p
+            l7: [{cmd: get}]
+            dns: [{matchName: a.io}]
+            http: [{headers: [X], headerMatches: [{mismatch: LOG, name: x-a, secret: {name: s}}]}]
+---
+apiVersion: cilium.io/v2alpha1
+kind: CiliumCIDRGroup
+metadata: {name: offices, labels: {kind: office}}
+spec: {externalCIDRs: [192.0.2.0/24]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.1.7]}]
+ports: []
 `;

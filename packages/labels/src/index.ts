@@ -1,3 +1,4 @@
+export { type CidrPrefix, cidrContains, parseCidrKey } from './cidr.ts';
 export {
   POD_NAMESPACE_LABEL,
   POD_NAMESPACE_META_LABELS,

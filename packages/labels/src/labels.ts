@@ -1,3 +1,4 @@
+import { type CidrPrefix, cidrContains, parseCidrKey } from './cidr.ts';
 import { compareBytes, formatLabel, formatLabelForKvstore, type Label, parseLabel } from './label.ts';
 
 /**
@@ -8,6 +9,7 @@ export class Labels {
   static readonly none: Labels = new Labels([]);
   readonly #byKey: ReadonlyMap<string, Label>;
   #sortedList: string | undefined;
+  #cidrs: readonly { label: Label; prefix: CidrPrefix }[] | undefined;
 
   private constructor(labels: Iterable<Label>) {
     const byKey = new Map<string, Label>();
@@ -41,6 +43,15 @@ export class Labels {
   has(source: string, key: string): boolean {
     const label = this.#byKey.get(key);
     return label !== undefined && (source === 'any' || label.source === source);
+  }
+
+  /** The first label of source `cidr` that names an address block within this one. */
+  within(prefix: CidrPrefix): Label | undefined {
+    this.#cidrs ??= [...this].flatMap((label) => {
+      const prefix = label.source === 'cidr' ? parseCidrKey(label.key) : undefined;
+      return prefix === undefined ? [] : [{ label, prefix }];
+    });
+    return this.#cidrs.find((own) => cidrContains(prefix, own.prefix))?.label;
   }
 
   [Symbol.iterator](): IterableIterator<Label> {

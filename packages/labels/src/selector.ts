@@ -1,3 +1,4 @@
+import { type CidrPrefix, parseCidrKey } from './cidr.ts';
 import { ciliumKey, compareBytes, extendedKey, type Label, parseExtendedKey } from './label.ts';
 import type { Labels } from './labels.ts';
 
@@ -16,6 +17,8 @@ export interface SelectorExpression {
 interface Requirement {
   readonly source: string;
   readonly key: string;
+  /** Of source `cidr`: also a label of a block within this one will do. */
+  readonly prefix: CidrPrefix | undefined;
   /** Must the label be there (true), be absent (false), or does a missing label do too (undefined)? */
   readonly present: boolean | undefined;
   readonly values: ReadonlySet<string> | undefined;
@@ -26,7 +29,7 @@ interface Requirement {
 /**
  * A compiled selector over labels with sources. Keys are kept in extended form (`k8s.app`; `any.app` matches a label
  * `app` of every source); all requirements must hold. Immutable.
- * Not modelled yet: containment of `cidr:` labels. Source: pkg/policy/api/selector.go.
+ * A requirement of source `cidr` is met by any block within. Source: pkg/policy/api/selector.go, pkg/labels/labels.go.
  */
 export class EndpointSelector {
   /** Selects everything, also what has no labels at all. */
@@ -109,8 +112,9 @@ export class EndpointSelector {
 }
 
 function holds(requirement: Requirement, labels: Labels): boolean {
-  const { source, key, present, values, within } = requirement;
-  const label = labels.has(source, key) ? labels.get(key) : undefined;
+  const { source, key, prefix, present, values, within } = requirement;
+  const exact = labels.has(source, key) ? labels.get(key) : undefined;
+  const label = exact ?? (prefix === undefined ? undefined : labels.within(prefix));
   if (label === undefined) return present !== true;
   if (present === false) return false;
   return values === undefined || values.has(label.value) === within;
@@ -122,20 +126,25 @@ function compile(
 ): readonly Requirement[] | undefined {
   const requirements: Requirement[] = [];
   for (const [key, value] of matchLabels) {
-    requirements.push({ ...parseExtendedKey(key), present: true, values: new Set([value]), within: true });
+    requirements.push({ ...keyOf(key), present: true, values: new Set([value]), within: true });
   }
   for (const { key, operator, values } of expressions) {
     const wantsValues = operator === 'In' || operator === 'NotIn';
     if (!wantsValues && operator !== 'Exists' && operator !== 'DoesNotExist') return undefined;
     if (wantsValues !== values.length > 0) return undefined;
     requirements.push({
-      ...parseExtendedKey(key),
+      ...keyOf(key),
       present: operator === 'NotIn' ? undefined : operator !== 'DoesNotExist',
       values: wantsValues ? new Set(values) : undefined,
       within: operator === 'In',
     });
   }
   return requirements;
+}
+
+function keyOf(extended: string): Pick<Requirement, 'source' | 'key' | 'prefix'> {
+  const { source, key } = parseExtendedKey(extended);
+  return { source, key, prefix: source === 'cidr' ? parseCidrKey(key) : undefined };
 }
 
 function canonicalText(matchLabels: ReadonlyMap<string, string>, expressions: readonly SelectorExpression[]): string {

@@ -83,9 +83,9 @@ function targetPort(pod: Pod, { targetPort: target, protocol }: ServicePort): nu
 }
 
 function selects(service: Service, pod: Pod): boolean {
-  const wanted = Object.entries(service.spec.selector);
-  if (wanted.length === 0 || pod.metadata.namespace !== service.metadata.namespace) return false;
-  return wanted.every(([key, value]) => pod.metadata.labels[key] === value);
+  const { selector } = service.spec;
+  if (selector === undefined || pod.metadata.namespace !== service.metadata.namespace) return false;
+  return Object.entries(selector).every(([key, value]) => pod.metadata.labels[key] === value);
 }
 
 function claim(claimed: Map<string, Service>, service: Service, { port, protocol }: ServicePort): void {

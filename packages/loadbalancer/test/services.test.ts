@@ -25,7 +25,7 @@ type ServicePort = { name?: string; port: number; targetPort: number | string; p
 const service = (
   fullName: string,
   clusterIP: string,
-  selector: Record<string, string>,
+  selector: Record<string, string> | undefined,
   ports: ServicePort[],
 ): Service => ({
   kind: 'Service',
@@ -99,7 +99,7 @@ const scenarios: [name: string, services: Service[], want: string[]][] = [
   [
     'no selector selects nobody, and neither does one that no pod meets',
     [
-      service('default/a', '10.96.0.10', {}, [{ port: 80, targetPort: 80 }]),
+      service('default/a', '10.96.0.10', undefined, [{ port: 80, targetPort: 80 }]),
       service('default/b', '10.96.0.11', { ...empire, tier: 'x' }, [{ port: 80, targetPort: 80 }]),
     ],
     ['1 default/a 10.96.0.10:80/TCP -> ', '2 default/b 10.96.0.11:80/TCP -> '],

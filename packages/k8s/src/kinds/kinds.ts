@@ -1,6 +1,7 @@
 import type { Schema } from '../schema/schema.ts';
 import type { K8sObject } from '../types.ts';
-import { ciliumNetworkPolicy } from './cilium_network_policy.ts';
+import { ciliumCidrGroup, ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './cilium_network_policy.ts';
+import { endpointSlice } from './endpoint_slice.ts';
 import { namespace } from './namespace.ts';
 import { networkPolicy } from './network_policy.ts';
 import { pod } from './pod.ts';
@@ -11,17 +12,21 @@ export type Kind = K8sObject['kind'];
 export type ObjectOf<K extends Kind> = Extract<K8sObject, { kind: K }>;
 
 interface KindSpec<K extends Kind> {
-  readonly apiVersion: string;
+  /** The first is the one to use. */
+  readonly apiVersions: readonly [string, ...string[]];
   readonly schema: Schema<Omit<ObjectOf<K>, 'kind' | 'position'>>;
 }
 
 /** Every kind that can be decoded. */
 export const KINDS: { readonly [K in Kind]: KindSpec<K> } = {
-  Namespace: { apiVersion: 'v1', schema: namespace },
-  Pod: { apiVersion: 'v1', schema: pod },
-  Service: { apiVersion: 'v1', schema: service },
-  NetworkPolicy: { apiVersion: 'networking.k8s.io/v1', schema: networkPolicy },
-  CiliumNetworkPolicy: { apiVersion: 'cilium.io/v2', schema: ciliumNetworkPolicy },
+  Namespace: { apiVersions: ['v1'], schema: namespace },
+  Pod: { apiVersions: ['v1'], schema: pod },
+  Service: { apiVersions: ['v1'], schema: service },
+  NetworkPolicy: { apiVersions: ['networking.k8s.io/v1'], schema: networkPolicy },
+  EndpointSlice: { apiVersions: ['discovery.k8s.io/v1'], schema: endpointSlice },
+  CiliumNetworkPolicy: { apiVersions: ['cilium.io/v2'], schema: ciliumNetworkPolicy },
+  CiliumClusterwideNetworkPolicy: { apiVersions: ['cilium.io/v2'], schema: ciliumClusterwideNetworkPolicy },
+  CiliumCIDRGroup: { apiVersions: ['cilium.io/v2', 'cilium.io/v2alpha1'], schema: ciliumCidrGroup },
 };
 
 export const isKind = (word: string): word is Kind => Object.hasOwn(KINDS, word);
@@ -34,9 +39,9 @@ export const REFUSED_KINDS: ReadonlyMap<string, string> = new Map([
     (kind): [string, string] => [kind, WRITE_PODS],
   ),
   ...[
-    ...['CiliumClusterwideNetworkPolicy', 'CiliumCIDRGroup', 'CiliumEnvoyConfig', 'CiliumClusterwideEnvoyConfig'],
+    ...['CiliumEnvoyConfig', 'CiliumClusterwideEnvoyConfig'],
     ...['CiliumLocalRedirectPolicy', 'CiliumEgressGatewayPolicy', 'CiliumEndpoint', 'CiliumIdentity', 'CiliumNode'],
-    ...['Endpoints', 'EndpointSlice', 'Ingress', 'Gateway', 'HTTPRoute', 'Node', 'Secret', 'ConfigMap'],
+    ...['Endpoints', 'Ingress', 'Gateway', 'HTTPRoute', 'Node', 'Secret', 'ConfigMap'],
     ...['ServiceAccount', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'],
   ].map((kind): [string, string] => [kind, 'not modelled yet']),
 ]);

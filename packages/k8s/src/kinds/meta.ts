@@ -1,10 +1,14 @@
 import { dnsLabel, labelKey, labelValue } from '../formats.ts';
 import { stringMap } from '../schema/collections.ts';
-import { ignored, ignoredFields, object, refused, required, withDefault } from '../schema/object.ts';
-import type { IgnoredField, Schema } from '../schema/schema.ts';
-import { text } from '../schema/values.ts';
+import { mapped } from '../schema/derived.ts';
+import { ignored, ignoredFields, object, optional, refused, required, withDefault } from '../schema/object.ts';
+import type { IgnoredField, Schema, ValueField } from '../schema/schema.ts';
+import { string, text } from '../schema/values.ts';
 import type { ObjectMeta } from '../types.ts';
 import { quoted } from '../words.ts';
+
+/** Absent is as good as empty, as in Go. */
+export const emptyText: ValueField<string> = withDefault(string, () => '');
 
 export const DEFAULT_NAMESPACE = 'default';
 
@@ -35,14 +39,16 @@ export const namespacedMeta = (name: (value: string) => string | undefined): Sch
     ...FIELDS,
   });
 
-export const clusterMeta: Schema<ObjectMeta> = object({
-  name: required(text(dnsLabel)),
-  namespace: withDefault(
-    text(() => 'this kind of object belongs to no namespace'),
-    () => '',
-  ),
-  ...FIELDS,
-});
+/** Of an object that belongs to no namespace. */
+export const clusterMeta = (name: (value: string) => string | undefined): Schema<ObjectMeta> =>
+  mapped(
+    object({
+      name: required(text(name)),
+      namespace: optional(text(() => 'this kind of object belongs to no namespace')),
+      ...FIELDS,
+    }),
+    (meta) => ({ ...meta, namespace: '' }),
+  );
 
 /** `apiVersion` and `kind` have been looked at before the rest. */
 export const TYPE_FIELDS: { apiVersion: IgnoredField; kind: IgnoredField } = { apiVersion: ignored, kind: ignored };

@@ -1,52 +1,59 @@
 import { dnsSubdomain } from '../formats.ts';
 import { list } from '../schema/collections.ts';
-import { checked, located, mapped } from '../schema/derived.ts';
-import { ignored, object, optional, refused, required, withDefault } from '../schema/object.ts';
+import { checked } from '../schema/derived.ts';
+import { ignored, object, optional, required, withDefault } from '../schema/object.ts';
 import type { Schema } from '../schema/schema.ts';
-import { integerOrString, word } from '../schema/values.ts';
-import type { NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPort } from '../types.ts';
-import { quoted } from '../words.ts';
-import { namespacedMeta, TYPE_FIELDS } from './meta.ts';
-import { MAX_PORT, protocol } from './pod.ts';
+import { int32, integerOrString, MAX_INT32, string, wordText } from '../schema/values.ts';
+import type {
+  IPBlock,
+  NetworkPolicy,
+  NetworkPolicyEgressRule,
+  NetworkPolicyIngressRule,
+  NetworkPolicyPeer,
+  NetworkPolicyPort,
+} from '../types.ts';
+import { emptyText, namespacedMeta, TYPE_FIELDS } from './meta.ts';
+import { MAX_PORT } from './pod.ts';
 import { labelSelector } from './selector.ts';
 
-const EGRESS = 'egress rules are';
+const portNumber = checked(integerOrString(-MAX_INT32 - 1, MAX_INT32), (value, fail) => {
+  if (typeof value === 'number' && (value < 1 || value > MAX_PORT))
+    fail(`want a number from 1 to ${MAX_PORT}, found the number ${value}`);
+});
 
-const portNumber = mapped(
-  checked(integerOrString(1, MAX_PORT), (value, fail) => {
-    if (typeof value === 'string') fail(`named ports (${quoted(value)}) are not modelled yet`);
-  }),
-  Number,
-);
+const port: Schema<NetworkPolicyPort> = object({
+  protocol: optional(wordText(['TCP', 'UDP', 'SCTP'])),
+  port: optional(portNumber),
+  endPort: optional(int32),
+});
 
-const port: Schema<NetworkPolicyPort> = located(
-  object({ port: optional(portNumber), protocol, endPort: refused('port ranges are') }),
-);
+const ipBlock: Schema<IPBlock> = object({ cidr: emptyText, except: optional(list(string)) });
 
-const peer = located(
-  object({
-    podSelector: optional(labelSelector),
-    namespaceSelector: optional(labelSelector),
-    ipBlock: refused('address blocks are'),
-  }),
-);
+const peer: Schema<NetworkPolicyPeer> = object({
+  podSelector: optional(labelSelector),
+  namespaceSelector: optional(labelSelector),
+  ipBlock: optional(ipBlock),
+});
 
-const ingressRule: Schema<NetworkPolicyIngressRule> = located(
-  object({ from: optional(list(peer)), ports: optional(list(port)) }),
-);
+const ingressRule: Schema<NetworkPolicyIngressRule> = object({
+  from: optional(list(peer)),
+  ports: optional(list(port)),
+});
 
-const spec: Schema<NetworkPolicy['spec']> = mapped(
-  object({
-    // As the API server reads it, absent is empty and so selects every pod.
-    podSelector: withDefault(labelSelector, () => ({ matchLabels: {}, matchExpressions: [] })),
-    ingress: optional(list(ingressRule)),
-    policyTypes: optional(list(word(['Ingress'], { Egress: EGRESS }))),
-    egress: refused(EGRESS),
-  }),
-  ({ podSelector, ingress }) => ({ podSelector, ingress }),
-);
+const egressRule: Schema<NetworkPolicyEgressRule> = object({
+  to: optional(list(peer)),
+  ports: optional(list(port)),
+});
 
-/** networking.k8s.io/v1 NetworkPolicy, ingress only. */
+const spec: Schema<NetworkPolicy['spec']> = object({
+  // As the API server reads it, absent is empty and so selects every pod.
+  podSelector: withDefault(labelSelector, () => ({ matchLabels: {}, matchExpressions: [] })),
+  ingress: optional(list(ingressRule)),
+  egress: optional(list(egressRule)),
+  policyTypes: optional(list(wordText(['Ingress', 'Egress']))),
+});
+
+/** networking.k8s.io/v1 NetworkPolicy. */
 export const networkPolicy: Schema<Pick<NetworkPolicy, 'metadata' | 'spec'>> = object({
   ...TYPE_FIELDS,
   metadata: required(namespacedMeta(dnsSubdomain)),

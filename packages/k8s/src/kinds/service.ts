@@ -78,11 +78,9 @@ const clusterIP = text((value) => {
   return value === 'None' ? 'headless services (clusterIP: None) are not modelled yet' : ipv4(value);
 });
 
-const selector = checked(
+const selector = mapped(
   stringMap((key, value) => labelKey(key) ?? labelValue(value)),
-  (value, fail) => {
-    if (Object.keys(value).length === 0) fail('services without a selector are not modelled yet');
-  },
+  (value) => (Object.keys(value).length === 0 ? undefined : value),
 );
 
 const spec: Schema<Service['spec']> = mapped(
@@ -91,7 +89,7 @@ const spec: Schema<Service['spec']> = mapped(
       type: withDefault(word(['ClusterIP'], EXTERNAL_TYPES), () => 'ClusterIP' as const),
       clusterIP: required(clusterIP, 'no API server gives services an address here'),
       clusterIPs: optional(list(clusterIP)),
-      selector: required(selector),
+      selector: optional(selector),
       ports: required(checked(list(port), checkPorts)),
       ...UNCHANGED,
       ...REFUSED,

@@ -1,19 +1,21 @@
 import { isMap, isSeq, type Node } from 'yaml';
 import { indexPath, keyPath } from '../paths.ts';
-import type { Position } from '../types.ts';
 import { INVALID, Place, type Schema } from './schema.ts';
 
 /** Where a check found a fault, from the value that it was given: field names and list indices. */
 type Way = readonly (string | number)[];
 export type Fail = (message: string, more?: { at?: Way; suggestion?: string | undefined }) => void;
 
-/** The same schema, then a further look at the value: whatever `check` fails makes it invalid. */
+/**
+ * The same schema, then a further look at the value: whatever `check` fails makes it invalid. The agent's own decoder
+ * looks at types only, and takes it as it is.
+ */
 export function checked<T>(schema: Schema<T>, check: (value: T, fail: Fail) => void): Schema<T> {
   return {
     ...schema,
     decode(node, place) {
       const value = schema.decode(node, place);
-      if (value === INVALID) return INVALID;
+      if (value === INVALID || place.source.isLenient) return value;
       let valid = true;
       check(value, (message, { at = [], suggestion } = {}) => {
         valid = false;
@@ -32,17 +34,6 @@ export function mapped<T, U>(schema: Schema<T>, turn: (value: T) => U): Schema<U
     decode(node, place) {
       const value = schema.decode(node, place);
       return value === INVALID ? INVALID : turn(value);
-    },
-  };
-}
-
-/** The same schema; the value also says where it begins in the text. */
-export function located<T extends object>(schema: Schema<T>): Schema<T & { position: Position }> {
-  return {
-    ...schema,
-    decode(node, place) {
-      const value = schema.decode(node, place);
-      return value === INVALID ? INVALID : { position: place.source.positionOf(node), ...value };
     },
   };
 }

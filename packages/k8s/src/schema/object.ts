@@ -1,5 +1,5 @@
-import { isMap, isScalar, type Node } from 'yaml';
-import { keyText, MERGE_KEY } from '../yaml.ts';
+import { isMap, type Node } from 'yaml';
+import { isNull, keyText, MERGE_KEY } from '../yaml.ts';
 import {
   type Enclosing,
   type Fields,
@@ -60,17 +60,21 @@ function decodeObject(fields: Fields, node: Node, place: Place): Record<string, 
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (name === MERGE_KEY) {
       valid = false;
+    } else if (field === undefined && place.source.isLenient) {
+      // as if it were not there
     } else if (field === undefined) {
       const { message, suggestion } = explainUnknown(name, here);
       place.report(key, message, suggestion);
       misspelt.add(suggestion);
       valid = false;
-    } else if (value === null || (isScalar(value) && value.value === null) || field.is === 'ignored') {
+    } else if (field.is === 'ignored') {
+      // whatever it is
+    } else if (isNull(value) && !(value !== null && takesNull(field, place))) {
       // null is as good as absent
     } else if (field.is === 'refused') {
       place.key(name).report(key, field.why);
       valid = false;
-    } else {
+    } else if (value !== null) {
       values.set(name, place.key(name, here).decode(field.schema, value));
     }
   }
@@ -86,3 +90,6 @@ function decodeObject(fields: Fields, node: Node, place: Place): Record<string, 
   for (const value of values.values()) valid &&= value !== INVALID;
   return valid ? Object.fromEntries(values) : INVALID;
 }
+
+const takesNull = (field: ValueField<unknown> | RefusedField, place: Place): boolean =>
+  place.source.isLenient && field.is === 'value' && field.schema.takesNull === true;

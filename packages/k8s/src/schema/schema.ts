@@ -13,6 +13,8 @@ export interface Schema<T> {
   readonly fields?: Fields;
   /** True for a list: a path to its fields then passes through an item. */
   readonly isList?: boolean;
+  /** To the agent's own decoder null is a value of this; elsewhere it is as good as absent. */
+  readonly takesNull?: boolean;
   /** Reports every problem to `place`; never throws. @param node no alias */
   decode(node: Node, place: Place): T | Invalid;
 }

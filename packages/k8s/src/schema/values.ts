@@ -49,6 +49,9 @@ export function integerOrString(min: number, max: number): Schema<number | strin
   };
 }
 
+export const MAX_INT32 = 0x7fff_ffff;
+export const int32 = integer(-MAX_INT32 - 1, MAX_INT32);
+
 export const boolean: Schema<boolean> = {
   decode(node, place) {
     return isScalar(node) && typeof node.value === 'boolean' ? node.value : place.mismatch(node, 'true or false');
@@ -74,3 +77,6 @@ export function word<const W extends string>(
     fail(`${message}${quoted(value)}${didYouMean(suggestion)}`, { suggestion });
   }) as Schema<W>;
 }
+
+/** As `word`, for a field whose type is any text, because the agent's own decoder takes any. */
+export const wordText = (words: readonly string[]): Schema<string> => word(words);
