@@ -2,21 +2,30 @@ import { createDatapathMaps, type Step } from '@ciliate/bpf';
 import { EnvoyProxy, encodeDiscoveryResponse } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
 import { IdentityAllocator, IdentityCache } from '@ciliate/identity';
-import type { CiliumNetworkPolicy, NetworkPolicy, ObjectStore } from '@ciliate/k8s';
+import type { ObjectStore, PolicyObject } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
 import { Memory, openCtMaps } from '@ciliate/maps';
 import { formatIpv4 } from '@ciliate/packet';
-import { detachPolicy, type EndpointPolicy, PolicyRepository, resolvePolicy, SelectorCache } from '@ciliate/policy';
+import {
+  type EndpointPolicy,
+  NamedPorts,
+  PolicyConflictError,
+  PolicyRepository,
+  resolveSelectorPolicy,
+  SelectorCache,
+  type SelectorPolicy,
+} from '@ciliate/policy';
 import type { Logger } from 'pino';
-import { createEndpoints, type Endpoint, FIRST_IFINDEX, nodeAddressOf, podName } from './endpoint.ts';
+import { createEndpoints, type Endpoint, FIRST_IFINDEX, namedPortsOf, nodeAddressOf, podName } from './endpoint.ts';
 import { AgentError } from './errors.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
+import { checkRedirects, checkRules } from './not_modelled.ts';
 import { networkPolicyOf } from './npds.ts';
 import { syncPolicyMap } from './policymap_sync.ts';
 import { seededRandom } from './random.ts';
 import { newResolver } from './resolver.ts';
-import { writeServices } from './services.ts';
+import { serviceViewsOf, writeServices } from './services.ts';
 
 /** How many maps of each kind of connection state there are, whatever the number of workers. */
 export const CT_SHARDS = 16;
@@ -24,6 +33,7 @@ export const CT_SHARDS = 16;
 export const PROXY_PORT_HTTP = 10_000;
 const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
+const POLICY_KINDS = ['NetworkPolicy', 'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy'] as const;
 
 export interface AgentOptions {
   /** Watched for policies. Pods, namespaces and services are read once, at the start. */
@@ -35,6 +45,7 @@ export interface AgentOptions {
 
 type Parts = Pick<Agent, 'memory' | 'identities' | 'repository' | 'proxy' | 'endpoints' | 'services'> & {
   selectors: SelectorCache;
+  namedPorts: NamedPorts;
   allocator: IdentityAllocator;
 };
 
@@ -57,6 +68,7 @@ export class Agent {
   readonly resolver: Resolver;
   readonly #allocator: IdentityAllocator;
   readonly #selectors: SelectorCache;
+  readonly #namedPorts: NamedPorts;
   readonly #log: Logger;
   readonly #byAddress: ReadonlyMap<number, Endpoint>;
   readonly #unwatch: () => void;
@@ -72,6 +84,7 @@ export class Agent {
     this.identities = identities;
     this.repository = repository;
     this.#selectors = selectors;
+    this.#namedPorts = parts.namedPorts;
     this.proxy = proxy;
     this.#allocator = allocator;
     this.endpoints = endpoints;
@@ -80,9 +93,7 @@ export class Agent {
     createDatapathMaps(memory, { shards: CT_SHARDS });
     this.#byAddress = new Map(endpoints.map((endpoint) => [endpoint.address, endpoint]));
     this.resolver = newResolver(this.#byAddress, services);
-    this.#unwatch = options.store.watch(['NetworkPolicy', 'CiliumNetworkPolicy'], ({ type, object }) => {
-      this.#policyChanged(type, object as NetworkPolicy | CiliumNetworkPolicy);
-    });
+    this.#unwatch = options.store.watch(POLICY_KINDS, ({ type, object }) => this.#policyChanged(type, object));
   }
 
   /**
@@ -106,13 +117,15 @@ export class Agent {
       onRemove: (identity) => void selectors.updateIdentities([], [identity]),
     });
     const services = writeServices(memory, store);
+    repository.setServices(serviceViewsOf(store));
+    const namedPorts = NamedPorts.of(store.list('Pod').map(namedPortsOf));
     let proxy: EnvoyProxy | undefined;
     try {
-      const endpoints = await createEndpoints(memory, store, allocator, CLUSTER_NAME, (labels) =>
-        resolvePolicy(repository, labels, selectors),
+      const endpoints = await createEndpoints(memory, store, allocator, CLUSTER_NAME, (subject, own) =>
+        resolveSelectorPolicy(repository, subject, selectors).distill({ namedPorts: own, allNamedPorts: namedPorts }),
       );
       proxy = await EnvoyProxy.start({ seed });
-      const parts = { memory, identities, repository, selectors, proxy, allocator, endpoints, services };
+      const parts = { memory, identities, repository, selectors, namedPorts, proxy, allocator, endpoints, services };
       const agent = new Agent(options, parts);
       await agent.settled();
       log.info({ endpoints: endpoints.length, services: services.length }, 'agent started');
@@ -178,7 +191,7 @@ export class Agent {
     });
   }
 
-  #policyChanged(type: 'added' | 'modified' | 'deleted', object: NetworkPolicy | CiliumNetworkPolicy): void {
+  #policyChanged(type: 'added' | 'modified' | 'deleted', object: PolicyObject): void {
     const { namespace, name } = object.metadata;
     if (type === 'deleted') this.repository.delete({ kind: object.kind, namespace, name });
     else this.repository.upsert(object);
@@ -188,25 +201,46 @@ export class Agent {
   }
 
   /**
-   * Computes every endpoint's policy anew and brings it into force: first in the proxy, so that it knows what it gets. If
-   * the proxy refuses, everything stays as it was.
+   * Computes the policy of every endpoint whose rules changed and brings it into force: first in the proxy, so that it
+   * knows what it gets. If the proxy refuses, everything stays as it was; endpoints whose rules contradict each other
+   * keep what they have.
    */
   async #regenerate(): Promise<void> {
-    const { revision } = this.repository;
-    const stale = this.endpoints.filter(({ policy }) => policy.revision !== revision);
-    if (stale.length === 0) return;
-    const next = new Map(
-      stale.map((endpoint) => [endpoint, resolvePolicy(this.repository, endpoint.labels, this.#selectors)]),
-    );
+    checkRules(this.repository);
+    const next = new Map<Endpoint, EndpointPolicy>();
+    let conflict: PolicyConflictError | undefined;
+    for (const endpoint of this.endpoints) {
+      const policy = this.#resolve(endpoint);
+      if (policy instanceof PolicyConflictError) conflict ??= policy;
+      else if (policy !== endpoint.policy.selectorPolicy) {
+        next.set(endpoint, policy.distill({ namedPorts: endpoint.namedPorts, allNamedPorts: this.#namedPorts }));
+      }
+    }
+    if (next.size > 0) await this.#bringIntoForce(next);
+    if (conflict !== undefined) throw conflict;
+  }
+
+  #resolve({ identity, labels }: Endpoint): SelectorPolicy | PolicyConflictError {
     try {
+      return resolveSelectorPolicy(this.repository, { identity, labels }, this.#selectors);
+    } catch (error) {
+      if (error instanceof PolicyConflictError) return error;
+      throw error;
+    }
+  }
+
+  async #bringIntoForce(next: ReadonlyMap<Endpoint, EndpointPolicy>): Promise<void> {
+    try {
+      for (const policy of next.values()) checkRedirects(policy);
       await this.#pushToProxy((endpoint) => next.get(endpoint) ?? endpoint.policy);
     } catch (error) {
-      for (const policy of next.values()) detachPolicy(policy, this.#selectors);
+      for (const policy of next.values()) policy.release();
       throw error;
     }
     for (const [endpoint, policy] of next) {
-      detachPolicy(endpoint.policy, this.#selectors);
+      endpoint.policy.release();
       endpoint.policy = policy;
+      const { revision } = policy;
       const changes = syncPolicyMap(endpoint.policyMap, policy, PROXY_PORT_HTTP);
       this.#log.debug({ endpoint: endpoint.id, pod: podName(endpoint), revision, ...changes }, 'endpoint regenerated');
     }

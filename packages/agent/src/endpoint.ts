@@ -3,7 +3,7 @@ import type { Namespace, ObjectStore, Pod } from '@ciliate/k8s';
 import { identityLabelsOf, type Labels } from '@ciliate/labels';
 import { ENDPOINT_F_HOST, IpcacheMap, LxcMap, type Memory, PolicyMap } from '@ciliate/maps';
 import { parseIpv4 } from '@ciliate/packet';
-import type { EndpointPolicy } from '@ciliate/policy';
+import type { EndpointPolicy, NamedPort, Subject } from '@ciliate/policy';
 import { AgentError } from './errors.ts';
 import { syncPolicyMap } from './policymap_sync.ts';
 
@@ -20,6 +20,8 @@ export interface Endpoint {
   readonly mac: Uint8Array;
   readonly identity: number;
   readonly labels: Labels;
+  /** Of its containers: what port names in ingress rules mean. */
+  readonly namedPorts: readonly NamedPort[];
   readonly policyMap: PolicyMap;
   /** What its policy map and the proxy hold it to now. */
   policy: EndpointPolicy;
@@ -37,7 +39,7 @@ export const podName = ({ namespace, name }: Pick<Endpoint, 'namespace' | 'name'
 /**
  * Makes an endpoint of each pod: identity, policy map, and its places in cilium_lxc and the ipcache. The node itself and
  * the world get theirs too.
- * @param resolve the policy for a set of labels; asked when all identities are known
+ * @param resolve the policy of an endpoint; asked when all identities are known
  * @throws AgentError BAD_INPUT for two pods with one address, IdentityError
  */
 export async function createEndpoints(
@@ -45,7 +47,7 @@ export async function createEndpoints(
   store: ObjectStore,
   allocator: IdentityAllocator,
   cluster: string,
-  resolve: (labels: Labels) => EndpointPolicy,
+  resolve: (subject: Subject, namedPorts: readonly NamedPort[]) => EndpointPolicy,
 ): Promise<Endpoint[]> {
   const pods = [...store.list('Pod')].sort((a, b) => (podName(a.metadata) < podName(b.metadata) ? -1 : 1));
   checkPods(pods);
@@ -69,14 +71,23 @@ export async function createEndpoints(
     const ifindex = FIRST_IFINDEX + index;
     const mac = macOf(POD_END, address);
     const policyMap = PolicyMap.create(memory, id);
-    const policy = resolve(labels);
+    const namedPorts = namedPortsOf(pod);
+    const policy = resolve({ identity, labels }, namedPorts);
     syncPolicyMap(policyMap, policy, 0); // no policy yet, so no redirect
     lxc.upsert(address, { ifindex, lxcId: id, flags: 0, mac, nodeMac: macOf(NODE_END, address), secId: identity });
     ipcache.upsert(address, 32, { identity, ...noTunnel });
     const { namespace, name } = pod.metadata;
-    return { id, namespace, name, address, ifindex, mac, identity, labels, policyMap, policy };
+    return { id, namespace, name, address, ifindex, mac, identity, labels, namedPorts, policyMap, policy };
   });
 }
+
+/** The ports of a pod's containers that have names. */
+export const namedPortsOf = ({ spec }: Pod): NamedPort[] =>
+  spec.containers.flatMap(({ ports }) =>
+    ports.flatMap(({ name, protocol, containerPort }) =>
+      name === undefined ? [] : [{ name, protocol, port: containerPort }],
+    ),
+  );
 
 /**
  * The address of the node, which all pods are on: what the first pod with a `hostIP` says. It also stands for the address

@@ -2,13 +2,7 @@ import type { Step } from '@ciliate/bpf';
 import type { HttpAccessLog } from '@ciliate/envoy';
 import type { Labels } from '@ciliate/labels';
 import { type Memory, NULL, readPolicyKey } from '@ciliate/maps';
-import {
-  formatKey,
-  type MapStateKey,
-  type PolicyRepository,
-  type RuleOrigin,
-  type SelectingPolicy,
-} from '@ciliate/policy';
+import type { MapStateKey, PolicyRepository, RuleOrigin, SelectingPolicy } from '@ciliate/policy';
 import { type Endpoint, podName } from './endpoint.ts';
 
 /** What one endpoint's policy said about a packet, and by whose order. */
@@ -66,20 +60,21 @@ export function explainPolicyStep(
     verdict: step.verdict < 0 ? 'deny' : step.proxyPort > 0 ? 'redirect' : 'allow',
     dropCode: step.verdict < 0 ? -step.verdict : 0,
     entry,
-    origins: entry === undefined ? [] : (endpoint.policy.mapState.get(formatKey(entry))?.origins ?? []),
+    origins: entry === undefined ? [] : (endpoint.policy.mapState.get(entry)?.origins ?? []),
     enforced: step.direction === 'ingress' ? endpoint.policy.ingressEnforced : endpoint.policy.egressEnforced,
-    selectedBy:
-      entry === undefined && step.direction === 'ingress'
-        ? repository.policiesSelecting(endpoint.labels, step.direction)
-        : [],
+    selectedBy: entry === undefined ? repository.policiesSelecting(endpoint, step.direction) : [],
   };
 }
 
+/** `namespace/name`, or the name of what belongs to the whole cluster. */
+const qualified = (namespace: string, name: string): string => (namespace === '' ? name : `${namespace}/${name}`);
+
 /** A rule in a line: what it is, its number and its place in the user's file; or the name of what Cilium adds itself. */
 export function formatOrigin(origin: RuleOrigin): string {
-  const { kind, namespace, name, ruleIndex, position } = origin;
-  if (position === undefined) return name;
-  return `${kind} ${namespace}/${name} ingress[${ruleIndex}] (${position.file}:${position.line})`;
+  const { kind, namespace, name, list, ruleIndex, position } = origin;
+  if (kind === 'implicit') return name;
+  const place = position === undefined ? '' : ` (${position.file}:${position.line})`;
+  return `${kind} ${qualified(namespace, name)} ${list}[${ruleIndex}]${place}`;
 }
 
 /** Why a packet that policy let through was let through: the word of the last policy asked, the destination's. */
@@ -97,9 +92,12 @@ export function whyDropped(reasons: readonly PolicyReason[], otherwise: string):
   const denied = reasons.find(({ verdict }) => verdict === 'deny');
   if (denied === undefined) return otherwise;
   if (denied.entry !== undefined) return `denied by ${denied.origins.map(formatOrigin).join('; ')}`;
-  const policies = denied.selectedBy.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`);
-  const flow = `${denied.port}/${denied.protocol} from identity ${denied.remote.identity}`;
-  return `no rule allows ${flow} to ${denied.endpoint}, which ${[...new Set(policies)].join(', ')} selects`;
+  const policies = denied.selectedBy.map(({ kind, namespace, name }) => `${kind} ${qualified(namespace, name)}`);
+  const selects = policies.length === 0 ? '' : `, which ${[...new Set(policies)].join(', ')} selects`;
+  const flow = `${denied.port}/${denied.protocol}`;
+  return denied.direction === 'ingress'
+    ? `no rule allows ${flow} from identity ${denied.remote.identity} to ${denied.endpoint}${selects}`
+    : `no rule allows ${flow} to identity ${denied.remote.identity} from ${denied.endpoint}${selects}`;
 }
 
 /** Why the proxy let a request through. */

@@ -1,7 +1,7 @@
 import type { NetworkPolicy, PortNetworkPolicy, PortNetworkPolicyRule } from '@ciliate/envoy';
 import { httpRulesToNpds } from '@ciliate/envoy';
 import { formatIpv4 } from '@ciliate/packet';
-import type { EndpointPolicy, RedirectFilter, RedirectSelector } from '@ciliate/policy';
+import { type EndpointPolicy, type RedirectFilter, type RedirectSelector, redirectOf } from '@ciliate/policy';
 import type { Endpoint } from './endpoint.ts';
 import { formatOrigin } from './explain.ts';
 
@@ -18,30 +18,30 @@ export function networkPolicyOf(endpoint: Endpoint, policy: EndpointPolicy): Net
   };
 }
 
-const portPolicyOf = ({ port, selectors }: RedirectFilter): PortNetworkPolicy => ({
-  port,
+const portPolicyOf = (filter: RedirectFilter): PortNetworkPolicy => ({
+  port: filter.port,
+  ...(filter.endPort > filter.port && { endPort: filter.endPort }),
   protocol: 'TCP', // HTTP rules are refused for anything else
-  rules: selectors.map(ruleOf),
+  rules: rulesOf(filter),
 });
 
 /** The filters without a port, of TCP or of every protocol: no HTTP rule can stand in them. */
 function everyPortPolicies({ l4 }: EndpointPolicy): PortNetworkPolicy[] {
-  return [...l4.ingress.filters.values()].flatMap(({ port, protocol, perSelectorPolicies, origins }) => {
-    if (port !== 0 || (protocol !== 'TCP' && protocol !== 'ANY')) return [];
-    const rules = [...perSelectorPolicies.keys()]
-      .map((selector) => ({ selector, identities: selector.isWildcard ? [] : selector.selections() }))
-      .filter(({ selector, identities }) => selector.isWildcard || identities.length > 0)
-      .map(({ selector, identities }) => ruleOf({ identities, http: [], origins: origins.get(selector) ?? [] }));
+  return l4.ingress.filters.flatMap((filter) => {
+    const { port, portName, endPort, protocol } = filter;
+    const everyPort = port === 0 && portName === '' && (endPort === 0 || endPort === 0xffff);
+    if (!everyPort || (protocol !== 'TCP' && protocol !== 'ANY')) return [];
+    const rules = rulesOf(redirectOf(filter));
     return rules.length === 0 ? [] : [{ port, protocol: 'TCP', rules }];
   });
 }
 
-function ruleOf({
-  identities,
-  http,
-  origins,
-}: Pick<RedirectSelector, 'identities' | 'http' | 'origins'>): PortNetworkPolicyRule {
-  const httpRules = httpRulesToNpds(http);
+/** Who is denied is not among them: the datapath drops his packets before the proxy sees them. */
+const rulesOf = ({ selectors }: RedirectFilter): PortNetworkPolicyRule[] =>
+  selectors.filter(({ deny }) => !deny).map(ruleOf);
+
+function ruleOf({ identities, l7, origins }: RedirectSelector): PortNetworkPolicyRule {
+  const httpRules = httpRulesToNpds(l7.http);
   return {
     name: origins.map(formatOrigin).join('; '),
     remotePolicies: [...identities], // none: everybody

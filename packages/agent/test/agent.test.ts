@@ -1,4 +1,5 @@
 import { decodeObjects, ObjectStore } from '@ciliate/k8s';
+import { Memory, PolicyMap } from '@ciliate/maps';
 import { type Logger, pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { Agent, PROXY_PORT_HTTP } from '../src/index.ts';
@@ -96,13 +97,24 @@ test('only what changed is written to a policy map', async () => {
   expect(syncPolicyMap(policyMap, current, PROXY_PORT_HTTP)).toEqual({ written: 0, removed: 1 });
 });
 
+test('a range that begins with port 0 is every port to the policy map, and stays there', () => {
+  const map = PolicyMap.create(Memory.create(), 1);
+  const key = { egress: false, identity: 1001, protocol: 6, dport: 0, portPrefixLen: 10 };
+  const allow = { deny: false, redirect: false, proxyPortPriority: 0, authType: 0, authExplicit: false };
+  const policy = { mapState: [{ key, ...allow }] } as unknown as Parameters<typeof syncPolicyMap>[1];
+  expect(syncPolicyMap(map, policy, 0)).toEqual({ written: 1, removed: 0 });
+  expect(syncPolicyMap(map, policy, 0)).toEqual({ written: 0, removed: 0 });
+  expect(map.entries()).toMatchObject([{ identity: 1001, protocol: 6, dport: 0, portPrefixLen: 0 }]);
+});
+
 test('the agent logs what it does, as JSON lines', async () => {
   const lines: string[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
   await start(CLUSTER + L7, log);
   const messages = lines.map((line) => JSON.parse(line).msg);
   expect(messages).toContain('proxy acknowledged');
-  expect(messages.filter((message) => message === 'endpoint regenerated')).toHaveLength(3);
+  // Only the two that the policy selects.
+  expect(messages.filter((message) => message === 'endpoint regenerated')).toHaveLength(2);
   expect(messages.at(-1)).toBe('agent started');
 });
 

@@ -1,5 +1,8 @@
-import type { HttpRule } from '@ciliate/policy';
+import type { PortRuleHTTP } from '@ciliate/policy';
 import type { HeaderMatcher, HttpNetworkPolicyRule, HttpNetworkPolicyRules } from './npds.ts';
+
+/** What the proxy looks at of a rule; rules about headers never reach it. */
+type HttpParts = Partial<Pick<PortRuleHTTP, 'host' | 'method' | 'path'>>;
 
 const regexMatcher = (name: string, regex: string): HeaderMatcher => ({ name, stringMatch: { safeRegex: { regex } } });
 
@@ -8,7 +11,7 @@ const regexMatcher = (name: string, regex: string): HeaderMatcher => ({ name, st
  * is no condition, as an absent one. Matchers are in the order of their names, as the agent sorts them.
  * Source: pkg/envoy/policy/envoy_l7_rules_translator.go.
  */
-function httpRuleToNpds({ host, method, path }: Partial<HttpRule>): HttpNetworkPolicyRule {
+function httpRuleToNpds({ host, method, path }: HttpParts): HttpNetworkPolicyRule {
   const headers: HeaderMatcher[] = [];
   if (host) headers.push(regexMatcher(':authority', host));
   if (method) headers.push(regexMatcher(':method', method));
@@ -21,7 +24,7 @@ function httpRuleToNpds({ host, method, path }: Partial<HttpRule>): HttpNetworkP
  * matchers; the regular expressions themselves do not count. Source: pkg/envoy/policy/sort.go.
  * @returns undefined for no rules: nothing is inspected then
  */
-export function httpRulesToNpds(rules: readonly Partial<HttpRule>[]): HttpNetworkPolicyRules | undefined {
+export function httpRulesToNpds(rules: readonly HttpParts[]): HttpNetworkPolicyRules | undefined {
   if (rules.length === 0) return undefined;
   return { httpRules: rules.map(httpRuleToNpds).sort(compareRules) };
 }

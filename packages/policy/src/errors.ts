@@ -5,7 +5,7 @@ import type { Position } from '@ciliate/k8s';
  * `file:line:column: field path:`.
  */
 export class PolicyError extends Error {
-  override readonly name = 'PolicyError';
+  override readonly name: string = 'PolicyError';
   readonly code = 'BAD_INPUT';
   readonly context: Readonly<{ file: string; line: number; column: number; path: string }>;
 
@@ -15,4 +15,9 @@ export class PolicyError extends Error {
     super(`${file}:${line}:${column}: ${path}: ${problem}`, cause === undefined ? undefined : { cause });
     this.context = { file, line, column, path };
   }
+}
+
+/** A policy that Cilium takes in, and that says something which is not modelled here. Everything else in it is in order. */
+export class NotModelledError extends PolicyError {
+  override readonly name = 'NotModelledError';
 }

@@ -1,104 +1,100 @@
-import type { L4Protocol } from '@ciliate/k8s';
-import type { HttpRule, RuleOrigin } from './api/rule.ts';
-import type { PolicyFeatures } from './mapstate.ts';
-import type { CachedSelector, SelectorCache } from './selectorcache.ts';
-import { unionOrigins } from './types/entry.ts';
+import type { PortProtocol, RuleOrigin } from './api/rule.ts';
+import { mergePolicies, type PerSelectorPolicy } from './per_selector_policy.ts';
+import { type FilterProtocol, PROTOCOL_NUMBERS } from './protocols.ts';
+import type { CachedSelector } from './selectorcache.ts';
+import { Origins } from './types/origins.ts';
 
-/** Which filter of the proxy looks at the traffic. */
-export type L7Parser = 'http';
+/** What a direction's rules hold: what cannot be there is not looked for. Bits of one number. */
+export const DENY_RULES = 1;
+export const REDIRECT_RULES = 2;
+export const AUTH_RULES = 4;
+export type PolicyFeatures = number;
 
-/** Where redirects of a parser stand by default; the smaller number wins. Source: pkg/policy/l4.go. */
-export const LISTENER_PRIORITY: Readonly<Record<L7Parser, number>> = { http: 101 };
-
-/** What a selector's peers are held to beyond L4; `null` in a filter means: nothing, a plain allow. */
-export interface PerSelectorPolicy {
-  readonly parser: L7Parser;
-  readonly listenerPriority: number;
-  readonly http: readonly HttpRule[];
+/** What a filter knows of one selector. */
+export interface FilterPeer {
+  readonly selector: CachedSelector;
+  /** null: a plain allow. */
+  policy: PerSelectorPolicy | null;
+  readonly origins: Origins;
 }
 
-/** Everything that the rules say about one port and protocol of one direction. Source: pkg/policy/l4.go, L4Filter. */
-export interface L4Filter {
-  /** Direction, protocol, port and listener: `ingress:TCP:80:`. Cilium's proxy id without the endpoint's number. */
-  readonly id: string;
-  /** 0: every port. */
+/**
+ * Everything that the rules say about one port (or range, or port name) and protocol of one direction, in terms of
+ * selectors. Source: pkg/policy/l4.go, L4Filter.
+ */
+export class L4Filter {
+  readonly egress: boolean;
+  readonly protocol: FilterProtocol;
+  /** 0: every port, or a named one. */
   readonly port: number;
-  /** ANY only together with port 0: everything, ICMP included. */
-  readonly protocol: L4Protocol | 'ANY';
-  /** The selector of everybody, if it is among `perSelectorPolicies`. */
-  wildcard: CachedSelector | undefined;
-  readonly perSelectorPolicies: Map<CachedSelector, PerSelectorPolicy | null>;
-  readonly origins: Map<CachedSelector, readonly RuleOrigin[]>;
+  /** As the rule wrote it: not above `port` for one port. */
+  readonly endPort: number;
+  /** In lower case; '' for a number. */
+  readonly portName: string;
+  /** By {@link CachedSelector}, in the order in which they came. */
+  readonly peers: ReadonlyMap<CachedSelector, FilterPeer>;
+  readonly #peers = new Map<CachedSelector, FilterPeer & { sources: RuleOrigin[] }>();
+  #wildcard: FilterPeer | undefined;
+
+  constructor(egress: boolean, protocol: FilterProtocol, { port, endPort }: Pick<PortProtocol, 'port' | 'endPort'>) {
+    this.egress = egress;
+    this.protocol = protocol;
+    this.port = typeof port === 'number' ? port : 0;
+    this.portName = typeof port === 'string' ? port : '';
+    this.endPort = endPort & 0xffff;
+    this.peers = this.#peers;
+  }
+
+  get protocolNumber(): number {
+    return PROTOCOL_NUMBERS[this.protocol];
+  }
+
+  /** The peer that is everybody, if there is one. */
+  get wildcard(): FilterPeer | undefined {
+    return this.#wildcard;
+  }
+
+  /**
+   * Add one rule's word about a selector. Equal selectors are merged, different ones stand side by side even if they
+   * select the same peers.
+   * @throws PolicyConflictError
+   */
+  add(selector: CachedSelector, policy: PerSelectorPolicy | null, origin: RuleOrigin): void {
+    const known = this.#peers.get(selector);
+    if (known === undefined) {
+      const sources = [origin];
+      const peer = { selector, policy, origins: Origins.of(sources), sources };
+      this.#peers.set(selector, peer);
+      if (selector.isWildcard) this.#wildcard = peer;
+      return;
+    }
+    if (known.sources.at(-1) !== origin) known.sources.push(origin);
+    // What selects nobody cannot be in conflict: every rule with names has it, whatever else the rules say.
+    if (!selector.isNone) known.policy = mergePolicies(known.policy, policy);
+  }
+
+  features(): PolicyFeatures {
+    let features = 0;
+    for (const { policy } of this.#peers.values()) {
+      if (policy === null) continue;
+      if (policy.deny) features |= DENY_RULES;
+      if (policy.parser !== '') features |= REDIRECT_RULES;
+      if (policy.authentication !== undefined) features |= AUTH_RULES;
+    }
+    return features;
+  }
 }
 
-/** One direction. Filters by {@link L4Filter.id}. */
+/** One direction of a policy. */
 export interface L4DirectionPolicy {
-  readonly filters: ReadonlyMap<string, L4Filter>;
+  readonly filters: readonly L4Filter[];
   readonly features: PolicyFeatures;
 }
 
-/**
- * What all rules together say about one subject, in terms of selectors: the same for all endpoints of an identity.
- * Holds its selectors in the cache until {@link detachL4Policy}.
- */
+/** What all rules together say about one subject, in terms of selectors: the same for all endpoints of an identity. */
 export interface L4Policy {
   readonly ingress: L4DirectionPolicy;
+  readonly egress: L4DirectionPolicy;
 }
 
-/** Give the selectors of a policy that is no longer used back to the cache. */
-export function detachL4Policy(policy: L4Policy, selectorCache: SelectorCache): void {
-  for (const filter of policy.ingress.filters.values()) {
-    for (const selector of filter.perSelectorPolicies.keys()) selectorCache.release(selector, filter);
-  }
-}
-
-export function featuresOf(filters: Iterable<L4Filter>): PolicyFeatures {
-  for (const filter of filters) {
-    for (const policy of filter.perSelectorPolicies.values()) {
-      if (policy !== null) return { deny: false, redirect: true };
-    }
-  }
-  return { deny: false, redirect: false };
-}
-
-/**
- * Add one rule's word about a port to what is known about it. `added` must not be used afterwards.
- * Equal selectors are merged, different ones stand side by side even if they select the same peers.
- * Source: pkg/policy/rule.go, mergePortProto.
- */
-export function mergeFilter(existing: L4Filter, added: L4Filter, selectorCache: SelectorCache): void {
-  for (const [selector, policy] of added.perSelectorPolicies) {
-    const known = existing.perSelectorPolicies.get(selector);
-    const merged = known === undefined ? policy : mergePerSelectorPolicies(known, policy);
-    existing.perSelectorPolicies.set(selector, merged);
-    if (selector.isWildcard) existing.wildcard = selector;
-    selectorCache.acquire(selector.selector, existing);
-    selectorCache.release(selector, added);
-  }
-  for (const [selector, origins] of added.origins) {
-    existing.origins.set(selector, unionOrigins(existing.origins.get(selector) ?? [], origins));
-  }
-}
-
-const HTTP_WILDCARD: HttpRule = { method: undefined, path: undefined, host: undefined };
-
-function mergePerSelectorPolicies(
-  known: PerSelectorPolicy | null,
-  added: PerSelectorPolicy | null,
-): PerSelectorPolicy | null {
-  if (known === null && added === null) return null;
-  // A plain allow beside HTTP rules: the redirect stays, and what the plain allow permits becomes a rule.
-  if (known === null || added === null) {
-    const policy = (known ?? added) as PerSelectorPolicy;
-    return { ...policy, http: unionHttp(policy.http, [HTTP_WILDCARD]) };
-  }
-  return { ...known, http: unionHttp(known.http, added.http) };
-}
-
-function unionHttp(known: readonly HttpRule[], added: readonly HttpRule[]): readonly HttpRule[] {
-  const union = [...known];
-  for (const rule of added) if (!union.some((one) => sameHttp(one, rule))) union.push(rule);
-  return union;
-}
-
-const sameHttp = (a: HttpRule, b: HttpRule): boolean => a.method === b.method && a.path === b.path && a.host === b.host;
+export const NO_RULES: L4DirectionPolicy = { filters: [], features: 0 };

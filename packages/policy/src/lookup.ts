@@ -1,5 +1,6 @@
-import type { MapStateEntry } from './types/entry.ts';
-import { formatKey, type MapStateKey, maskPort, prefixLength } from './types/key.ts';
+import type { MapStateView } from './mapstate.ts';
+import { entryOf, type MapStateEntry, type MapStateValue, priorityOf } from './types/entry.ts';
+import { maskPort, prefixLength } from './types/key.ts';
 
 /** A packet as policy sees it. */
 export interface FlowKey {
@@ -16,27 +17,39 @@ export interface FlowKey {
  * The entry that decides a packet, by the policy engine's own rule; undefined: no entry matches, default deny.
  * Of the entries for the peer's identity and of those for any identity the most specific one each is taken, then:
  * 1. a deny wins, the identity's first; 2. the higher proxy priority; 3. the more specific ports; 4. the identity's.
- * Not modelled: authentication. Source: pkg/policy/mapstate.go, lookup.
+ * A winner by 3 or 4 that was not itself asked for authentication takes that of the loser, if it is stronger: the entry
+ * returned then differs from that of the map. Source: pkg/policy/mapstate.go, lookup.
  */
-export function lookupMapState(mapState: ReadonlyMap<string, MapStateEntry>, flow: FlowKey): MapStateEntry | undefined {
+export function lookupMapState(mapState: MapStateView, flow: FlowKey): MapStateEntry | undefined {
   const l3 = mostSpecific(mapState, flow, flow.identity);
   const l4 = mostSpecific(mapState, flow, 0);
-  if (l3 === undefined || l4 === undefined) return l3 ?? l4;
-  if (l3.deny) return l3;
-  if (l4.deny) return l4;
-  if (l3.proxyPortPriority !== l4.proxyPortPriority) return l3.proxyPortPriority > l4.proxyPortPriority ? l3 : l4;
-  return prefixLength(l4.key) > prefixLength(l3.key) ? l4 : l3;
+  if (l3 === undefined || l4 === undefined) return asEntry(l3 ?? l4);
+  if (l3.value.deny) return asEntry(l3);
+  if (l4.value.deny) return asEntry(l4);
+  const byPriority = priorityOf(l3.value) - priorityOf(l4.value);
+  if (byPriority !== 0) return asEntry(byPriority > 0 ? l3 : l4);
+  return prefixLength(l4.key) > prefixLength(l3.key) ? withAuthOf(l4, l3.value) : withAuthOf(l3, l4.value);
 }
 
-function mostSpecific(
-  mapState: ReadonlyMap<string, MapStateEntry>,
-  { egress, protocol, dport }: FlowKey,
-  identity: number,
-): MapStateEntry | undefined {
-  const at = (key: Omit<MapStateKey, 'egress' | 'identity'>) => mapState.get(formatKey({ egress, identity, ...key }));
+interface Match {
+  readonly key: MapStateEntry['key'];
+  readonly value: MapStateValue;
+}
+
+const asEntry = (match: Match | undefined): MapStateEntry | undefined => match && entryOf(match.key, match.value);
+
+function withAuthOf({ key, value }: Match, loser: MapStateValue): MapStateEntry {
+  const inherits = !value.authExplicit && loser.authType > value.authType;
+  return entryOf(key, inherits ? { ...value, authType: loser.authType } : value);
+}
+
+function mostSpecific(mapState: MapStateView, flow: FlowKey, identity: number): Match | undefined {
+  const { egress, protocol, dport } = flow;
   for (let portPrefixLen = 16; portPrefixLen >= 0; portPrefixLen--) {
-    const entry = at({ protocol, dport: maskPort(dport, portPrefixLen), portPrefixLen });
-    if (entry !== undefined) return entry;
+    const port = maskPort(dport, portPrefixLen);
+    const value = mapState.valueAt(egress, identity, protocol, port, portPrefixLen);
+    if (value !== undefined) return { key: { egress, identity, protocol, dport: port, portPrefixLen }, value };
   }
-  return at({ protocol: 0, dport: 0, portPrefixLen: 0 });
+  const value = mapState.valueAt(egress, identity, 0, 0, 0);
+  return value && { key: { egress, identity, protocol: 0, dport: 0, portPrefixLen: 0 }, value };
 }

@@ -1,9 +1,13 @@
-import type { CiliumNetworkPolicy, NetworkPolicy, Position } from '@ciliate/k8s';
-import { type Labels, POD_NAMESPACE_LABEL } from '@ciliate/labels';
-import type { PolicyRef, Rule } from './api/rule.ts';
-import { sanitizeRule } from './api/sanitize.ts';
-import { parseCiliumNetworkPolicy } from './k8s/cilium_network_policy.ts';
-import { parseNetworkPolicy } from './k8s/network_policy.ts';
+import type { PolicyObject, Position } from '@ciliate/k8s';
+import { prefixesOf } from './api/cidr.ts';
+import type { FQDNSelector, PolicyRef, Rule } from './api/rule.ts';
+import { DEFAULT_POLICY_CONFIG, type PolicyConfig } from './config.ts';
+import { speaks } from './enforcement.ts';
+import { parsePolicy, type ServiceView } from './k8s/parse.ts';
+import { PolicyCache } from './policy_cache.ts';
+import { RuleStore, type Subject } from './rule_store.ts';
+import type { SelectorPolicy } from './selector_policy.ts';
+import type { SelectorCache } from './selectorcache.ts';
 
 /** A policy, or one of its specs, that selects an endpoint. */
 export interface SelectingPolicy extends PolicyRef {
@@ -13,14 +17,16 @@ export interface SelectingPolicy extends PolicyRef {
 
 /** All policies known to an agent, by kind, namespace and name. Source: pkg/policy/repository.go. */
 export class PolicyRepository {
-  /** Name of the local cluster; the entity `cluster` depends on it. */
-  readonly clusterName: string;
-  /** Namespace → text of {@link PolicyRef} → rules. Only rules of an endpoint's own namespace can select it. */
-  readonly #byNamespace = new Map<string, Map<string, readonly Rule[]>>();
+  readonly config: PolicyConfig;
+  readonly #rules = new RuleStore();
+  /** The policies that speak of services, by the text of their {@link PolicyRef}: they change when services do. */
+  readonly #withServices = new Map<string, PolicyObject>();
+  readonly #policies = new WeakMap<SelectorCache, PolicyCache>();
+  #services: readonly ServiceView[] = [];
   #revision = 1;
 
-  constructor(options: { clusterName: string }) {
-    this.clusterName = options.clusterName;
+  constructor(config: Partial<PolicyConfig> = {}) {
+    this.config = { ...DEFAULT_POLICY_CONFIG, ...config };
   }
 
   /** Raised by every change; never 0. */
@@ -33,39 +39,109 @@ export class PolicyRepository {
    * @returns the new revision
    * @throws PolicyError and changes nothing
    */
-  upsert(object: NetworkPolicy | CiliumNetworkPolicy): number {
-    const rules = object.kind === 'NetworkPolicy' ? parseNetworkPolicy(object) : parseCiliumNetworkPolicy(object);
-    for (const rule of rules) sanitizeRule(rule);
-    const { namespace, name } = object.metadata;
-    let policies = this.#byNamespace.get(namespace);
-    if (policies === undefined) {
-      policies = new Map();
-      this.#byNamespace.set(namespace, policies);
-    }
-    policies.set(nameOf({ kind: object.kind, namespace, name }), rules);
+  upsert(object: PolicyObject): number {
+    const rules = this.#parse(object);
+    const ref = refOf(object);
+    this.#rules.set(ref, rules);
+    if (namesServices(object)) this.#withServices.set(textOf(ref), object);
+    else this.#withServices.delete(textOf(ref));
     return ++this.#revision;
   }
 
   /** @returns the new revision, or the present one if there is no such policy */
   delete(policy: PolicyRef): number {
-    const removed = this.#byNamespace.get(policy.namespace)?.delete(nameOf(policy)) ?? false;
-    return removed ? ++this.#revision : this.#revision;
+    this.#withServices.delete(textOf(policy));
+    return this.#rules.delete(policy) ? ++this.#revision : this.#revision;
   }
 
-  /** The rules that are about an endpoint with these labels. */
-  rulesSelecting(subject: Labels): Rule[] {
-    const namespace = subject.get(POD_NAMESPACE_LABEL);
-    if (namespace === undefined || namespace.source !== 'k8s') return [];
-    const policies = [...(this.#byNamespace.get(namespace.value)?.values() ?? [])];
-    return policies.flat().filter((rule) => rule.endpointSelector.selector.matches(subject));
+  /**
+   * All services there are now: translates the policies that speak of services anew.
+   * @returns the new revision, or the present one if no policy does
+   * @throws PolicyError if a policy cannot be translated with them: it stays as it was, the others are changed
+   */
+  setServices(services: readonly ServiceView[]): number {
+    this.#services = services;
+    let problem: unknown;
+    for (const object of this.#withServices.values()) {
+      try {
+        this.#rules.set(refOf(object), this.#parse(object));
+      } catch (error) {
+        problem ??= error;
+      }
+    }
+    if (this.#withServices.size > 0) this.#revision++;
+    if (problem !== undefined) throw problem;
+    return this.#revision;
   }
 
-  /** Why an endpoint is in default deny in a direction: the policies that select it there, one entry per spec. */
-  policiesSelecting(subject: Labels, direction: 'ingress'): SelectingPolicy[] {
+  /** Every prefix that a rule names, each once: they must have identities before policy is in force. */
+  prefixes(): string[] {
+    return prefixesOf([...this.#rules]);
+  }
+
+  /** Every name that a rule lets endpoints reach, each once: the DNS proxy must look out for them. */
+  fqdnSelectors(): FQDNSelector[] {
+    const found = new Map<string, FQDNSelector>();
+    for (const { egress } of this.#rules) {
+      for (const { peers } of egress.allow) {
+        for (const fqdn of peers?.fqdns ?? []) found.set(`${fqdn.matchName} ${fqdn.matchPattern}`, fqdn);
+      }
+    }
+    return [...found.values()];
+  }
+
+  /** The rules that are about this subject. */
+  rulesSelecting(subject: Subject): Rule[] {
+    return this.#rules.selecting(subject);
+  }
+
+  /** Why a subject is in default deny in a direction: the policies that put it there, one entry per spec. */
+  policiesSelecting(subject: Subject, direction: 'ingress' | 'egress'): SelectingPolicy[] {
     return this.rulesSelecting(subject)
-      .filter((rule) => rule[direction].length > 0)
+      .filter((rule) => speaks(rule[direction]) && rule[direction].defaultDeny)
       .map(({ policy, specIndex, position }) => ({ ...policy, specIndex, position }));
+  }
+
+  /** The last endpoint of an identity is gone: its policy is not kept any longer. */
+  forget(identity: number, selectorCache: SelectorCache): void {
+    this.#policies.get(selectorCache)?.forget(identity);
+  }
+
+  /** For {@link resolveSelectorPolicy}. */
+  policiesIn(selectorCache: SelectorCache): PolicyCache {
+    let policies = this.#policies.get(selectorCache);
+    if (policies === undefined) {
+      policies = new PolicyCache(this.config, this.#rules, selectorCache);
+      this.#policies.set(selectorCache, policies);
+    }
+    return policies;
+  }
+
+  #parse(object: PolicyObject): Rule[] {
+    return parsePolicy(object, { config: this.config, services: this.#services });
   }
 }
 
-const nameOf = ({ kind, namespace, name }: PolicyRef): string => `${kind}/${namespace}/${name}`;
+/**
+ * What all rules say about one identity. Kept for each selector cache, and computed only when a rule that selects the
+ * identity has changed; endpoints of one identity share it.
+ * @throws PolicyConflictError if rules contradict each other: the endpoints keep the policies they have
+ */
+export function resolveSelectorPolicy(
+  repository: PolicyRepository,
+  subject: Subject,
+  selectorCache: SelectorCache,
+): SelectorPolicy {
+  return repository.policiesIn(selectorCache).get(subject, repository.revision);
+}
+
+const refOf = ({ kind, metadata: { namespace, name } }: PolicyObject): PolicyRef => ({ kind, namespace, name });
+const textOf = ({ kind, namespace, name }: PolicyRef): string => `${kind}/${namespace}/${name}`;
+
+function namesServices(object: PolicyObject): boolean {
+  if (object.kind === 'NetworkPolicy') return false;
+  const specs = [...(object.spec === undefined ? [] : [object.spec]), ...(object.specs ?? [])];
+  return specs.some(({ egress, egressDeny }) =>
+    [...(egress ?? []), ...(egressDeny ?? [])].some(({ services }) => services?.length),
+  );
+}

@@ -1,87 +1,152 @@
-import type { L4Protocol } from '@ciliate/k8s';
-import { EndpointSelector } from '@ciliate/labels';
-import { HOST_SELECTOR } from './api/entity.ts';
-import { sourceSelectors } from './api/ingress.ts';
-import { parsePort } from './api/port.ts';
-import type { HttpRule, IngressRule, Rule, RuleOrigin } from './api/rule.ts';
+import { ciliumKey, EndpointSelector, type SelectorExpression } from '@ciliate/labels';
+import type { DirectionRules, PeerRule, PortProtocol, PortRule } from './api/rule.ts';
+import { PolicyConflictError } from './conflict.ts';
 import { HOST_IDENTITY } from './identities.ts';
-import { featuresOf, type L4DirectionPolicy, type L4Filter, LISTENER_PRIORITY, mergeFilter } from './l4.ts';
-import type { SelectorCache } from './selectorcache.ts';
+import { type L4DirectionPolicy, L4Filter } from './l4.ts';
+import { type PerSelectorPolicy, perSelectorPolicyOf } from './per_selector_policy.ts';
+import type { FilterProtocol } from './protocols.ts';
+import type { CachedSelector } from './selectorcache.ts';
 
-/** What resolving needs besides the rules. */
+/** What resolving one direction for one subject needs besides the rules. */
 export interface ResolveContext {
-  readonly selectorCache: SelectorCache;
-  readonly clusterName: string;
+  readonly egress: boolean;
+  /** Enters a selector, once per policy however often it is asked. */
+  readonly selectorOf: (selector: EndpointSelector) => CachedSelector;
+  readonly fqdnSelectorOf: (fqdn: NonNullable<PeerRule['peers']>['fqdns'][number]) => CachedSelector;
+  /** Of the subject; '' if it has none. */
+  readonly namespace: string;
+  readonly defaultDeny: boolean;
+  /** Does the node get past L7 rules? Only asked for ingress. */
+  readonly allowLocalhost: boolean;
 }
 
-const ANY_PROTOCOLS: readonly L4Protocol[] = ['TCP', 'UDP', 'SCTP'];
+const HOST_SELECTOR = EndpointSelector.ofLabels({ source: 'reserved', key: 'host', value: '' });
+const ANY_PROTOCOLS: readonly FilterProtocol[] = ['TCP', 'UDP', 'SCTP'];
+const EVERY_PORT: PortProtocol = { port: 0, endPort: 0, protocol: 'ANY' };
 
-/** Merge the ingress sides of the rules of one subject. Source: pkg/policy/rules.go and rule.go, mergeIngress. */
-export function resolveL4IngressPolicy(rules: readonly Rule[], context: ResolveContext): L4DirectionPolicy {
+/**
+ * Merge what the rules of one subject say about one direction.
+ * @param sides of each rule, those of the context's direction
+ * @throws PolicyConflictError
+ * Source: pkg/policy/rules.go and rule.go, resolveIngressPolicy and resolveEgressPolicy.
+ */
+export function resolveDirection(sides: readonly DirectionRules[], context: ResolveContext): L4DirectionPolicy {
   const filters = new Map<string, L4Filter>();
-  for (const rule of rules) {
-    for (const ingress of rule.ingress) mergeIngress(ingress, context, filters);
+  const requirements = { allow: requirementsOf(sides, 'allow'), deny: requirementsOf(sides, 'deny') };
+  for (const side of sides) {
+    for (const verdict of ['allow', 'deny'] as const) {
+      for (const rule of side[verdict]) {
+        try {
+          mergePeerRule({ rule, deny: verdict === 'deny', requirements: requirements[verdict], context, filters });
+        } catch (error) {
+          throw error instanceof PolicyConflictError ? error.at(rule.origin) : error;
+        }
+      }
+    }
   }
-  return { filters, features: featuresOf(filters.values()) };
+  const list = [...filters.values()];
+  return { filters: list, features: list.reduce((features, filter) => features | filter.features(), 0) };
 }
 
-function mergeIngress(rule: IngressRule, context: ResolveContext, filters: Map<string, L4Filter>): void {
-  const peers = sourceSelectors(rule, context.clusterName);
+/** What the peers that rules name by their labels must be besides, because some rule of the subject requires it. */
+function requirementsOf(sides: readonly DirectionRules[], verdict: 'allow' | 'deny'): readonly SelectorExpression[] {
+  return sides.flatMap((side) =>
+    side[verdict].flatMap(({ requires }) =>
+      requires.flatMap(({ matchLabels, matchExpressions }) => [
+        ...matchExpressions,
+        ...[...matchLabels].map(([key, value]) => ({ key, operator: 'In', values: [value] })),
+      ]),
+    ),
+  );
+}
+
+interface Merge {
+  readonly rule: PeerRule;
+  readonly deny: boolean;
+  readonly requirements: readonly SelectorExpression[];
+  readonly context: ResolveContext;
+  readonly filters: Map<string, L4Filter>;
+}
+
+function mergePeerRule(merge: Merge): void {
+  const { peers, toPorts } = merge.rule;
   if (peers === undefined) return;
-  const everybody = peers.length === 0 || peers.some((peer) => peer.isWildcard);
-  const selectors = everybody ? [EndpointSelector.wildcard] : peers;
-  const merge = (port: number, protocol: L4Filter['protocol'], http: readonly HttpRule[]): void => {
-    const added = createIngressFilter({ port, protocol, http, selectors, origin: rule.origin }, context.selectorCache);
-    const existing = filters.get(added.id);
-    if (existing === undefined) filters.set(added.id, added);
-    else mergeFilter(existing, added, context.selectorCache);
-  };
+  const named = peers.endpoints.length + peers.others.length + peers.fqdns.length > 0;
   // Without ports the peers may do everything; without ports and peers the rule allows nothing.
-  if (rule.toPorts.length === 0 && peers.length > 0) merge(0, 'ANY', []);
-  for (const { ports, http } of rule.toPorts) {
-    for (const { port, protocol } of ports) {
-      // ANY beside a port means the protocols that have ports, so never ICMP. Sanitized: the port is a number.
-      for (const one of protocol === 'ANY' ? ANY_PROTOCOLS : [protocol]) merge(parsePort(port)!, one, http);
+  if (toPorts.length === 0 && !named) return;
+  const selectors = selectorsOf(peers, merge);
+  if (toPorts.length === 0) mergePort(merge, selectors, EVERY_PORT, 'ANY', undefined);
+  for (const portRule of toPorts) {
+    for (const port of portRule.ports) {
+      // ANY beside a port means the protocols that have ports, so never ICMP.
+      const protocols = port.protocol === 'ANY' ? ANY_PROTOCOLS : [port.protocol];
+      for (const protocol of protocols) mergePort(merge, selectors, port, protocol, portRule);
     }
   }
 }
 
-interface FilterSource {
-  readonly port: number;
-  readonly protocol: L4Filter['protocol'];
-  readonly http: readonly HttpRule[];
-  readonly selectors: readonly EndpointSelector[];
-  readonly origin: RuleOrigin;
-}
-
-/** Source: pkg/policy/l4.go, createL4IngressFilter. */
-function createIngressFilter(source: FilterSource, selectorCache: SelectorCache): L4Filter {
-  const { port, protocol, http, selectors, origin } = source;
-  const filter: L4Filter = {
-    id: `ingress:${protocol}:${port}:`,
-    port,
-    protocol,
-    wildcard: undefined,
-    perSelectorPolicies: new Map(),
-    origins: new Map(),
-  };
-  const policy =
-    http.length === 0 ? null : ({ parser: 'http', listenerPriority: LISTENER_PRIORITY.http, http } as const);
-  for (const selector of selectors) {
-    const cached = selectorCache.acquire(selector, filter);
-    filter.perSelectorPolicies.set(cached, policy);
-    filter.origins.set(cached, [origin]);
-    if (cached.isWildcard) filter.wildcard = cached;
-  }
-  // The node may always reach its endpoints: where HTTP rules select it too, the proxy lets it do everything. Without
-  // effect if the rule names the host's selector itself.
-  const selectsHost = [...filter.perSelectorPolicies.keys()].some((selector) => selector.selects(HOST_IDENTITY));
-  if (policy !== null && selectsHost) {
-    const host = selectorCache.acquire(HOST_SELECTOR, filter);
-    if (!filter.perSelectorPolicies.has(host)) {
-      filter.perSelectorPolicies.set(host, null);
-      filter.origins.set(host, [origin]);
+/** The selectors of the peers, none twice; everybody, if no peers are named or one of them is everybody. */
+function selectorsOf(
+  { endpoints, others, fqdns }: NonNullable<PeerRule['peers']>,
+  { requirements, context }: Merge,
+): ReadonlySet<CachedSelector> {
+  const required = requirements.length === 0 ? endpoints : endpoints.map((one) => withExpressions(one, requirements));
+  const found = new Set<CachedSelector>();
+  for (const list of [required, others]) {
+    for (const selector of list) {
+      if (selector.isWildcard) return new Set([context.selectorOf(EndpointSelector.wildcard)]);
+      found.add(context.selectorOf(selector));
     }
   }
-  return filter;
+  for (const fqdn of fqdns) found.add(context.fqdnSelectorOf(fqdn));
+  return found.size === 0 ? new Set([context.selectorOf(EndpointSelector.wildcard)]) : found;
+}
+
+/** A selector that asks for these too; keys in the form in which selectors keep them. */
+function withExpressions(selector: EndpointSelector, expressions: readonly SelectorExpression[]): EndpointSelector {
+  return EndpointSelector.parse({
+    matchLabels: Object.fromEntries([...selector.matchLabels].map(([key, value]) => [ciliumKey(key), value])),
+    matchExpressions: [...selector.matchExpressions, ...expressions].map((one) => ({
+      ...one,
+      key: ciliumKey(one.key),
+    })),
+  });
+}
+
+/** Source: pkg/policy/l4.go, createL4Filter and addL4Filter. */
+function mergePort(
+  { rule, deny, context, filters }: Merge,
+  selectors: ReadonlySet<CachedSelector>,
+  port: PortProtocol,
+  protocol: FilterProtocol,
+  portRule: PortRule | undefined,
+): void {
+  const { egress, namespace, defaultDeny } = context;
+  const authentication = deny ? undefined : rule.authentication;
+  const policy = perSelectorPolicyOf({ portRule, protocol, deny, authentication, namespace, defaultDeny });
+  // Cilium keeps one filter per port name, whatever range the name begins.
+  const id = typeof port.port === 'string' ? `${port.port}/${protocol}` : `${port.port}-${port.endPort}/${protocol}`;
+  let filter = filters.get(id);
+  if (filter === undefined) {
+    filter = new L4Filter(egress, protocol, port);
+    filters.set(id, filter);
+  }
+  for (const selector of selectors) filter.add(selector, policy, rule.origin);
+  if (!egress && context.allowLocalhost && policy !== null) wildcardHost(filter, selectors, policy, rule, context);
+}
+
+/**
+ * The node may always reach its endpoints: where L7 rules select it too, the proxy lets it do everything. Without effect
+ * if the rule names the host's selector itself.
+ */
+function wildcardHost(
+  filter: L4Filter,
+  selectors: ReadonlySet<CachedSelector>,
+  policy: PerSelectorPolicy,
+  rule: PeerRule,
+  context: ResolveContext,
+): void {
+  if (policy.parser === '' || ![...selectors].some((selector) => selector.selects(HOST_IDENTITY))) return;
+  const host = context.selectorOf(HOST_SELECTOR);
+  if (!selectors.has(host)) filter.add(host, null, rule.origin);
 }

@@ -1,23 +1,21 @@
 import { EndpointSelector, POLICY_LABEL_CLUSTER } from '@ciliate/labels';
 
-const reserved = (key: string): EndpointSelector => EndpointSelector.ofLabels({ source: 'reserved', key, value: '' });
+/** Selects what carries the label `reserved:<name>`. */
+export const reservedSelector = (name: string): EndpointSelector =>
+  EndpointSelector.ofLabels({ source: 'reserved', key: name, value: '' });
 
-/** Selects the node that an endpoint runs on. */
-export const HOST_SELECTOR = reserved('host');
-
-const CLUSTER_MEMBERS = [
-  HOST_SELECTOR,
-  ...['remote-node', 'init', 'ingress', 'health', 'unmanaged', 'kube-apiserver'].map(reserved),
-];
+const CLUSTER_MEMBERS = ['host', 'remote-node', 'init', 'ingress', 'health', 'unmanaged', 'kube-apiserver'].map(
+  reservedSelector,
+);
 
 /** Entities of fixed meaning: each is the union of its selectors. Source: pkg/policy/api/entity.go. */
 const FIXED: ReadonlyMap<string, readonly EndpointSelector[]> = new Map([
   ['all', [EndpointSelector.wildcard]],
-  ['world', [reserved('world'), reserved('world-ipv4'), reserved('world-ipv6')]],
-  ['host', [HOST_SELECTOR]],
+  ['world', ['world', 'world-ipv4', 'world-ipv6'].map(reservedSelector)],
   ...[
     'world-ipv4',
     'world-ipv6',
+    'host',
     'remote-node',
     'init',
     'ingress',
@@ -25,14 +23,14 @@ const FIXED: ReadonlyMap<string, readonly EndpointSelector[]> = new Map([
     'unmanaged',
     'kube-apiserver',
     'none',
-  ].map((name): [string, EndpointSelector[]] => [name, [reserved(name)]]),
+  ].map((name): [string, EndpointSelector[]] => [name, [reservedSelector(name)]]),
 ]);
 
-/** Every name that `fromEntities` may hold. */
-export const ENTITY_NAMES: readonly string[] = [...FIXED.keys(), 'cluster'];
+/** Every name that `fromEntities` and `toEntities` may hold. */
+export const ENTITY_NAMES: readonly string[] = [...FIXED.keys(), 'cluster'].sort();
 
 /**
- * The selectors of an entity.
+ * The selectors of an entity; none if there is no such entity.
  * @param clusterName name of the local cluster, of which `cluster` is made
  */
 export function entitySelectors(entity: string, clusterName: string): readonly EndpointSelector[] {

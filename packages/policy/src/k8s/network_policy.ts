@@ -1,84 +1,155 @@
 import type {
   LabelSelector,
   NetworkPolicy,
+  NetworkPolicyEgressRule,
   NetworkPolicyIngressRule,
   NetworkPolicyPeer,
   NetworkPolicyPort,
 } from '@ciliate/k8s';
-import { EndpointSelector, POD_NAMESPACE_LABEL, POD_NAMESPACE_META_LABELS } from '@ciliate/labels';
-import type { IngressRule, PolicyRef, PortRule, Rule, RuleOrigin, Selector } from '../api/rule.ts';
-import { derivedLabels } from './derived_labels.ts';
+import {
+  EndpointSelector,
+  POD_NAMESPACE_LABEL,
+  POD_NAMESPACE_META_LABELS,
+  POLICY_LABEL_CLUSTER,
+} from '@ciliate/labels';
+import { parseCidrRule } from '../api/cidr.ts';
+import { portRuleOf } from '../api/icmp.ts';
+import { Place } from '../api/place.ts';
+import { parsePortProtocol } from '../api/port.ts';
+import type { PeerRule, PolicyRef, PortRule, Rule, RuleOrigin } from '../api/rule.ts';
+import { parseSelector } from '../api/selector.ts';
+import { defaultCluster, type TranslateContext } from './context.ts';
+import { ruleLabels } from './derived_labels.ts';
 
+/** Gives the rule another name than the object's. Source: pkg/annotation/k8s.go. */
+const NAME_ANNOTATIONS = ['policy.cilium.io/name', 'io.cilium.name'];
 const EMPTY: LabelSelector = { matchLabels: {}, matchExpressions: [] };
+const ofK8s = (selector: LabelSelector): EndpointSelector => EndpointSelector.ofSource('k8s', selector);
+
+type Direction = 'ingress' | 'egress';
+type EitherRule = Partial<NetworkPolicyIngressRule & NetworkPolicyEgressRule>;
 
 /**
- * Translate a Kubernetes NetworkPolicy: one rule, with one ingress entry per peer.
+ * Check and translate a Kubernetes NetworkPolicy: one rule, in which one entry becomes one for each of its peers.
+ * @throws PolicyError
  * Source: pkg/k8s/network_policy.go, ParseNetworkPolicy.
  */
-export function parseNetworkPolicy(object: NetworkPolicy): Rule[] {
-  const { name, namespace } = object.metadata;
+export function parseNetworkPolicy(object: NetworkPolicy, context: TranslateContext): Rule[] {
+  const { name, namespace, annotations } = object.metadata;
   const policy: PolicyRef = { kind: 'NetworkPolicy', namespace, name };
-  const { podSelector, ingress = [] } = object.spec;
-  const rules = ingress.flatMap((rule, ruleIndex) =>
-    parseIngress(rule, { ...policy, specIndex: 0, ruleIndex, position: rule.position }),
-  );
+  const place = Place.of(object, 'spec');
+  const { podSelector, policyTypes = [] } = object.spec;
+  const subject = inNamespace(podSelector, namespace, place.at('podSelector'));
+  const ingress = parseEntries(object, 'ingress', place, context);
+  const egress = parseEntries(object, 'egress', place, context);
+  // Without entries the policy only puts its pods into default deny; a type that is not named does not hide entries.
+  const isolatesIngress = policyTypes.includes('Ingress') || !policyTypes.includes('Egress');
+  if (ingress.length === 0 && isolatesIngress) ingress.push(nobody(policy, 'ingress', place));
+  if (egress.length === 0 && policyTypes.includes('Egress')) egress.push(nobody(policy, 'egress', place));
+  const given = NAME_ANNOTATIONS.map((key) => annotations[key]).find((value) => value);
   return [
     {
       policy,
       specIndex: 0,
-      position: object.position,
-      path: 'spec',
-      labels: derivedLabels(policy),
-      endpointSelector: {
-        selector: inNamespace(podSelector, namespace),
-        position: object.position,
-        path: 'spec.podSelector',
-      },
-      // Without rules the policy only puts its pods into default deny: one entry that lets nobody in.
-      ingress:
-        rules.length > 0 ? rules : [letNobodyIn({ ...policy, specIndex: 0, ruleIndex: 0, position: object.position })],
+      position: place.position,
+      labels: ruleLabels({ ...policy, name: given ?? name }),
+      subject,
+      selectsNodes: false,
+      ingress: { allow: ingress, deny: [], defaultDeny: defaultDeny(ingress, context) },
+      egress: { allow: egress, deny: [], defaultDeny: defaultDeny(egress, context) },
+      description: '',
+      log: '',
     },
   ];
 }
 
-const letNobodyIn = (origin: RuleOrigin): IngressRule => ({
-  origin,
-  path: 'spec.ingress',
-  fromEndpoints: undefined,
-  fromEntities: undefined,
+const defaultDeny = (allow: readonly PeerRule[], { config }: TranslateContext): boolean =>
+  !config.enableNonDefaultDenyPolicies || allow.length > 0;
+
+/** An entry that lets nobody in or out. */
+const nobody = (policy: PolicyRef, list: Direction, place: Place): PeerRule => ({
+  origin: { ...policy, specIndex: 0, list, ruleIndex: 0, position: place.at('policyTypes').position },
+  peers: { endpoints: [], others: [], fqdns: [] },
+  requires: [],
   toPorts: [],
+  authentication: undefined,
 });
 
-function parseIngress(rule: NetworkPolicyIngressRule, origin: RuleOrigin): IngressRule[] {
-  const path = `spec.ingress[${origin.ruleIndex}]`;
-  const toPorts = (rule.ports ?? []).map((port, index) => parsePort(port, `${path}.ports[${index}]`));
-  const entry = (fromEndpoints: readonly Selector[] | undefined): IngressRule => ({
-    origin,
-    path,
-    fromEndpoints,
-    fromEntities: undefined,
-    toPorts,
-  });
-  const from = rule.from ?? [];
-  if (from.length === 0) return [entry([{ selector: EndpointSelector.wildcard, position: rule.position, path }])];
-  return from.map((peer, index) => {
-    const selector = peerSelector(peer, origin.namespace);
-    // A peer that says nothing is no peer at all: with ports the entry is open to everybody, without it allows nothing.
-    return entry(selector && [{ selector, position: peer.position, path: `${path}.from[${index}]${partOf(peer)}` }]);
+function parseEntries(object: NetworkPolicy, list: Direction, spec: Place, context: TranslateContext): PeerRule[] {
+  const { name, namespace } = object.metadata;
+  const rules: readonly EitherRule[] = object.spec[list] ?? [];
+  return rules.flatMap((rule, ruleIndex) => {
+    const place = spec.at(list).at(ruleIndex);
+    const toPorts = (rule.ports ?? []).map((port, index) => parsePort(port, place.at('ports').at(index)));
+    const { position } = place;
+    const origin: RuleOrigin = { kind: 'NetworkPolicy', namespace, name, specIndex: 0, list, ruleIndex, position };
+    const entry = (endpoints: readonly EndpointSelector[], others: readonly EndpointSelector[]): PeerRule => ({
+      origin,
+      peers: { endpoints, others, fqdns: [] },
+      requires: [],
+      toPorts,
+      authentication: undefined,
+    });
+    const field = list === 'ingress' ? 'from' : 'to';
+    const peers = rule[field] ?? [];
+    if (peers.length === 0) return [entry([EndpointSelector.wildcard], [])];
+    return peers.map((peer, index) => {
+      const at = place.at(field).at(index);
+      const selector = peerSelector(peer, list, namespace, at, context);
+      if (selector !== undefined && peer.ipBlock !== undefined) at.refuse(withBlock(peer));
+      // A peer that says nothing is no peer at all: with ports the entry is open to everybody, without it does nothing.
+      return entry(selector === undefined ? [] : [selector], blockSelectors(peer, at.at('ipBlock'), context));
+    });
   });
 }
 
-function peerSelector(peer: NetworkPolicyPeer, namespace: string): EndpointSelector | undefined {
-  const { podSelector, namespaceSelector } = peer;
-  if (namespaceSelector === undefined) return podSelector && inNamespace(podSelector, namespace);
+/** Cilium gives a peer of ingress a selector of the local cluster also where it has only a block. A defect, kept. */
+const withBlock = ({ podSelector, namespaceSelector }: NetworkPolicyPeer): string =>
+  podSelector === undefined && namespaceSelector === undefined
+    ? 'with the option policy-default-local-cluster Cilium refuses ipBlock for ingress: use a CiliumNetworkPolicy'
+    : 'ipBlock cannot stand beside podSelector or namespaceSelector: write one peer for each';
+
+function blockSelectors(
+  { ipBlock }: NetworkPolicyPeer,
+  place: Place,
+  { config }: TranslateContext,
+): EndpointSelector[] {
+  if (ipBlock === undefined) return [];
+  const { cidr, except } = ipBlock;
+  if (cidr === '') place.at('cidr').refuse('a prefix must be given');
+  return parseCidrRule({ cidr, cidrGroupRef: '', cidrGroupSelector: undefined, except }, place, config);
+}
+
+/** @returns undefined if the peer names no pods */
+function peerSelector(
+  peer: NetworkPolicyPeer,
+  list: Direction,
+  namespace: string,
+  place: Place,
+  { config }: TranslateContext,
+): EndpointSelector | undefined {
+  const { namespaceSelector } = peer;
+  const cluster = defaultCluster(config);
+  const named = peer.podSelector !== undefined || namespaceSelector !== undefined;
+  // For egress the cluster is added only to what names pods.
+  const local = cluster !== undefined && (named || list === 'ingress') && !namesCluster(peer.podSelector);
+  const podSelector = local ? inCluster(peer.podSelector ?? EMPTY, cluster) : peer.podSelector;
+  if (namespaceSelector === undefined) {
+    return podSelector && inNamespace(podSelector, namespace, place.at('podSelector'));
+  }
+  if (podSelector !== undefined) parseSelector(podSelector, place.at('podSelector'), ofK8s);
+  parseSelector(namespaceSelector, place.at('namespaceSelector'), (one) => ofK8s(namespacePart(one)));
   return EndpointSelector.ofSource('k8s', namespacePart(namespaceSelector), podSelector ?? EMPTY);
 }
 
-/** The field that a peer's selector comes from; '' if it is made of both. */
-function partOf({ podSelector, namespaceSelector }: NetworkPolicyPeer): string {
-  if (podSelector === undefined) return '.namespaceSelector';
-  return namespaceSelector === undefined ? '.podSelector' : '';
-}
+const namesCluster = (selector: LabelSelector | undefined): boolean =>
+  Boolean(selector?.matchLabels[POLICY_LABEL_CLUSTER]) ||
+  (selector?.matchExpressions ?? []).some(({ key }) => key === POLICY_LABEL_CLUSTER);
+
+const inCluster = (selector: LabelSelector, cluster: string): LabelSelector => ({
+  ...selector,
+  matchLabels: { ...selector.matchLabels, [POLICY_LABEL_CLUSTER]: cluster },
+});
 
 /** Labels of a namespace are carried by its pods under a prefix; an empty selector takes pods of every namespace. */
 function namespacePart({ matchLabels, matchExpressions }: LabelSelector): LabelSelector {
@@ -92,10 +163,12 @@ function namespacePart({ matchLabels, matchExpressions }: LabelSelector): LabelS
   };
 }
 
-function inNamespace(podSelector: LabelSelector, namespace: string): EndpointSelector {
-  return EndpointSelector.ofSource('k8s', podSelector).withMatch(`k8s.${POD_NAMESPACE_LABEL}`, namespace);
+function inNamespace(podSelector: LabelSelector, namespace: string, place: Place): EndpointSelector {
+  return parseSelector(podSelector, place, ofK8s).withMatch(`k8s.${POD_NAMESPACE_LABEL}`, namespace);
 }
 
-function parsePort({ position, port, protocol }: NetworkPolicyPort, path: string): PortRule {
-  return { position, path, ports: [{ position, path, port: String(port ?? 0), protocol }], http: [] };
+/** A protocol that is not given is TCP, a port that is not given every port of it. */
+function parsePort({ port, endPort, protocol }: NetworkPolicyPort, place: Place): PortRule {
+  const text = { port: String(port ?? 0), endPort: endPort ?? 0, protocol: protocol ?? 'TCP' };
+  return portRuleOf([parsePortProtocol(text, place)]);
 }
