@@ -1,4 +1,9 @@
 #!/usr/bin/env node
 import { run } from './program.ts';
 
+// A reader that has seen enough (`ciliate … | head`) ends the program, as it ends any other.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
 process.exitCode = await run(process.argv.slice(2));

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { conformanceCommand } from './commands/conformance.ts';
+import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
 import { profilesCommand } from './commands/profiles.ts';
 import { replayCommand } from './commands/replay.ts';

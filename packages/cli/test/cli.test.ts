@@ -191,16 +191,16 @@ const bad: [name: string, args: () => string[], message: RegExp][] = [
     /port\.yaml:6:\d+: .*70000/,
   ],
   [
-    'an egress rule, which is not modelled yet',
+    'a group of a cloud provider, which is not supported',
     () => [
       'replay',
       '-f',
       DEATHSTAR,
       '-f',
-      file('egress.yaml', policy('spec:\n  endpointSelector: {}\n  egress: [{}]\n')),
+      file('groups.yaml', policy('spec:\n  endpointSelector: {}\n  ingress: [{ fromGroups: [{}] }]\n')),
       CAPTURE,
     ],
-    /egress\.yaml:6:3: .*egress.*not modelled yet/,
+    /groups\.yaml:6:\d+: .*fromGroups.*not supported/,
   ],
   [
     'an unknown pod',

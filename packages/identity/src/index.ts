@@ -1,5 +1,21 @@
 export { type Allocation, IdentityAllocator, type IdentityAllocatorOptions } from './allocator.ts';
 export { IdentityError, type IdentityErrorCode } from './errors.ts';
+export {
+  absoluteName,
+  absolutePattern,
+  anchoredExpression,
+  compilePattern,
+  isPattern,
+  unanchoredExpression,
+} from './fqdn/match_pattern.ts';
+export {
+  compileDnsRules,
+  compileSelector,
+  dnsRulesExpression,
+  fqdnLabel,
+  type NameSelector,
+  selectorExpression,
+} from './fqdn/name_selector.ts';
 export { IdentityCache, type IdentityObserver } from './identity_cache.ts';
 export { allowOverwrite, Ipcache, type IpcacheEntry, type IpcacheListener, type Source } from './ipcache.ts';
 export {
@@ -26,4 +42,8 @@ export {
   SCOPE_LOCAL,
   SCOPE_REMOTE_NODE,
 } from './numeric.ts';
+export { comparePrefixes, formatPrefix, type Prefix, parseAddress, parsePrefix } from './prefixes/prefix.ts';
+export { type PrefixChanges, type PrefixEntry, PrefixIdentities } from './prefixes/prefix_identities.ts';
+export { cidrLabel, cidrLabelOfText, labelsOfPolicyPrefix, worldLabel } from './prefixes/prefix_labels.ts';
+export type { PrefixInfo } from './prefixes/prefix_metadata.ts';
 export { type IdentityEntry, ReservedIdentities } from './reserved.ts';

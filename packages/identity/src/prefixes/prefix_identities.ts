@@ -1,0 +1,133 @@
+import type { Labels } from '@ciliate/labels';
+import { IdentityError } from '../errors.ts';
+import type { Source } from '../ipcache.ts';
+import { type NumericIdentity, SCOPE_LOCAL } from '../numeric.ts';
+import { type IdentityEntry, ReservedIdentities, scopeForLabels } from '../reserved.ts';
+import { LocalIdentities } from './local_identities.ts';
+import { comparePrefixes, formatPrefix, type Prefix } from './prefix.ts';
+import { withWorld } from './prefix_labels.ts';
+import { type PrefixInfo, PrefixMetadata } from './prefix_metadata.ts';
+import { PrefixTable } from './prefix_table.ts';
+
+/** Which identity the addresses of a prefix have, as far as no longer prefix says otherwise. */
+export interface PrefixEntry {
+  readonly prefix: Prefix;
+  readonly identity: NumericIdentity;
+  readonly labels: Labels;
+  /** The strongest source that says something about the prefix. */
+  readonly source: Source;
+}
+
+/** What {@link PrefixIdentities.apply} did. Policy must know the new identities before packets carry them. */
+export interface PrefixChanges {
+  readonly added: readonly IdentityEntry[];
+  readonly upserted: readonly PrefixEntry[];
+  readonly removed: readonly PrefixEntry[];
+  /** Identities that no prefix has any more. */
+  readonly deleted: readonly NumericIdentity[];
+}
+
+/**
+ * Gives identities to prefixes outside the cluster, from all that is known about them. Changes are collected and take
+ * effect together. Source: pkg/ipcache/metadata.go, doInjectLabels.
+ */
+export class PrefixIdentities {
+  readonly #dualStack: boolean;
+  readonly #reserved: ReservedIdentities;
+  readonly #metadata = new PrefixMetadata();
+  readonly #local = new LocalIdentities();
+  readonly #entries = new PrefixTable<PrefixEntry>();
+  /** Prefixes that are known otherwise than their entries say; so may those be that they hold. */
+  #changed = new PrefixTable<true>();
+
+  /** @param dualStack are IPv4 and IPv6 both enabled? */
+  constructor({
+    dualStack,
+    reserved = new ReservedIdentities(),
+  }: { dualStack: boolean; reserved?: ReservedIdentities }) {
+    this.#dualStack = dualStack;
+    this.#reserved = reserved;
+  }
+
+  /**
+   * What a resource knows about a prefix; takes the place of what it said before.
+   * @throws IdentityError UNSUPPORTED for labels of the node itself, whose identity is not made from labels here
+   */
+  upsert(prefix: Prefix, resource: string, info: PrefixInfo): void {
+    if (info.labels.has('reserved', 'host')) throw unsupported(prefix, info.labels);
+    if (this.#metadata.upsert(prefix, resource, info)) this.#changed.set(prefix, true);
+  }
+
+  /** A resource knows nothing about the prefix any more. */
+  remove(prefix: Prefix, resource: string): void {
+    if (this.#metadata.remove(prefix, resource)) this.#changed.set(prefix, true);
+  }
+
+  /**
+   * Give every prefix the identity that its labels ask for. New identities are numbered in the order of their prefixes
+   * (IPv4 first, then address, then length); an identity is let go only when all that is new is there, so that labels
+   * which only move keep their number.
+   * @throws IdentityError UNSUPPORTED for labels that are not of this node alone, EXHAUSTED
+   */
+  apply(): PrefixChanges {
+    const changes = { added: [] as IdentityEntry[], upserted: [] as PrefixEntry[], removed: [] as PrefixEntry[] };
+    const before: PrefixEntry[] = [];
+    for (const prefix of this.#metadata.affectedBy(this.#changed).sort(comparePrefixes)) {
+      const old = this.#entries.get(prefix);
+      const labels = withWorld(this.#metadata.labelsOf(prefix), prefix, this.#dualStack);
+      const source = this.#metadata.sourceOf(prefix);
+      if (old?.source === source && old.labels.equals(labels)) continue;
+      const { identity, isNew } = this.#acquire(prefix, labels);
+      if (isNew) changes.added.push([identity, labels]);
+      const entry = { prefix, identity, labels, source };
+      this.#entries.set(prefix, entry);
+      changes.upserted.push(entry);
+      if (old !== undefined) before.push(old);
+    }
+    for (const [prefix] of this.#changed.entries()) {
+      const entry = this.#metadata.has(prefix) ? undefined : this.#entries.get(prefix);
+      if (entry === undefined) continue;
+      this.#entries.delete(prefix);
+      changes.removed.push(entry);
+      before.push(entry);
+    }
+    this.#changed = new PrefixTable();
+    const deleted = before.map(({ identity }) => identity).filter((identity) => this.#release(identity));
+    return { ...changes, deleted };
+  }
+
+  /** As of the last {@link apply}. */
+  get(prefix: Prefix): PrefixEntry | undefined {
+    return this.#entries.get(prefix);
+  }
+
+  /** The entry with the longest prefix that holds the address, as of the last {@link apply}. */
+  lookup(family: 4 | 6, address: bigint): PrefixEntry | undefined {
+    return this.#entries.lookup(family, address)?.[1];
+  }
+
+  /** In the order of the prefixes, as of the last {@link apply}. */
+  entries(): PrefixEntry[] {
+    return this.#entries.entries().map(([, entry]) => entry);
+  }
+
+  /** Who says something about exactly this prefix. */
+  resources(prefix: Prefix): string[] {
+    return this.#metadata.resources(prefix);
+  }
+
+  #acquire(prefix: Prefix, labels: Labels): { identity: NumericIdentity; isNew: boolean } {
+    const reserved = this.#reserved.lookup(labels);
+    if (reserved !== undefined) return { identity: reserved, isNew: false };
+    if (scopeForLabels(labels) !== SCOPE_LOCAL) throw unsupported(prefix, labels);
+    return this.#local.acquire(labels);
+  }
+
+  /** Reserved identities are everybody's and stay. */
+  #release(identity: NumericIdentity): boolean {
+    return this.#local.labelsOf(identity) !== undefined && this.#local.release(identity);
+  }
+}
+
+const unsupported = (prefix: Prefix, labels: Labels): IdentityError =>
+  new IdentityError('UNSUPPORTED', `${formatPrefix(prefix)} with labels ${labels}: not modelled for a prefix`);
