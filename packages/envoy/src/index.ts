@@ -12,6 +12,10 @@ export type {
   ResponseStart,
 } from './http1/message.ts';
 export { type ParserEvent, RequestParser } from './http1/parser.ts';
+export { denialOf } from './kafka/denial.ts';
+export { frameLength, type KafkaRequest, type KafkaTopic, readRequest } from './kafka/request.ts';
+export { type KafkaNetworkPolicyRule, kafkaAllowed, kafkaRuleToNpds } from './kafka/rules.ts';
+export { KafkaError } from './kafka/wire.ts';
 export { CompiledPolicy } from './network_policy.ts';
 export {
   type DiscoveryRequest,

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { fqdnSet } from './fqdn.ts';
 import { httpSet } from './http.ts';
+import { kafkaSet } from './kafka.ts';
 import { labelsSet } from './labels.ts';
 import { conflictsSet, incrementalSet, policySet } from './policy.ts';
 import { portsSet } from './ports.ts';
@@ -21,6 +22,7 @@ export function conformanceCommand(): Command {
     portsSet,
     fqdnSet,
     httpSet,
+    kafkaSet,
     profilesSet,
   ];
   for (const set of sets) command.addCommand(set());
