@@ -1,6 +1,6 @@
 export { ProxyCore } from './core.ts';
 export { ProxyError, type ProxyErrorCode } from './errors.ts';
-export { allowed, allowedAtNetwork, type FilterVerdict } from './filter.ts';
+export { type Asked, allowed, allowedAtNetwork } from './filter.ts';
 export { HeaderLog, type LoggedHeader } from './header_match.ts';
 export { type HttpRequest, type HttpResponse, RequestDecoder, ResponseDecoder } from './http1/decoder.ts';
 export type {
@@ -37,6 +37,7 @@ export {
   type StringMatcher,
 } from './npds.ts';
 export { httpRulesToNpds } from './npds_rules.ts';
+export type { FilterVerdict } from './port_rules.ts';
 export type {
   HttpAccessLog,
   PolicyAnswer,
