@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { bpfCommand } from './commands/bpf.ts';
 import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
 import { profilesCommand } from './commands/profiles.ts';
@@ -16,7 +17,14 @@ export async function run(args: readonly string[]): Promise<number> {
     .version('0.1.0')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const command of [demoCommand(), replayCommand(), verdictCommand(), conformanceCommand(), profilesCommand()])
+  for (const command of [
+    demoCommand(),
+    replayCommand(),
+    verdictCommand(),
+    bpfCommand(),
+    conformanceCommand(),
+    profilesCommand(),
+  ])
     program.addCommand(prepared(command));
   try {
     await program.parseAsync(args, { from: 'user' });
