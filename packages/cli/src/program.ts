@@ -4,6 +4,7 @@ import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
 import { profilesCommand } from './commands/profiles.ts';
 import { replayCommand } from './commands/replay.ts';
+import { traceCommand } from './commands/trace.ts';
 import { verdictCommand } from './commands/verdict.ts';
 
 /** What was wrong with the input or the command line. */
@@ -21,6 +22,7 @@ export async function run(args: readonly string[]): Promise<number> {
     demoCommand(),
     replayCommand(),
     verdictCommand(),
+    traceCommand(),
     bpfCommand(),
     conformanceCommand(),
     profilesCommand(),

@@ -240,4 +240,4 @@ export { RATELIMIT_KEY, RATELIMIT_VALUE } from './ratelimitmap/layout.ts';
 export { Reader } from './readers.ts';
 export { BPF_RB_AVAIL_DATA, BPF_RB_CONS_POS, BPF_RB_PROD_POS, BPF_RB_RING_SIZE, RingBufMap } from './ringbuf.ts';
 export { Scratch } from './scratch.ts';
-export { addressText, hexOf, u8protoText } from './text.ts';
+export { addressText, be16, hexOf, hostPort, le16, le32, u8protoText } from './text.ts';

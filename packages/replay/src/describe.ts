@@ -15,14 +15,20 @@ export interface DescribedStep {
 const place = ({ address, port }: { address: number; port: number }): string => `${formatIpv4(address)}:${port}`;
 
 /** What was decided about one packet, in order. */
-export function describeSteps(agent: Agent, steps: readonly Step[]): DescribedStep[] {
-  const reasons = agent.explainPolicy(steps);
-  return steps.filter(isDecision).map((step) => {
-    const at = podName(agent.endpoints[step.endpoint - 1]!);
-    if (step.kind !== 'policy') return { kind: step.kind, at, text: textOf(agent, step) };
-    const policy = reasons.shift()!;
-    return { kind: step.kind, at, text: policyText(policy), policy };
-  });
+export const describeSteps = (agent: Agent, steps: readonly Step[]): DescribedStep[] =>
+  steps.filter(isDecision).map((step) => describeDecision(agent, step));
+
+export function describeDecision(agent: Agent, step: Decision): DescribedStep {
+  const at = placeOf(agent, step.endpoint);
+  if (step.kind !== 'policy') return { kind: step.kind, at, text: textOf(agent, step) };
+  const policy = agent.explainPolicy([step])[0]!;
+  return { kind: step.kind, at, text: policyText(policy), policy };
+}
+
+/** Programs of the node's own devices have no pod. */
+export function placeOf(agent: Agent, endpoint: number): string {
+  const found = agent.endpoints[endpoint - 1];
+  return found === undefined ? 'the host' : podName(found);
 }
 
 /** What the proxy did with a request. */
