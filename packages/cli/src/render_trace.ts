@@ -53,11 +53,11 @@ function mapLines(step: Extract<TraceStep, { kind: 'map' }>): string[] {
 }
 
 /** Only the headers in which something changed. */
-function rewriteLines({ changes, before, after }: Extract<TraceStep, { kind: 'rewrite' }>): string[] {
+function rewriteLines({ text, changes, before, after }: Extract<TraceStep, { kind: 'rewrite' }>): string[] {
   const changed = (headers: readonly Header[]): Header[] =>
     headers.filter(({ name }) => changes.some(({ header }) => header === name));
   return [
-    'The packet is rewritten.',
+    text,
     ...changes.map(({ header, field, from, to }) => `${header} ${field}: ${from} -> ${to}`),
     ...changed(before).flatMap(({ name, hex }) => named('before', hex, name)),
     ...changed(after).flatMap(({ name, hex }) => named('after', hex, name)),

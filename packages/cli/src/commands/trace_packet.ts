@@ -1,5 +1,5 @@
 import type { Agent, Endpoint } from '@ciliate/agent';
-import type { MonitorAggregation } from '@ciliate/bpf';
+import { DEFAULT_NODE, type MonitorAggregation } from '@ciliate/bpf';
 import { findWorkload, InputError, type ObjectStore } from '@ciliate/k8s';
 import { icmpEcho, parseIpv4, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, tcpSegment, udpDatagram } from '@ciliate/packet';
 import { type FramedPacket, framed, START_NS, tracePacket } from '@ciliate/replay';
@@ -18,6 +18,9 @@ const AGGREGATION: Readonly<Record<string, MonitorAggregation>> = {
   maximum: 4,
 };
 const TCP_FLAGS = { syn: TCP_SYN, ack: TCP_ACK, fin: TCP_FIN, rst: TCP_RST } as const;
+
+/** Whoever in the network sends a packet on to the node. */
+const NEIGHBOUR_MAC = Uint8Array.of(2, 0, 0, 0, 0xfe, 5);
 
 type Described = Partial<Record<keyof typeof TCP_FLAGS | 'udp' | 'icmp', true>> & {
   from?: string;
@@ -103,7 +106,10 @@ function made(agent: Agent, store: ObjectStore, options: TracePacketOptions): Ch
   const sender = options.from === undefined ? undefined : podOf(agent, store, options.from);
   const dst = targetOf(agent, store, options);
   const src = sender?.address ?? options.fromWorld!;
-  const macs = sender && { srcMac: macNumber(sender.mac), dstMac: macNumber(sender.nodeMac) };
+  const macs = {
+    srcMac: macNumber(sender?.mac ?? NEIGHBOUR_MAC),
+    dstMac: macNumber(sender?.nodeMac ?? DEFAULT_NODE.netdev.mac),
+  };
   return {
     packet: { sender, frame: frameOf({ ...macs, src, dst: dst.address }, dst.port, options), timeNs: START_NS },
     before: [],
@@ -111,7 +117,7 @@ function made(agent: Agent, store: ObjectStore, options: TracePacketOptions): Ch
 }
 
 function frameOf(
-  base: { srcMac?: number; dstMac?: number; src: number; dst: number },
+  base: { srcMac: number; dstMac: number; src: number; dst: number },
   dstPort: number,
   options: Described,
 ): Uint8Array {

@@ -29,7 +29,7 @@ export type TraceStep =
   | { kind: 'program'; name: string; at: string; endpoint: number }
   | ({ kind: 'map'; access: MapStep['access']; map: string; key: string; value?: string; matched?: string } & MapWords)
   | (DescribedStep & { because?: string })
-  | { kind: 'rewrite'; changes: FieldChange[]; before: Header[]; after: Header[] }
+  | { kind: 'rewrite'; text: string; changes: FieldChange[]; before: Header[]; after: Header[] }
   | { kind: 'event'; event: string; text: string; struct: string; packet: string };
 
 export interface PacketTrace {
@@ -84,7 +84,8 @@ function describe(agent: Agent, recorded: readonly Recorded[], timeNs: bigint): 
       case 'rewrite': {
         const before = headersOf(one.before);
         const after = headersOf(one.frame);
-        steps.push({ kind: 'rewrite', changes: fieldChanges(before, after), before, after });
+        const changes = fieldChanges(before, after);
+        steps.push({ kind: 'rewrite', text: rewriteText(changes), changes, before, after });
         break;
       }
       case 'event':
@@ -104,6 +105,16 @@ function describe(agent: Agent, recorded: readonly Recorded[], timeNs: bigint): 
     }
   }
   return steps;
+}
+
+function rewriteText(changes: readonly FieldChange[]): string {
+  const has = (header: Header['name'], field: string): boolean =>
+    changes.some((change) => change.header === header && change.field === field);
+  if (has('IPv4', 'destination')) return 'The packet gets another destination.';
+  if (has('IPv4', 'source')) return 'The packet gets another source.';
+  if (!has('IPv4', 'TTL')) return 'The packet is rewritten.';
+  const addresses = has('Ethernet', 'destination') ? ', and the Ethernet addresses of the next link' : '';
+  return `The packet is routed: one hop less to live${addresses}.`;
 }
 
 /** Only of policy: why this entry, or why none is enough. */
