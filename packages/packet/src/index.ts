@@ -99,6 +99,7 @@ export {
   tcpAck,
   tcpChecksum,
   tcpDstPort,
+  tcpFlagNames,
   tcpFlags,
   tcpHeaderLength,
   tcpSeq,

@@ -1,11 +1,11 @@
 import { type Agent, ownLabels, type PolicyReason, podName } from '@ciliate/agent';
-import type { Step } from '@ciliate/bpf';
+import { type Decision, isDecision, type Step } from '@ciliate/bpf';
 import type { HttpAccessLog } from '@ciliate/envoy';
 import { formatIpv4 } from '@ciliate/packet';
 
 /** One step of a packet or request, for people; `policy` only with the steps in which policy was asked. */
 export interface DescribedStep {
-  kind: Step['kind'] | 'http';
+  kind: Decision['kind'] | 'http';
   /** `namespace/name` of the pod at whose interface it happened. */
   at: string;
   text: string;
@@ -14,15 +14,21 @@ export interface DescribedStep {
 
 const place = ({ address, port }: { address: number; port: number }): string => `${formatIpv4(address)}:${port}`;
 
-/** The steps of one packet, in order. */
-export function describeSteps(agent: Agent, steps: readonly Step[]): DescribedStep[] {
-  const reasons = agent.explainPolicy(steps);
-  return steps.map((step) => {
-    const at = podName(agent.endpoints[step.endpoint - 1]!);
-    if (step.kind !== 'policy') return { kind: step.kind, at, text: textOf(agent, step) };
-    const policy = reasons.shift()!;
-    return { kind: step.kind, at, text: policyText(policy), policy };
-  });
+/** What was decided about one packet, in order. */
+export const describeSteps = (agent: Agent, steps: readonly Step[]): DescribedStep[] =>
+  steps.filter(isDecision).map((step) => describeDecision(agent, step));
+
+export function describeDecision(agent: Agent, step: Decision): DescribedStep {
+  const at = placeOf(agent, step.endpoint);
+  if (step.kind !== 'policy') return { kind: step.kind, at, text: textOf(agent, step) };
+  const policy = agent.explainPolicy([step])[0]!;
+  return { kind: step.kind, at, text: policyText(policy), policy };
+}
+
+/** Programs of the node's own devices have no pod. */
+export function placeOf(agent: Agent, endpoint: number): string {
+  const found = agent.endpoints[endpoint - 1];
+  return found === undefined ? 'the host' : podName(found);
 }
 
 /** What the proxy did with a request. */
@@ -32,7 +38,7 @@ export function describeRequest(at: string, record: HttpAccessLog): DescribedSte
   return { kind: 'http', at, text: `proxy: ${request}: ${rule}` };
 }
 
-function textOf(agent: Agent, step: Exclude<Step, { kind: 'policy' }>): string {
+function textOf(agent: Agent, step: Exclude<Decision, { kind: 'policy' }>): string {
   switch (step.kind) {
     case 'service': {
       const how = step.known ? 'known from conntrack' : 'chosen now';

@@ -3,7 +3,7 @@ export type { Transport } from './flow.ts';
 export type { TracePacket } from './recording.ts';
 export { type OnProgress, type Played, playTrace, type ReplayResult, replayConversations } from './replay.ts';
 export type { Outcome, Row } from './rows.ts';
-export { type Question, synthesize } from './synthesize.ts';
+export { type Question, START_NS, synthesize } from './synthesize.ts';
 export { TcpPlayer } from './tcp_player.ts';
 export {
   MAX_WORKERS,
@@ -12,4 +12,7 @@ export {
   type ThroughputOptions,
   type ThroughputResult,
 } from './throughput.ts';
+export type { FieldChange, Header } from './trace/headers.ts';
+export type { End, MachineOptions } from './trace/machine.ts';
+export { type FramedPacket, framed, type PacketTrace, type TraceStep, tracePacket } from './trace/trace_packet.ts';
 export { judge, type Verdict, type VerdictQuestion } from './verdict.ts';

@@ -17,9 +17,12 @@ export interface StepResult {
   readonly agrees: boolean;
 }
 
-/** Plays a scenario through the programs and compares what its README calls deterministic, packet by packet. */
-export function runScenario(scenario: Scenario): StepResult[] {
-  const actual = play(scenario);
+/**
+ * Plays a scenario through the programs and compares what its README calls deterministic, packet by packet.
+ * @param prepare gets the node before its first packet, to watch it
+ */
+export function runScenario(scenario: Scenario, prepare?: (world: World) => void): StepResult[] {
+  const actual = play(scenario, prepare);
   const wanted = scenario.steps.flatMap((step) => (step.op === 'packet' ? [step.expect] : []));
   const runs = scenario.acceptable_runs?.map(({ steps }) => steps) ?? [wanted];
   const compared = runs.map((run) => compare(scenario, run, actual));
@@ -38,8 +41,9 @@ function compare(scenario: Scenario, wanted: readonly Expected[], actual: readon
 }
 
 /** @returns what each packet step left behind */
-function play(scenario: Scenario): Outcome[] {
+function play(scenario: Scenario, prepare?: (world: World) => void): Outcome[] {
   const world = new World(scenario);
+  prepare?.(world);
   const { memory } = world;
   let now = START_SECONDS;
   let before = snapshot(world);
