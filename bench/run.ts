@@ -10,6 +10,7 @@ import { run as ipcache } from './ipcache.ts';
 import { run as lookup } from './lookup.ts';
 import { run as mapLookup } from './map_lookup.ts';
 import { run as memory } from './memory.ts';
+import { run as policy } from './policy.ts';
 import { printRatios } from './print.ts';
 import { writeReport } from './report.ts';
 import { run as scaling } from './scaling.ts';
@@ -26,6 +27,7 @@ const QUESTIONS: Record<string, (options: BenchOptions) => Promise<QuestionResul
   scaling,
   ipcache,
   datapath,
+  policy,
 };
 const DURATION_MS = 1000;
 const QUICK_DURATION_MS = 100;

@@ -98,7 +98,13 @@ function withoutExpected(one: Json): Json {
   };
 }
 
-describe.each(['labels', 'ports', 'fqdn'])('conformance %s', (set) => {
+const WRONG = {
+  labels: ['"match":true', '"match":false'],
+  ports: ['"prefix_len":16', '"prefix_len":15'],
+  fqdn: ['"dnsproxy_allowed":true', '"dnsproxy_allowed":false'],
+  http: ['"rejected_headers":[{"name":"x-key"', '"rejected_headers":[{"name":"x-kez"'],
+} as const;
+describe.each(Object.keys(WRONG) as (keyof typeof WRONG)[])('conformance %s', (set) => {
   test('everything agrees', async () => {
     const { code, stdout, stderr } = await conformance(set, `${FIXTURES}/${set}.json.gz`);
     expect(stderr).toBe('');
@@ -108,10 +114,9 @@ describe.each(['labels', 'ports', 'fqdn'])('conformance %s', (set) => {
 
   test('a wrong answer in the file is found', async () => {
     const facts = gunzipSync(readFileSync(join(ROOT, FIXTURES, `${set}.json.gz`))).toString('utf8');
-    const wrong = { labels: ['"match":true', '"match":false'], ports: ['"prefix_len":16', '"prefix_len":15'] };
-    const [right, spoilt] =
-      set === 'fqdn' ? ['"dnsproxy_allowed":true', '"dnsproxy_allowed":false'] : wrong[set as 'ports'];
-    const { code, stdout } = await conformance(set, file(`${set}.json`, facts.replace(right!, spoilt!)));
+    const [right, spoilt] = WRONG[set];
+    expect(facts).toContain(right);
+    const { code, stdout } = await conformance(set, file(`${set}.json`, facts.replace(right, spoilt)));
     const [, agreed, total] = /\nagree (\d+)\/(\d+)\n$/.exec(stdout) ?? [];
     expect([code, Number(total) - Number(agreed)]).toEqual([1, 1]);
   });
@@ -466,6 +471,7 @@ const whole: [set: string, files: string[]][] = [
   ['labels', ['facts/labels.json']],
   ['ports', ['facts/ports.json']],
   ['fqdn', ['facts/fqdn.json']],
+  ['http', ['facts/http.json']],
 ];
 describe.runIf(existsSync(join(ROOT, SHARED)))('the whole sets in ../shared', () => {
   test.each(whole)('conformance %s %j', async (set, patterns) => {

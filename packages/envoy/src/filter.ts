@@ -1,5 +1,6 @@
-import type { PolicyRequest } from './matcher.ts';
+import type { HeaderLog } from './header_match.ts';
 import type { CompiledPolicy, CompiledPorts, CompiledRule } from './network_policy.ts';
+import type { RequestHeaderMap } from './request_header_map.ts';
 
 /** A decision, and the name of the rule that allowed; undefined if none did, or if policy allows without a rule. */
 export interface FilterVerdict {
@@ -31,15 +32,19 @@ export function allowedAtNetwork(
  *
  * 1. If no rule for the port is about HTTP, every request passes: the network stage has decided.
  * 2. An entry without rules: allowed. 3. Else some rule must be about the identity, and either say nothing about HTTP or
- * have an HTTP rule all of whose matchers match.
+ * have an HTTP rule all of whose matchers match and whose header actions let it pass.
  *
- * Source: cilium/l7policy.cc, network_policy.cc. Not modelled: header matches and their actions, so the first allow ends it.
+ * The first rule that allows ends it, unless some rule has header actions: then all rules about the identity are asked,
+ * so that all their actions are done.
+ *
+ * @param headers changed by actions, whatever the answer @param log gets what actions noticed
+ * Source: cilium/l7policy.cc, network_policy.cc.
  */
 export function allowed(
   policy: CompiledPolicy | undefined,
-  request: PolicyRequest,
-  remoteIdentity: number,
-  port: number,
+  headers: RequestHeaderMap,
+  log: HeaderLog,
+  { remoteIdentity, port }: { remoteIdentity: number; port: number },
 ): FilterVerdict {
   if (policy === undefined) return DENIED; // withdrawn since the connection was opened
   const entries = policy.onPort(port);
@@ -47,18 +52,26 @@ export function allowed(
     const verdict = decide(entries, (rule) => isAbout(rule, remoteIdentity));
     return verdict.allowed ? verdict : ALLOWED_BY_NO_RULE;
   }
-  return decide(
-    entries,
-    (rule) => isAbout(rule, remoteIdentity) && (rule.http?.some((matches) => matches(request)) ?? true),
-  );
+  const allows = (rule: CompiledRule) => isAbout(rule, remoteIdentity) && (rule.http?.(headers, log) ?? true);
+  const acting = entries.some(({ rules }) => rules.some(({ hasActions }) => hasActions));
+  return decide(entries, allows, acting);
 }
 
 const isAbout = ({ remotes }: CompiledRule, identity: number): boolean => remotes?.has(identity) ?? true;
 
-function decide(entries: readonly CompiledPorts[], allows: (rule: CompiledRule) => boolean): FilterVerdict {
+/** @param all ask every rule, also after one that allows */
+function decide(
+  entries: readonly CompiledPorts[],
+  allows: (rule: CompiledRule) => boolean,
+  all = false,
+): FilterVerdict {
+  let verdict: FilterVerdict | undefined;
   for (const { rules } of entries) {
-    const rule = rules.find(allows);
-    if (rule !== undefined) return { allowed: true, matchedRule: rule.name };
+    for (const rule of rules) {
+      if (!allows(rule)) continue;
+      verdict ??= { allowed: true, matchedRule: rule.name };
+      if (!all) return verdict;
+    }
   }
-  return entries.some(({ rules }) => rules.length === 0) ? ALLOWED_BY_NO_RULE : DENIED;
+  return verdict ?? (entries.some(({ rules }) => rules.length === 0) ? ALLOWED_BY_NO_RULE : DENIED);
 }

@@ -1,6 +1,7 @@
 export { ProxyCore } from './core.ts';
 export { ProxyError, type ProxyErrorCode } from './errors.ts';
 export { allowed, allowedAtNetwork, type FilterVerdict } from './filter.ts';
+export { HeaderLog, type LoggedHeader } from './header_match.ts';
 export { type HttpRequest, type HttpResponse, RequestDecoder, ResponseDecoder } from './http1/decoder.ts';
 export type {
   Framing,
@@ -11,7 +12,6 @@ export type {
   ResponseStart,
 } from './http1/message.ts';
 export { type ParserEvent, RequestParser } from './http1/parser.ts';
-export type { PolicyRequest } from './matcher.ts';
 export { CompiledPolicy } from './network_policy.ts';
 export {
   type DiscoveryRequest,
@@ -22,6 +22,7 @@ export {
   encodeDiscoveryRequest,
   encodeDiscoveryResponse,
   encodeNetworkPolicy,
+  type HeaderMatch,
   type HeaderMatcher,
   type HttpNetworkPolicyRule,
   type HttpNetworkPolicyRules,
@@ -41,3 +42,4 @@ export type {
   SocketAddress,
 } from './protocol.ts';
 export { EnvoyProxy } from './proxy.ts';
+export { type PolicyRequest, RequestHeaderMap } from './request_header_map.ts';

@@ -1,19 +1,27 @@
-import { compileMatcher, RejectedPolicy, type RequestMatcher } from './matcher.ts';
+import { compileHeaderMatch, type HeaderLog } from './header_match.ts';
+import { compileMatcher, RejectedPolicy } from './matcher.ts';
 import {
   type DiscoveryRequest,
   decodeDiscoveryResponse,
+  type HttpNetworkPolicyRule,
   type NetworkPolicy,
   type PortNetworkPolicy,
   type PortNetworkPolicyRule,
 } from './npds.ts';
+import type { RequestHeaderMap } from './request_header_map.ts';
+
+/** What rules say about a request: true lets it pass. Header actions may change it and note what they found. */
+type HttpDecision = (headers: RequestHeaderMap, log: HeaderLog) => boolean;
 
 /** One rule, ready to be asked. */
 export interface CompiledRule {
   readonly name: string;
   /** undefined: any identity. */
   readonly remotes: ReadonlySet<number> | undefined;
-  /** Any of them lets a request pass; undefined: any request passes. */
-  readonly http: readonly RequestMatcher[] | undefined;
+  /** undefined: any request passes. */
+  readonly http: HttpDecision | undefined;
+  /** Do its HTTP rules act on headers? */
+  readonly hasActions: boolean;
 }
 
 /** The rules for a range of TCP ports; without any, everything is allowed. */
@@ -92,19 +100,26 @@ function compileRule(rule: PortNetworkPolicyRule, at: string): CompiledRule {
     if (rule[field as keyof PortNetworkPolicyRule]) throw new RejectedPolicy(`${at}.${name}: not modelled yet`);
   if (rule.serverNames?.length) throw new RejectedPolicy(`${at}.server_names: not modelled yet`);
   const remotes = rule.remotePolicies?.length ? new Set(rule.remotePolicies) : undefined;
-  return { name: rule.name ?? '', remotes, http: compileHttp(rule, `${at}.http_rules`) };
+  const hasActions = rule.httpRules?.httpRules?.some(({ headerMatches }) => headerMatches?.length) ?? false;
+  return { name: rule.name ?? '', remotes, http: compileHttp(rule, hasActions, `${at}.http_rules`), hasActions };
 }
 
-function compileHttp({ httpRules }: PortNetworkPolicyRule, at: string): RequestMatcher[] | undefined {
+function compileHttp({ httpRules }: PortNetworkPolicyRule, hasActions: boolean, at: string): HttpDecision | undefined {
   if (httpRules === undefined) return undefined;
-  const rules = httpRules.httpRules ?? [];
+  const rules = (httpRules.httpRules ?? []).map((rule, index) => compileHttpRule(rule, `${at}[${index}]`));
   if (rules.length === 0) throw new RejectedPolicy(`${at}: empty`);
-  return rules.map(({ headers = [], headerMatches = [] }, index) => {
-    const ruleAt = `${at}[${index}]`;
-    if (headerMatches.length > 0) throw new RejectedPolicy(`${ruleAt}.header_matches: not modelled yet`);
-    const matchers = headers.map((header, of) => compileMatcher(header, `${ruleAt}.headers[${of}]`));
-    return (request) => matchers.every((matches) => matches(request));
-  });
+  if (!hasActions) return (headers, log) => rules.some((allows) => allows(headers, log));
+  // Every rule that matches does what it says, also after one has allowed.
+  return (headers, log) => rules.filter((allows) => allows(headers, log)).length > 0;
+}
+
+/** All matchers must match; only then all actions are done, also after one of them fails. */
+function compileHttpRule({ headers = [], headerMatches = [] }: HttpNetworkPolicyRule, at: string): HttpDecision {
+  const matchers = headers.map((header, of) => compileMatcher(header, `${at}.headers[${of}]`));
+  const actions = headerMatches.map((match, of) => compileHeaderMatch(match, `${at}.header_matches[${of}]`));
+  const matches = (map: RequestHeaderMap): boolean => matchers.every((one) => one(map));
+  if (actions.length === 0) return matches;
+  return (map, log) => matches(map) && actions.filter((act) => !act(map, log)).length === 0;
 }
 
 const INVALID_ARGUMENT = 3; // google.rpc.Code
