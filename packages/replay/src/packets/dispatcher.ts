@@ -85,6 +85,11 @@ export class Dispatcher {
     return this.#isNatPending;
   }
 
+  /** NAT may move connections: which shard has one, only the maps of all shards say. */
+  get nat(): boolean {
+    return this.#steering.nat;
+  }
+
   close(): void {
     this.#capture.cursor.close();
     this.#nat.destroy();

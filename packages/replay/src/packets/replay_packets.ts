@@ -97,6 +97,11 @@ class Run {
     const dispatcherOptions = { path: this.#path, config: this.#config, shards, owners: this.#owners, passes: loop };
     const dispatcher = new Dispatcher(agent, places, this.#ring, dispatcherOptions);
     this.#dispatcher = dispatcher;
+    if (dispatcher.nat && this.#options.share !== undefined)
+      throw new AgentError(
+        'BAD_INPUT',
+        'where NAT chooses ports, connections cannot be shared out: replay the trace whole',
+      );
     if (writePcap !== undefined) this.#outputs.push(new PcapOutput(agent, writePcap, dispatcher.interfaces));
     if (flows !== undefined) {
       for (let i = 0; i < this.#workers; i++) this.#streams.push(EventStream.create(agent.memory));

@@ -60,7 +60,8 @@ export class Steering {
   readonly #loopback: number;
   readonly #masquerade4: boolean;
   readonly #masquerade6: boolean;
-  readonly #nat: boolean;
+  /** NAT may move connections of this trace to ports of its choice. */
+  readonly nat: boolean;
   readonly #minPort: number;
   readonly #fragments = new FragmentTable();
   // The tuple of the packet, as it came.
@@ -76,7 +77,7 @@ export class Steering {
     this.#loopback = ntohl(node.serviceLoopbackIpv4);
     this.#masquerade4 = masqueradeIpv4;
     this.#masquerade6 = masqueradeIpv6;
-    this.#nat = masqueradeIpv4 || masqueradeIpv6 || (config.nodePort && places.groups.some(({ remote }) => remote));
+    this.nat = masqueradeIpv4 || masqueradeIpv6 || (config.nodePort && places.groups.some(({ remote }) => remote));
     this.#minPort = node.natPorts.min;
   }
 
@@ -102,7 +103,7 @@ export class Steering {
     const fragment = half(u8, ip + 6);
     const l4 = ip + ((u8[ip]! & 15) << 2);
     const id = half(u8, ip + 4);
-    if ((fragment & 0x3fff) === 0 || quoted) this.#transport(u8, l4, end, protocol, false);
+    if ((fragment & 0x3fff) === 0 || quoted) this.#transport(u8, l4, end, protocol, false, quoted);
     else this.#fragment(u8, l4, end, protocol, false, (fragment & 0x1fff) === 0, id);
   }
 
@@ -127,7 +128,7 @@ export class Steering {
       else at += next === NEXTHDR_AUTH ? (u8[at + 1]! + 2) << 2 : (u8[at + 1]! + 1) << 3;
       next = following;
     }
-    this.#transport(u8, at, end, next, true);
+    this.#transport(u8, at, end, next, true, quoted);
   }
 
   /** The first fragment of a datagram has the ports; the others follow it. */
@@ -143,19 +144,20 @@ export class Steering {
     if (known !== undefined) [this.shard, this.flowLow, this.flowHigh] = known;
   }
 
-  #transport(u8: Uint8Array, l4: number, end: number, protocol: number, v6: boolean): void {
+  #transport(u8: Uint8Array, l4: number, end: number, protocol: number, v6: boolean, quoted = false): void {
     if (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP || protocol === IPPROTO_SCTP) {
       if (l4 + 4 > end) this.#connection(0, 0, protocol, v6);
       else this.#connection(half(u8, l4), half(u8, l4 + 2), protocol, v6);
       return;
     }
     const isIcmp = protocol === (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) && l4 + 8 <= end;
-    const quoted = l4 + 8;
+    const inner = l4 + 8;
     if (isIcmp && isEcho(u8[l4]!, v6)) this.#connection(half(u8, l4 + 4), half(u8, l4 + 4), protocol, v6);
-    else if (!isIcmp || !isError(u8[l4]!, v6) || quoted + (v6 ? 40 : 20) > end) this.#connection(0, 0, protocol, v6);
-    else if (v6)
-      this.#ipv6(u8, quoted, end, true); // an error goes with the packet that it quotes
-    else this.#ipv4(u8, quoted, end, true);
+    else if (quoted || !isIcmp || !isError(u8[l4]!, v6) || inner + (v6 ? 40 : 20) > end)
+      this.#connection(0, 0, protocol, v6);
+    // An error goes with the packet that it quotes.
+    else if (v6) this.#ipv6(u8, inner, end, true);
+    else this.#ipv4(u8, inner, end, true);
   }
 
   #connection(aPort: number, bPort: number, protocol: number, v6: boolean): void {
@@ -177,7 +179,7 @@ export class Steering {
     const bFlow = bGroup >= 0 ? mixWords(SERVICE_WORD, bGroup) : endWord(b, bPort);
     this.flowLow = mixWords((aFlow + bFlow) | 0, protocol) >>> 0;
     this.flowHigh = mixWords(mixWords(aFlow, 0x5bd1e995) ^ mixWords(bFlow, 0x5bd1e995), protocol) >>> 0;
-    const isPlain = !this.#nat && (aGroup < 0 || !places.groups[aGroup]!.sticky);
+    const isPlain = !this.nat && (aGroup < 0 || !places.groups[aGroup]!.sticky);
     let sum = (aFlow + bFlow) | 0;
     if (!isPlain || (bGroup >= 0 && places.groups[bGroup]!.sticky))
       sum = this.#reduced(aGroup, bGroup, aFlow, bFlow, v6);
@@ -192,8 +194,8 @@ export class Steering {
     const bKind = places.kindOf(b[0]!, b[1]!, b[2]!, b[3]!);
     const aWord = aGroup >= 0 ? aFlow : this.#clientWord(a, this.#aPort, aKind, bKind, bGroup, v6);
     const bWord = bGroup >= 0 ? bFlow : this.#clientWord(b, this.#bPort, bKind, aKind, aGroup, v6);
-    if (this.#nat && aKind === NODE && aGroup < 0 && bKind === OUTSIDE) this.#setNat(a, this.#aPort, b, this.#bPort);
-    if (this.#nat && bKind === NODE && bGroup < 0 && aKind === OUTSIDE) this.#setNat(b, this.#bPort, a, this.#aPort);
+    if (this.nat && aKind === NODE && aGroup < 0 && bKind === OUTSIDE) this.#setNat(a, this.#aPort, b, this.#bPort);
+    if (this.nat && bKind === NODE && bGroup < 0 && aKind === OUTSIDE) this.#setNat(b, this.#bPort, a, this.#aPort);
     return (aWord + bWord) | 0;
   }
 
@@ -201,7 +203,7 @@ export class Steering {
     const sticky = group >= 0 && this.#places.groups[group]!.sticky;
     const toRemote = group >= 0 && this.#places.groups[group]!.remote;
     const masquerades = (v6 ? this.#masquerade6 : this.#masquerade4) && kind === LOCAL_POD && otherKind === OUTSIDE;
-    const underNode = this.#nat && (kind === NODE || masquerades || (kind === OUTSIDE && toRemote));
+    const underNode = this.nat && (kind === NODE || masquerades || (kind === OUTSIDE && toRemote));
     if (underNode) return mixWords(NODE_WORD, sticky ? 0 : port);
     return endWord(address, sticky ? 0 : port);
   }
