@@ -1,6 +1,6 @@
 import { type Agent, podName } from '@ciliate/agent';
 import { DEFAULT_NODE } from '@ciliate/bpf';
-import { IPPROTO_TCP, IPPROTO_UDP, parseIpv4 } from '@ciliate/packet';
+import { parseIpv4 } from '@ciliate/packet';
 import { Places, type ServicePlace } from '../packets/places.ts';
 import type { Random } from './random.ts';
 
@@ -16,11 +16,10 @@ export interface Station {
   hop: Uint8Array;
 }
 
-/** A place that can be spoken to; host order. `station` is where its pod sends from; undefined: a service. */
+/** A place that can be spoken to; host order. */
 export interface Target {
   address: number;
   port: number;
-  station?: Station;
 }
 
 /** The node's device, as its first one is named. */
@@ -28,7 +27,7 @@ export const NETWORK = 'eth0';
 /** For hosts of the outside world: the block for benchmarks, RFC 2544. */
 const WORLD = parseIpv4('198.18.0.0')!;
 const WORLD_HOSTS = 1 << 17;
-/** What a pod without a service listens on. */
+/** What a pod without a service listens on, and hosts of the world. */
 const DEFAULT_PORT = 8080;
 const WORLD_PORT = 443;
 const SVC_FLAG_EXTERNAL = 1 | 2 | 32; // external IP, node port, load balancer
@@ -42,6 +41,8 @@ export class Cast {
   readonly #services: readonly ServicePlace[];
   readonly #random: Random;
   readonly #byEndpoint: ReadonlyMap<number, Station>;
+  /** Which port a pod serves, by its address and a protocol. */
+  readonly #ports = new Map<string, number>();
 
   constructor(agent: Agent, random: Random) {
     this.#random = random;
@@ -55,12 +56,16 @@ export class Cast {
     this.network = { name: NETWORK, endpoint: 0, address: 0, mac: GATEWAY_MAC, hop: DEFAULT_NODE.netdev.mac };
     this.#services = new Places(agent.memory).services.filter(({ isIpv6 }) => !isIpv6);
     this.#byEndpoint = new Map(this.pods.map((pod) => [pod.endpoint, pod]));
+    for (const service of this.#services)
+      for (const { address, port, protocol } of service.backends)
+        this.#ports.set(`${address[0]! >>> 0} ${protocol || service.protocol}`, port);
   }
 
   get stations(): Station[] {
     return [...this.pods, this.network];
   }
 
+  /** Of a pod; of anything else the node's device. */
   stationOf(endpoint: number): Station {
     return this.#byEndpoint.get(endpoint) ?? this.network;
   }
@@ -69,35 +74,32 @@ export class Cast {
     return this.pods[this.#random.below(this.pods.length)]!;
   }
 
-  /** A pod and the port that it serves; another one than `but`, where there is another. */
-  anyServer(protocol: number, but?: Station): Target {
-    let station = this.anyPod();
-    if (station === but) station = this.pods[(this.pods.indexOf(station) + 1) % this.pods.length]!;
-    const own = this.#services
-      .flatMap(({ backends }) => backends)
-      .find(({ address, protocol: p }) => address[0]! >>> 0 === station.address && (p === protocol || p === 0));
-    return { address: station.address, port: own?.port ?? DEFAULT_PORT, station };
+  /** A pod and the port that it serves; another pod than `but`. undefined: there is none */
+  anyServer(protocol: number, but?: Station): Target | undefined {
+    let pod = this.anyPod();
+    if (pod === but) pod = this.pods[(this.pods.indexOf(pod) + 1) % this.pods.length]!;
+    if (pod === but) return undefined;
+    return { address: pod.address, port: this.#ports.get(`${pod.address} ${protocol}`) ?? DEFAULT_PORT };
   }
 
   /** A frontend for this protocol; undefined: there is none. @param external reached from outside the cluster */
   anyService(protocol: number, external: boolean): Target | undefined {
-    const flags = SVC_FLAG_ROUTABLE;
     const suitable = this.#services.filter(
-      (service) =>
-        (service.protocol === protocol || service.protocol === 0) &&
-        (!external || ((service.flags & flags) !== 0 && (service.flags & SVC_FLAG_EXTERNAL) !== 0)),
+      (service) => (service.protocol === protocol || service.protocol === 0) && (!external || isExternal(service)),
     );
     if (suitable.length === 0) return undefined;
     const { address, port } = suitable[this.#random.below(suitable.length)]!;
     return { address: address[0]! >>> 0, port };
   }
 
+  worldServer(): Target {
+    return { address: this.worldHost(), port: WORLD_PORT };
+  }
+
   worldHost(): number {
     return (WORLD + this.#random.below(WORLD_HOSTS)) >>> 0;
   }
-
-  worldServer(protocol: number): Target {
-    const hasPorts = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP;
-    return { address: this.worldHost(), port: hasPorts ? WORLD_PORT : DEFAULT_PORT, station: this.network };
-  }
 }
+
+const isExternal = ({ flags }: ServicePlace): boolean =>
+  (flags & SVC_FLAG_ROUTABLE) !== 0 && (flags & SVC_FLAG_EXTERNAL) !== 0;

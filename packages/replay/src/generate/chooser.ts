@@ -1,6 +1,7 @@
-import type { Agent } from '@ciliate/agent';
+import { type Agent, CT_SHARDS } from '@ciliate/agent';
 import { DEFAULT_CONFIG, Skb, type Step } from '@ciliate/bpf';
 import { EventRing } from '@ciliate/maps';
+import { flushConnections } from '../packets/flush.ts';
 import { defaultRoute, NodePath, ShardDatapath } from '../packets/node_path.ts';
 import {
   FATE_TO_ENDPOINT,
@@ -10,6 +11,7 @@ import {
   HOOK_FROM_NETDEV,
 } from '../packets/protocol.ts';
 import type { Station } from './cast.ts';
+import { MAX_SIZE } from './options.ts';
 
 /** What the datapath does with the first packet of a connection. */
 export interface Choice {
@@ -21,7 +23,7 @@ export interface Choice {
 }
 
 const RING_BYTES = 64;
-const MAX_FRAME = 2048;
+const MAX_FRAME = 14 + MAX_SIZE;
 
 /**
  * Runs the first packet of each connection through the programs themselves, on the agent's own maps: so the answers in the
@@ -38,6 +40,7 @@ export class Chooser {
   constructor(agent: Agent) {
     const { memory, seed } = agent;
     this.#agent = agent;
+    flushConnections(memory, CT_SHARDS);
     const events = EventRing.create(memory, RING_BYTES);
     const fib = defaultRoute(DEFAULT_CONFIG.node.netdev.ifindex);
     this.#datapath = new ShardDatapath(memory, { shard: 0, seed, events, fib });
@@ -47,7 +50,7 @@ export class Chooser {
     this.#frame = memory.alloc(MAX_FRAME);
   }
 
-  /** @param frame its first `length` bytes, at most 2048 */
+  /** @param frame its first `length` bytes, at most 14 + MAX_SIZE */
   choose(from: Station, frame: Uint8Array, length: number, seconds: number): Choice {
     this.#steps.length = 0;
     this.#datapath.seconds = seconds;
@@ -69,6 +72,6 @@ export class Chooser {
     this.#datapath.destroy();
     this.#path.destroy();
     this.#skb.destroy();
-    this.#agent.flushConntrack();
+    flushConnections(this.#agent.memory, CT_SHARDS);
   }
 }

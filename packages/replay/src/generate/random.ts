@@ -2,7 +2,10 @@
 export class Random {
   readonly #state: Uint32Array;
 
+  readonly seed: number;
+
   constructor(seed: number) {
+    this.seed = seed;
     this.#state = Uint32Array.of(seed, 0x9e3779b9, 0x243f6a88, 1);
     for (let i = 0; i < 16; i++) this.next();
   }
