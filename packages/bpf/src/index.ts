@@ -9,7 +9,7 @@ export {
   type MonitorAggregation,
   type NodeConfig,
 } from './config.ts';
-export { type Outcome, runScenario, type StepResult } from './conformance/runner.ts';
+export { type Outcome, pathOf, runScenario, type StepResult } from './conformance/runner.ts';
 export type { Scenario } from './conformance/scenario.ts';
 export { World } from './conformance/world.ts';
 export { Datapath, type DatapathOptions, type EndpointProgram } from './datapath.ts';

@@ -1,6 +1,7 @@
-import { type Agent, ownLabels, type PolicyReason, podName } from '@ciliate/agent';
+import { type Agent, ownLabels, type PolicyReason, podName, protocolName } from '@ciliate/agent';
 import { type Decision, isDecision, type Step } from '@ciliate/bpf';
 import type { HttpAccessLog } from '@ciliate/envoy';
+import { NULL } from '@ciliate/maps';
 import { formatIpv4 } from '@ciliate/packet';
 
 /** One step of a packet or request, for people; `policy` only with the steps in which policy was asked. */
@@ -12,6 +13,13 @@ export interface DescribedStep {
   policy?: PolicyReason;
 }
 
+/** How endpoints and identities are called. */
+export interface Names {
+  endpoint(id: number): string;
+  /** Of an identity; '' if they are not known. */
+  labels(identity: number): string;
+}
+
 const place = ({ address, port }: { address: number; port: number }): string => `${formatIpv4(address)}:${port}`;
 
 /** What was decided about one packet, in order. */
@@ -20,16 +28,20 @@ export const describeSteps = (agent: Agent, steps: readonly Step[]): DescribedSt
 
 export function describeDecision(agent: Agent, step: Decision): DescribedStep {
   const at = placeOf(agent, step.endpoint);
-  if (step.kind !== 'policy') return { kind: step.kind, at, text: textOf(agent, step) };
-  const policy = agent.explainPolicy([step])[0]!;
-  return { kind: step.kind, at, text: policyText(policy), policy };
+  const described = { kind: step.kind, at, text: decisionText(namesOf(agent), step) };
+  return step.kind === 'policy' ? { ...described, policy: agent.explainPolicy([step])[0]! } : described;
 }
 
 /** Programs of the node's own devices have no pod. */
-export function placeOf(agent: Agent, endpoint: number): string {
-  const found = agent.endpoints[endpoint - 1];
-  return found === undefined ? 'the host' : podName(found);
-}
+export const placeOf = (agent: Agent, endpoint: number): string => namesOf(agent).endpoint(endpoint);
+
+const namesOf = (agent: Agent): Names => ({
+  endpoint: (id) => {
+    const found = agent.endpoints[id - 1];
+    return found === undefined ? 'the host' : podName(found);
+  },
+  labels: (identity) => ownLabels(agent.identities.get(identity)),
+});
 
 /** What the proxy did with a request. */
 export function describeRequest(at: string, record: HttpAccessLog): DescribedStep {
@@ -38,7 +50,8 @@ export function describeRequest(at: string, record: HttpAccessLog): DescribedSte
   return { kind: 'http', at, text: `proxy: ${request}: ${rule}` };
 }
 
-function textOf(agent: Agent, step: Exclude<Decision, { kind: 'policy' }>): string {
+/** A decision in a line. */
+export function decisionText(names: Names, step: Decision): string {
   switch (step.kind) {
     case 'service': {
       const how = step.known ? 'known from conntrack' : 'chosen now';
@@ -49,12 +62,13 @@ function textOf(agent: Agent, step: Exclude<Decision, { kind: 'policy' }>): stri
     case 'conntrack':
       return `conntrack, ${step.direction}: ${step.status}`;
     case 'identity': {
-      const labels = ownLabels(agent.identities.get(step.identity));
       const found = step.found ? 'ipcache' : 'not in the ipcache';
-      return `${formatIpv4(step.address)} has identity ${step.identity} (${found}): ${labels}`;
+      return `${formatIpv4(step.address)} has identity ${step.identity} (${found}): ${names.labels(step.identity)}`;
     }
+    case 'policy':
+      return policyText(step);
     case 'local-delivery':
-      return `goes to ${podName(agent.endpoints[step.to - 1]!)} on this node`;
+      return `goes to ${names.endpoint(step.to)} on this node`;
     case 'to-proxy':
       return step.port === 0
         ? 'goes back to the proxy that opened the connection'
@@ -72,8 +86,10 @@ function textOf(agent: Agent, step: Exclude<Decision, { kind: 'policy' }>): stri
   }
 }
 
-function policyText(policy: PolicyReason): string {
-  const { direction, port, protocol, remote } = policy;
-  const asked = `${direction} policy, ${port}/${protocol} ${direction === 'egress' ? 'to' : 'from'} identity ${remote.identity}`;
-  return `${asked}: ${policy.verdict}${policy.entry === undefined ? ', no entry matches' : ''}`;
+function policyText(step: Extract<Decision, { kind: 'policy' }>): string {
+  const { direction, dport, protocol, remoteIdentity, verdict, proxyPort, entry } = step;
+  const whose = direction === 'egress' ? 'to' : 'from';
+  const asked = `${direction} policy, ${dport}/${protocolName(protocol)} ${whose} identity ${remoteIdentity}`;
+  const answer = verdict < 0 ? 'deny' : proxyPort > 0 ? 'redirect' : 'allow';
+  return `${asked}: ${answer}${entry === NULL ? ', no entry matches' : ''}`;
 }

@@ -1,4 +1,4 @@
-export type { DescribedStep } from './describe.ts';
+export { type DescribedStep, decisionText, type Names } from './describe.ts';
 export type { Transport } from './flow.ts';
 export { type GenerateSummary, generateTrace } from './generate/generate_trace.ts';
 export {
@@ -25,7 +25,7 @@ export {
   type ThroughputOptions,
   type ThroughputResult,
 } from './throughput.ts';
-export type { FieldChange, Header } from './trace/headers.ts';
+export { type FieldChange, type Header, headersOf } from './trace/headers.ts';
 export type { End, MachineOptions } from './trace/machine.ts';
 export { type FramedPacket, framed, type PacketTrace, type TraceStep, tracePacket } from './trace/trace_packet.ts';
 export { judge, type Verdict, type VerdictQuestion } from './verdict.ts';

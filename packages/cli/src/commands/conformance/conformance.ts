@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { datapathSet } from './datapath.ts';
 import { fqdnSet } from './fqdn.ts';
 import { httpSet } from './http.ts';
 import { kafkaSet } from './kafka.ts';
@@ -23,6 +24,7 @@ export function conformanceCommand(): Command {
     fqdnSet,
     httpSet,
     kafkaSet,
+    datapathSet,
     profilesSet,
   ];
   for (const set of sets) command.addCommand(set());
