@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { tabwriter } from '../src/render_tabwriter.ts';
-import { ciliate } from './ciliate.ts';
+import { ciliateHere } from './ciliate.ts';
 
 const DEATHSTAR = ['-f', 'examples/deathstar', '-f', 'examples/deathstar/policies/l7.yaml'];
 const CAPTURE = 'examples/deathstar/deathstar.pcapng';
 
-const bpf = (args: string) => ciliate('bpf', ...args.split(' '), ...DEATHSTAR);
+const bpf = (args: string) => ciliateHere('bpf', ...args.split(' '), ...DEATHSTAR);
 
 /** Each line that is wanted stands somewhere in what is printed, whole. */
 const lists: [name: string, args: string, lines: RegExp[]][] = [
