@@ -21,15 +21,12 @@ export function checkRedirects({ redirects }: EndpointPolicy): void {
 }
 
 function problemOf({ direction, portName, selectors }: RedirectFilter): string | undefined {
-  for (const { parser, l7, origins } of selectors) {
+  for (const { parser, origins } of selectors) {
     if (parser === '') continue;
     const rule = `${origins[0]?.kind} ${origins[0]?.name}`;
     if (direction === 'egress') return `${rule}: L7 rules for egress`;
     if (parser !== 'http') return `${rule}: the proxy's filter "${parser}"`;
     if (portName !== '') return `${rule}: L7 rules for a named port`;
-    if (l7.http.some(({ headers, headerMatches }) => (headers?.length ?? 0) + (headerMatches?.length ?? 0) > 0)) {
-      return `${rule}: HTTP rules about headers`;
-    }
   }
   return undefined;
 }

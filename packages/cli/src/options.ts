@@ -16,11 +16,21 @@ export interface CommonOptions extends RunOptions {
   file: string[];
 }
 
+const FILE_OPTION = '-f, --file <path>';
+const OBJECTS = 'objects: a YAML file or a folder of them, not recursive; may be repeated';
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 export function withCommonOptions(command: Command): Command {
-  const objects = 'objects: a YAML file or a folder of them, not recursive; may be repeated';
-  return withRunOptions(command.requiredOption('-f, --file <path>', objects, collect));
+  return withRunOptions(command.requiredOption(FILE_OPTION, OBJECTS, collect));
+}
+
+/** As `withCommonOptions`, for a command with subcommands that need no objects: it asks `checkFile` itself. */
+export function withOptionalFile(command: Command): Command {
+  return withRunOptions(command.option(FILE_OPTION, OBJECTS, collect));
+}
+
+export function checkFile(command: Command, { file }: Partial<CommonOptions>): void {
+  if (file === undefined) command.error(`error: required option '${FILE_OPTION}' not specified`);
 }
 
 export function withRunOptions(command: Command): Command {
@@ -42,6 +52,13 @@ export function workers(text: string): number {
 export function natural(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value > 0xffff_ffff) throw new InvalidArgumentError('want a number from 0 to 4294967295.');
+  return value;
+}
+
+/** An integer from 1 on. */
+export function positive(text: string): number {
+  const value = natural(text);
+  if (value === 0) throw new InvalidArgumentError('want a number from 1 on.');
   return value;
 }
 

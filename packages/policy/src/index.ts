@@ -1,3 +1,4 @@
+export { KAFKA_API_KEYS } from './api/kafka.ts';
 export type {
   AuthenticationMode,
   DirectionRules,
@@ -8,6 +9,7 @@ export type {
   PortProtocol,
   PortRule,
   PortRuleHTTP,
+  PortRuleKafka,
   Rule,
   RuleOrigin,
 } from './api/rule.ts';

@@ -1,5 +1,18 @@
 export type { DescribedStep } from './describe.ts';
 export type { Transport } from './flow.ts';
+export { type GenerateSummary, generateTrace } from './generate/generate_trace.ts';
+export {
+  DEFAULT_OPTIONS,
+  type GenerateOptions,
+  MAX_SIZE,
+  MIN_SIZE,
+  PEERS,
+  PROTOCOLS,
+  type Sizes,
+} from './generate/options.ts';
+export { mergeResults, type NamedResult } from './packets/merge.ts';
+export { type ReplayPacketsOptions, replayPackets } from './packets/replay_packets.ts';
+export type { Amount, Fate, PacketFlow, PacketsResult, Share, Timings } from './packets/result.ts';
 export type { TracePacket } from './recording.ts';
 export { type OnProgress, type Played, playTrace, type ReplayResult, replayConversations } from './replay.ts';
 export type { Outcome, Row } from './rows.ts';
