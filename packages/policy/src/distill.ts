@@ -135,7 +135,10 @@ export function applyUpdates(
 }
 
 /** @returns undefined for a name that means no port, or more than one */
-function portOf({ egress, port, portName, protocolNumber }: L4Filter, owner: PolicyOwner): number | undefined {
+export function portOf(
+  { egress, port, portName, protocolNumber }: Pick<L4Filter, 'egress' | 'port' | 'portName' | 'protocolNumber'>,
+  owner: PolicyOwner,
+): number | undefined {
   if (portName === '') return port;
   return egress
     ? owner.allNamedPorts.get(portName, protocolNumber)
@@ -150,7 +153,8 @@ function bucketsOf({ egress, protocolNumber, endPort }: L4Filter, port: number, 
 
 const AUTH_TYPES = { disabled: 0, required: 1, 'test-always-fail': 2 } as const satisfies Record<string, AuthType>;
 
-function valueFor(filter: L4Filter, { policy, origins }: FilterPeer, port: number): MapStateValue {
+/** What a filter says to the peers of one selector. */
+export function valueFor(filter: L4Filter, { policy, origins }: FilterPeer, port: number): MapStateValue {
   if (policy === null) return allowValue(origins);
   if (policy.deny) return { ...allowValue(origins), deny: true };
   const { parser, listener, authentication } = policy;
