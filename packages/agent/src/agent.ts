@@ -9,6 +9,9 @@ import { Memory, openCtMaps } from '@ciliate/maps';
 import { formatIpv4 } from '@ciliate/packet';
 import {
   type EndpointPolicy,
+  explainFlow,
+  type FlowExplanation,
+  type FlowKey,
   NamedPorts,
   PolicyConflictError,
   PolicyRepository,
@@ -189,6 +192,11 @@ export class Agent {
       const labelsOf = (identity: number) => this.identities.get(identity);
       return [explainPolicyStep(step, { memory: this.memory, repository: this.repository, endpoint, labelsOf })];
     });
+  }
+
+  /** Everything about what policy says to a flow of an endpoint, and what would let it through. */
+  explainFlow(endpoint: Endpoint, flow: FlowKey): FlowExplanation {
+    return explainFlow(this.repository, endpoint, endpoint.policy, flow);
   }
 
   #policyChanged(type: 'added' | 'modified' | 'deleted', object: PolicyObject): void {

@@ -2,10 +2,8 @@ export { Agent, type AgentOptions, CT_SHARDS, PROXY_PORT_HTTP } from './agent.ts
 export { type Endpoint, podName } from './endpoint.ts';
 export { AgentError, type AgentErrorCode } from './errors.ts';
 export {
-  formatOrigin,
   ownLabels,
   type PolicyReason,
-  protocolName,
   whyAllowed,
   whyDropped,
   whyRequestDenied,

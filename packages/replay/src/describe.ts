@@ -1,28 +1,50 @@
-import { type Agent, ownLabels, type PolicyReason, podName } from '@ciliate/agent';
+import { type Agent, type Endpoint, ownLabels, type PolicyReason, podName } from '@ciliate/agent';
 import type { Step } from '@ciliate/bpf';
 import type { HttpAccessLog } from '@ciliate/envoy';
 import { formatIpv4 } from '@ciliate/packet';
+import type { FlowExplanation, FlowKey } from '@ciliate/policy';
 
-/** One step of a packet or request, for people; `policy` only with the steps in which policy was asked. */
+/** One step of a packet or request, for people; `policy` and `explanation` only where policy was asked. */
 export interface DescribedStep {
   kind: Step['kind'] | 'http';
   /** `namespace/name` of the pod at whose interface it happened. */
   at: string;
   text: string;
   policy?: PolicyReason;
+  explanation?: FlowExplanation;
 }
 
 const place = ({ address, port }: { address: number; port: number }): string => `${formatIpv4(address)}:${port}`;
 
-/** The steps of one packet, in order. */
+/**
+ * The steps of one packet, in order. If it is dropped by the policy of its sender, a step more tells whether that of its
+ * destination would have let it in.
+ */
 export function describeSteps(agent: Agent, steps: readonly Step[]): DescribedStep[] {
   const reasons = agent.explainPolicy(steps);
-  return steps.map((step) => {
-    const at = podName(agent.endpoints[step.endpoint - 1]!);
-    if (step.kind !== 'policy') return { kind: step.kind, at, text: textOf(agent, step) };
+  return steps.flatMap((step, index): DescribedStep[] => {
+    const endpoint = agent.endpoints[step.endpoint - 1]!;
+    const at = podName(endpoint);
+    if (step.kind !== 'policy') return [{ kind: step.kind, at, text: textOf(agent, step) }];
     const policy = reasons.shift()!;
-    return { kind: step.kind, at, text: policyText(policy), policy };
+    const { direction, remoteIdentity: identity, protocol, dport } = step;
+    const flow = { egress: direction === 'egress', identity, protocol, dport };
+    const explanation = agent.explainFlow(endpoint, flow);
+    const described = { kind: step.kind, at, text: policyText(policy), policy, explanation };
+    const passed = step.verdict >= 0 || direction === 'ingress';
+    return passed ? [described] : [described, ...notAsked(agent, endpoint, steps.slice(0, index), flow)];
   });
+}
+
+/** What the policy of a destination that the packet never reached would have said, if not that it may pass. */
+function notAsked(agent: Agent, sender: Endpoint, before: readonly Step[], flow: FlowKey): DescribedStep[] {
+  const looked = before.findLast((step) => step.kind === 'identity');
+  const destination = looked && agent.endpointOfAddress(looked.address);
+  if (destination === undefined) return [];
+  const explanation = agent.explainFlow(destination, { ...flow, egress: false, identity: sender.identity });
+  if (explanation.verdict === 'allow' || explanation.verdict === 'redirect') return [];
+  const text = 'ingress policy would not have let it in either';
+  return [{ kind: 'policy', at: podName(destination), text, explanation }];
 }
 
 /** What the proxy did with a request. */

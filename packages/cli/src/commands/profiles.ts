@@ -1,5 +1,5 @@
-import { protocolName } from '@ciliate/agent';
 import { type Difference, findDifferences, type PolicyQuestion, pairsWithout, type Rule } from '@ciliate/bpf';
+import { protocolName } from '@ciliate/policy';
 import { Command, InvalidArgumentError } from 'commander';
 import { natural, toJson } from '../options.ts';
 import { portText } from '../render.ts';

@@ -1,10 +1,9 @@
 import type { Agent, Endpoint } from '@ciliate/agent';
-import { formatOrigin, protocolName } from '@ciliate/agent';
 import { findWorkload, InputError, type Pod } from '@ciliate/k8s';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
 import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
-import { portText } from '../render.ts';
+import { explanationLines, remedyLines } from '../render_explanation.ts';
 
 interface VerdictOptions extends CommonOptions {
   from: string;
@@ -86,23 +85,17 @@ function question(
 }
 
 function renderVerdict(verdict: Verdict): string {
-  const steps = verdict.steps.flatMap(({ at, text, policy }) => {
-    const lines = [`  ${at}: ${text}`];
-    if (policy?.entry !== undefined) {
-      const { identity, protocol } = policy.entry;
-      const who = identity === 0 ? 'any identity' : `identity ${identity}`;
-      const what = protocol === 0 ? 'any protocol' : `${protocolName(protocol)}, port ${portText(policy.entry)}`;
-      lines.push(`    entry: ${who}, ${what}`);
-    }
-    for (const origin of policy?.origins ?? []) lines.push(`    from: ${formatOrigin(origin)}`);
-    return lines;
-  });
+  const steps = verdict.steps.flatMap(({ at, text, explanation }) => [
+    `  ${at}: ${text}`,
+    ...(explanation === undefined ? [] : explanationLines(explanation).map((line) => `    ${line}`)),
+  ]);
   const backend = verdict.backend === undefined ? '' : ` (${verdict.backend})`;
   return [
     `${verdict.source} -> ${verdict.destination}${backend}: ${verdict.asked}`,
     ...steps,
     `${verdict.outcome.toUpperCase()}: the client sees ${verdict.sees}`,
     `because: ${verdict.why}`,
+    ...verdict.steps.flatMap(({ at, explanation }) => (explanation === undefined ? [] : remedyLines(at, explanation))),
     '',
   ].join('\n');
 }

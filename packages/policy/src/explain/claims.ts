@@ -1,4 +1,3 @@
-import type { EndpointSelector } from '@ciliate/labels';
 import { ALLOW_ANY_EGRESS, ALLOW_ANY_INGRESS, ALLOW_LOCALHOST_INGRESS, type RuleOrigin } from '../api/rule.ts';
 import { portOf, valueFor } from '../distill.ts';
 import type { EndpointPolicy } from '../endpoint_policy.ts';
@@ -8,7 +7,7 @@ import type { FlowKey } from '../lookup.ts';
 import { portRangeToPrefixes } from '../portrange.ts';
 import type { AuthType, EntryParser, MapStateValue } from '../types/entry.ts';
 import { coversPorts, type MapStateKey } from '../types/key.ts';
-import { portsText } from './words.ts';
+import { portsText, selectorText } from './words.ts';
 
 /** What rules say about a flow: the entry that they ask for, before it is known which entry wins. */
 export interface Claim {
@@ -21,8 +20,8 @@ export interface Claim {
   readonly proxyPortPriority: number;
   readonly authType: AuthType;
   readonly authExplicit: boolean;
-  /** Whom the rules name, by the selector that selects the peer; undefined for what Cilium adds itself. */
-  readonly peers: EndpointSelector | undefined;
+  /** Whom the rules name: the selector that selects the peer, in words; undefined for what Cilium adds itself. */
+  readonly peers: string | undefined;
   /** As the rules write them: `80/TCP`, `8000-8080/TCP`, `http/TCP`, `every port`. */
   readonly ports: string;
   /** All of one mind: rules that deny and rules that allow are two claims. */
@@ -53,7 +52,7 @@ function claimsOfFilter(filter: L4Filter, { owner }: EndpointPolicy, flow: FlowK
 }
 
 function claimsOfPeer(filter: L4Filter, { selector, origins }: FilterPeer, key: MapStateKey, value: MapStateValue) {
-  const base = { key, peers: selector.selector, ports: portsText(filter) };
+  const base = { key, peers: selectorText(selector.selector), ports: portsText(filter) };
   if (!value.deny) return [claimOf(base, value, origins.list())];
   // The rules that allow the same peers and ports were merged with those that deny, and have no word any more.
   const [denying, allowing] = [true, false].map((deny) =>
