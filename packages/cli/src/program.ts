@@ -1,6 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
+import { diffCommand } from './commands/diff.ts';
+import { matrixCommand } from './commands/matrix.ts';
 import { profilesCommand } from './commands/profiles.ts';
 import { replayCommand } from './commands/replay.ts';
 import { verdictCommand } from './commands/verdict.ts';
@@ -16,7 +18,15 @@ export async function run(args: readonly string[]): Promise<number> {
     .version('0.1.0')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const command of [demoCommand(), replayCommand(), verdictCommand(), conformanceCommand(), profilesCommand()])
+  for (const command of [
+    demoCommand(),
+    replayCommand(),
+    verdictCommand(),
+    diffCommand(),
+    matrixCommand(),
+    conformanceCommand(),
+    profilesCommand(),
+  ])
     program.addCommand(prepared(command));
   try {
     await program.parseAsync(args, { from: 'user' });

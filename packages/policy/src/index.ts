@@ -33,6 +33,7 @@ export type { PerSelectorPolicy } from './per_selector_policy.ts';
 export { type PortPrefix, portRangeToPrefixes } from './portrange.ts';
 export { type FilterProtocol, PROTOCOL_NUMBERS } from './protocols.ts';
 export { compareReach, type VerdictChange } from './reach/compare.ts';
+export { coverageText } from './reach/coverage.ts';
 export { type PathVerdict, pathVerdictText, Reachability, type ReachNode } from './reach/reachability.ts';
 export type { SideVerdict } from './reach/side.ts';
 export { REACH_PROTOCOLS, type Span } from './reach/spans.ts';

@@ -119,8 +119,10 @@ function missOfPorts({ toPorts }: PeerRule, flow: FlowKey, owner: PolicyOwner): 
   return { by: 'port', why: [`is about ${covered}, not ${flowText}`, ...names].join('; ') };
 }
 
+const WITH_PORTS = ['TCP', 'UDP', 'SCTP'] as const;
+
 const numbersOf = (protocol: PortProtocol['protocol']): readonly number[] =>
-  (protocol === 'ANY' ? (['TCP', 'UDP', 'SCTP'] as const) : [protocol]).map((one) => PROTOCOL_NUMBERS[one]);
+  (protocol === 'ANY' ? WITH_PORTS : [protocol]).map((one) => PROTOCOL_NUMBERS[one]);
 
 function covers({ port, endPort }: PortProtocol, flow: FlowKey, owner: PolicyOwner): boolean {
   const first = typeof port === 'number' ? port : numberOf(port, flow, owner);
@@ -129,8 +131,10 @@ function covers({ port, endPort }: PortProtocol, flow: FlowKey, owner: PolicyOwn
   return flow.dport >= first && flow.dport <= Math.max(first, endPort);
 }
 
-const numberOf = (portName: string, { egress, protocol }: FlowKey, owner: PolicyOwner): number | undefined =>
-  portOf({ egress, port: 0, portName, protocolNumber: protocol }, owner);
+function numberOf(portName: string, flow: FlowKey, owner: PolicyOwner): number | undefined {
+  const protocol = WITH_PORTS.find((one) => PROTOCOL_NUMBERS[one] === flow.protocol);
+  return protocol && portOf({ egress: flow.egress, port: 0, portName, protocol }, owner);
+}
 
 function nameText(name: string, flow: FlowKey, owner: PolicyOwner): string {
   const number = numberOf(name, flow, owner);
