@@ -12,6 +12,6 @@ export {
 export { ClusterPolicy, type PolicyPod } from './what_if/cluster_policy.ts';
 export { diffReach, type ReachChange, type ReachDiff } from './what_if/diff.ts';
 export { type MatrixCell, type MatrixFlow, type PartyFilter, reachMatrix } from './what_if/matrix.ts';
-export { type Party, partiesOf } from './what_if/parties.ts';
+export { ENTITIES, type Party, partiesOf } from './what_if/parties.ts';
 export type { PodChanges } from './what_if/pod_changes.ts';
 export type { ChangeReason } from './what_if/reasons.ts';

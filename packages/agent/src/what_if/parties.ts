@@ -1,6 +1,7 @@
 import {
   comparePrefixes,
   formatPrefix,
+  IDENTITY_INGRESS,
   IDENTITY_WORLD,
   identityName,
   type Prefix,
@@ -25,7 +26,11 @@ export interface Party {
   readonly nodes: readonly PartyNode[];
 }
 
-const RESERVED = new ReservedIdentities().entries.filter(([identity]) => identity <= 8);
+/** Not the worlds by family: with IPv4 alone there is one world. */
+const RESERVED = new ReservedIdentities().entries.filter(([identity]) => identity <= IDENTITY_INGRESS);
+
+/** The names that always take part, in the order of their numbers. */
+export const ENTITIES: readonly string[] = RESERVED.map(([identity]) => identityName(identity));
 
 /**
  * Everybody who is in all of the clusters: pods by name, the reserved identities, and the prefixes that any of them knows,

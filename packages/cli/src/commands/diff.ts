@@ -2,7 +2,7 @@ import { ClusterPolicy, diffReach, type PodChanges, type ReachChange, type Reach
 import { InputError } from '@ciliate/k8s';
 import { Command } from 'commander';
 import { loadStore, type RunOptions, toJson, withRunOptions } from '../options.ts';
-import { namesText, partyJson, pathJson, pathText, portsText } from '../render_reach.ts';
+import { namesText, partyJson, pathJson, pathText, portsText, unknownLines, unknownNames } from '../render_reach.ts';
 
 interface DiffOptions extends RunOptions {
   file?: string[];
@@ -24,7 +24,8 @@ export function diffCommand(): Command {
         sidesOf(options).map((paths) => ClusterPolicy.of(loadStore(paths), options.seed)),
       );
       const diff = diffReach(before!, after!);
-      process.stdout.write(options.json ? `${toJson(jsonOf(diff))}\n` : render(diff));
+      const unknown = [...new Set([before!, after!].flatMap(unknownNames))];
+      process.stdout.write(options.json ? `${toJson(jsonOf(diff, unknown))}\n` : render(diff, unknown));
       if (options.exitCode && !isEmpty(diff)) process.exitCode = 1;
     });
 }
@@ -42,7 +43,8 @@ function sidesOf({ file, old, new: now }: DiffOptions): [old: string[], now: str
 const isEmpty = ({ pods: { added, removed, relabelled }, changes }: ReachDiff): boolean =>
   added.length + removed.length + relabelled.length + changes.length === 0;
 
-const jsonOf = ({ pods, changes }: ReachDiff): object => ({
+const jsonOf = ({ pods, changes }: ReachDiff, unknownNames: readonly string[]): object => ({
+  unknownNames,
   pods,
   changes: changes.map(({ from, to, spans, before, after, reasons }) => ({
     from: from.map(partyJson),
@@ -54,9 +56,9 @@ const jsonOf = ({ pods, changes }: ReachDiff): object => ({
   })),
 });
 
-function render({ pods, changes }: ReachDiff): string {
+function render({ pods, changes }: ReachDiff, unknown: readonly string[]): string {
   const what = changes.length === 0 ? ['No flow changes its verdict.'] : changes.flatMap(changeLines);
-  return [...podLines(pods), ...what, ''].join('\n');
+  return [...podLines(pods), ...what, ...unknownLines(unknown), ''].join('\n');
 }
 
 function changeLines({ from, to, spans, before, after, reasons }: ReachChange): string[] {

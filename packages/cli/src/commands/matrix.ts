@@ -2,7 +2,7 @@ import { ClusterPolicy, type MatrixCell, type Party, partiesOf, reachMatrix } fr
 import { didYouMean, InputError, nearestWord } from '@ciliate/k8s';
 import { Command } from 'commander';
 import { type CommonOptions, loadStore, toJson, withCommonOptions } from '../options.ts';
-import { namesText, partyJson, pathJson, pathText, portsText } from '../render_reach.ts';
+import { namesText, partyJson, pathJson, pathText, portsText, unknownLines, unknownNames } from '../render_reach.ts';
 import { table } from '../table.ts';
 
 interface MatrixOptions extends CommonOptions {
@@ -20,7 +20,10 @@ export function matrixCommand(): Command {
       const cluster = await ClusterPolicy.of(loadStore(file), seed);
       const names = partiesOf([cluster]).flatMap((party) => party.names);
       const cells = reachMatrix(cluster, filterOf('--from', from, names), filterOf('--to', to, names));
-      process.stdout.write(json ? `${toJson(jsonOf(cells))}\n` : render(cells));
+      const unknown = unknownNames(cluster);
+      process.stdout.write(
+        json ? `${toJson({ unknownNames: unknown, cells: jsonOf(cells) })}\n` : render(cells, unknown),
+      );
     });
 }
 
@@ -52,7 +55,7 @@ interface Row {
   lines: string[];
 }
 
-function render(cells: readonly MatrixCell[]): string {
+function render(cells: readonly MatrixCell[], unknown: readonly string[]): string {
   const byReceiver = new Map<string, Row>();
   for (const { from, to, flows } of cells) {
     const lines = linesOf(flows);
@@ -69,12 +72,13 @@ function render(cells: readonly MatrixCell[]): string {
     else row.to.push(...one.to);
   }
   const sorted = [...rows.values()].sort((a, b) => (namesText(a.to) < namesText(b.to) ? -1 : 1));
-  return table(
+  const text = table(
     ['FROM', 'TO', 'ON'],
     sorted.flatMap(({ from, to, lines }) =>
       lines.map((line, index) => (index === 0 ? [namesText(from), namesText(to), line] : ['', '', line])),
     ),
   );
+  return [text, ...unknownLines(unknown).map((line) => `${line}\n`)].join('');
 }
 
 function linesOf(flows: MatrixCell['flows']): string[] {
