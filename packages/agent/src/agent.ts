@@ -194,9 +194,10 @@ export class Agent {
     });
   }
 
-  /** Everything about what policy says to a flow of an endpoint, and what would let it through. */
-  explainFlow(endpoint: Endpoint, flow: FlowKey): FlowExplanation {
-    return explainFlow(this.repository, endpoint, endpoint.policy, flow);
+  /** Everything about what policy says to a flow of an endpoint, and what would let it through. @param peer its address, if known */
+  explainFlow(endpoint: Endpoint, flow: FlowKey, peer?: number): FlowExplanation {
+    const address = peer === undefined ? undefined : formatIpv4(peer);
+    return explainFlow(this.repository, endpoint, endpoint.policy, flow, address);
   }
 
   #policyChanged(type: 'added' | 'modified' | 'deleted', object: PolicyObject): void {

@@ -3,6 +3,7 @@ import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
 import { diffCommand } from './commands/diff.ts';
 import { matrixCommand } from './commands/matrix.ts';
+import { policyCommand } from './commands/policy.ts';
 import { profilesCommand } from './commands/profiles.ts';
 import { replayCommand } from './commands/replay.ts';
 import { verdictCommand } from './commands/verdict.ts';
@@ -22,6 +23,7 @@ export async function run(args: readonly string[]): Promise<number> {
     demoCommand(),
     replayCommand(),
     verdictCommand(),
+    policyCommand(),
     diffCommand(),
     matrixCommand(),
     conformanceCommand(),

@@ -1,7 +1,5 @@
 import { type ClusterPolicy, ENTITIES, type Party } from '@ciliate/agent';
-import { coverageText, type PathVerdict, type SideVerdict } from '@ciliate/policy';
-
-export { coverageText as portsText };
+import type { PathVerdict, SideVerdict } from '@ciliate/policy';
 
 /** So many pods and prefixes are shown of one group. */
 const SHOWN_NAMES = 6;

@@ -21,7 +21,7 @@ export { explainFlow, type FlowExplanation, type Remedy } from './explain/explai
 export type { Miss, NearMiss } from './explain/near_misses.ts';
 export type { LossReason, LostClaim } from './explain/precedence.ts';
 export type { Suggestion } from './explain/suggest.ts';
-export { formatOrigin, protocolName, qualified, selectorText } from './explain/words.ts';
+export { formatOrigin, portsText, protocolName, qualified, selectorText } from './explain/words.ts';
 export { parsePolicy, type ServiceView, type TranslateContext } from './k8s/parse.ts';
 export type { FilterPeer, L4DirectionPolicy, L4Filter, L4Policy } from './l4.ts';
 export type { L7Parser } from './l7.ts';

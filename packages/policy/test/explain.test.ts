@@ -32,7 +32,7 @@ interface Asked {
   readonly dport?: number;
 }
 
-function explain(policies: readonly PolicyObject[], asked: Asked = {}): FlowExplanation {
+function explain(policies: readonly PolicyObject[], asked: Asked = {}, peerAddress?: string): FlowExplanation {
   const repository = new PolicyRepository();
   for (const object of policies) repository.upsert(object);
   const subject = { identity: WEB, labels: pod({ app: 'web' }) };
@@ -42,13 +42,19 @@ function explain(policies: readonly PolicyObject[], asked: Asked = {}): FlowExpl
     namedPorts,
     allNamedPorts,
   });
-  return explainFlow(repository, subject, policy, {
-    egress: false,
-    identity: CLIENT,
-    protocol: 6,
-    dport: 80,
-    ...asked,
-  });
+  return explainFlow(
+    repository,
+    subject,
+    policy,
+    {
+      egress: false,
+      identity: CLIENT,
+      protocol: 6,
+      dport: 80,
+      ...asked,
+    },
+    peerAddress,
+  );
 }
 
 const named = (name: string, object: PolicyObject): PolicyObject =>
@@ -250,6 +256,25 @@ test.each(suggestions)('the smallest rule names %s', (_name, asked, want, also) 
   expect([...alsoPeers].sort((a, b) => a - b)).toEqual(also);
   expect(alsoSubjects).toEqual([]);
   expect(explain([nobody, policyOf(yaml)], asked).verdict).toBe('allow');
+});
+
+const addresses: [name: string, identity: number, address: string, want: string][] = [
+  ['of the world', 2, '192.0.2.7', 'toCIDR: - "192.0.2.7/32"'],
+  ['in a prefix that a policy names', BLOCK, '10.1.9.9', 'toCIDR: - "10.1.9.9/32"'],
+  ['of IPv6', 2, '2001:db8::1', 'toCIDR: - "2001:db8::1/128"'],
+];
+
+test.each(addresses)('an address %s is named alone, if it is known', (_name, identity, address, want) => {
+  const { remedy } = explain([nobody], { egress: true, identity }, address);
+  if (remedy?.kind !== 'allow') throw new Error('no suggestion');
+  const { yaml, alsoPeers, entry } = remedy.suggestion;
+  expect(yaml.replaceAll(/\s+/g, ' ')).toContain(want);
+  expect([alsoPeers, entry.deny]).toEqual([[], false]);
+});
+
+test('the address of a pod changes nothing: a pod is named by its labels', () => {
+  const { remedy } = explain([nobody], { identity: OTHER }, '10.0.0.9');
+  expect(remedy?.kind === 'allow' && remedy.suggestion.yaml).toContain('app: other');
 });
 
 test('the suggestion is YAML as people write it', () => {

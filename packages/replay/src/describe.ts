@@ -29,7 +29,10 @@ export function describeSteps(agent: Agent, steps: readonly Step[]): DescribedSt
     const policy = reasons.shift()!;
     const { direction, remoteIdentity: identity, protocol, dport } = step;
     const flow = { egress: direction === 'egress', identity, protocol, dport };
-    const explanation = agent.explainFlow(endpoint, flow);
+    const looked = steps
+      .slice(0, index)
+      .findLast((before) => before.kind === 'identity' && before.identity === identity);
+    const explanation = agent.explainFlow(endpoint, flow, looked?.kind === 'identity' ? looked.address : undefined);
     const described = { kind: step.kind, at, text: policyText(policy), policy, explanation };
     const passed = step.verdict >= 0 || direction === 'ingress';
     return passed ? [described] : [described, ...notAsked(agent, endpoint, steps.slice(0, index), flow)];

@@ -1,8 +1,9 @@
 import { ClusterPolicy, diffReach, type PodChanges, type ReachChange, type ReachDiff } from '@ciliate/agent';
 import { InputError } from '@ciliate/k8s';
+import { coverageText } from '@ciliate/policy';
 import { Command } from 'commander';
 import { loadStore, type RunOptions, toJson, withRunOptions } from '../options.ts';
-import { namesText, partyJson, pathJson, pathText, portsText, unknownLines, unknownNames } from '../render_reach.ts';
+import { namesText, partyJson, pathJson, pathText, unknownLines, unknownNames } from '../render_reach.ts';
 
 interface DiffOptions extends RunOptions {
   file?: string[];
@@ -63,7 +64,7 @@ function render({ pods, changes }: ReachDiff, unknown: readonly string[]): strin
 
 function changeLines({ from, to, spans, before, after, reasons }: ReachChange): string[] {
   return [
-    `${namesText(from)} -> ${namesText(to)}: ${portsText(spans)}`,
+    `${namesText(from)} -> ${namesText(to)}: ${coverageText(spans)}`,
     `  ${pathText(before)} -> ${pathText(after)}`,
     ...reasons.flatMap((reason) => [
       `  ${reason.direction} before: ${reason.before}`,

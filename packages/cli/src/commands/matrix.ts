@@ -1,8 +1,9 @@
 import { ClusterPolicy, type MatrixCell, type Party, partiesOf, reachMatrix } from '@ciliate/agent';
 import { didYouMean, InputError, nearestWord } from '@ciliate/k8s';
+import { coverageText } from '@ciliate/policy';
 import { Command } from 'commander';
 import { type CommonOptions, loadStore, toJson, withCommonOptions } from '../options.ts';
-import { namesText, partyJson, pathJson, pathText, portsText, unknownLines, unknownNames } from '../render_reach.ts';
+import { namesText, partyJson, pathJson, pathText, unknownLines, unknownNames } from '../render_reach.ts';
 import { table } from '../table.ts';
 
 interface MatrixOptions extends CommonOptions {
@@ -86,7 +87,7 @@ function linesOf(flows: MatrixCell['flows']): string[] {
     .filter(({ verdict }) => verdict.verdict !== 'deny')
     .map(({ spans, verdict }) => {
       const how = pathText(verdict);
-      return how === 'allow' ? portsText(spans) : `${portsText(spans)} (${how})`;
+      return how === 'allow' ? coverageText(spans) : `${coverageText(spans)} (${how})`;
     });
   return lines.length === 0 ? ['nothing'] : lines;
 }

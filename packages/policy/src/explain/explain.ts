@@ -40,17 +40,19 @@ export type Remedy =
  * Explains any flow of an endpoint, from policy objects alone.
  * @param subject whose policy it is
  * @param policy of the subject, as the repository's rules say now
+ * @param peerAddress if it is known: for a peer outside of the cluster, a suggestion can then be about it alone
  */
 export function explainFlow(
   repository: Pick<PolicyRepository, 'config' | 'rulesSelecting' | 'policiesSelecting' | 'has'>,
   subject: Subject,
   policy: EndpointPolicy,
   flow: FlowKey,
+  peerAddress?: string,
 ): FlowExplanation {
   const entry = lookupMapState(policy.mapState, flow);
   const enforced = flow.egress ? policy.egressEnforced : policy.ingressEnforced;
   if (entry === undefined) {
-    const suggestion = suggestAllow({ repository, subject, policy }, flow);
+    const suggestion = suggestAllow({ repository, subject, policy, peerAddress }, flow);
     const peer = policy.selectorPolicy.selectorCache.labelsOf(flow.identity);
     return {
       flow,

@@ -1,5 +1,6 @@
 import { decodeObjects, type PolicyObject } from '@ciliate/k8s';
-import { EndpointSelector, type Labels } from '@ciliate/labels';
+import { EndpointSelector, Labels } from '@ciliate/labels';
+import { cidrLabel } from '../api/cidr.ts';
 import type { PolicyRef, Rule } from '../api/rule.ts';
 import { PolicyConflictError } from '../conflict.ts';
 import type { EndpointPolicy } from '../endpoint_policy.ts';
@@ -10,6 +11,7 @@ import { PROTOCOL_NUMBERS } from '../protocols.ts';
 import type { PolicyRepository } from '../repository.ts';
 import { namespaceOf, type Subject } from '../rule_store.ts';
 import { SelectorPolicy } from '../selector_policy.ts';
+import { SelectorCache } from '../selectorcache.ts';
 import type { MapStateEntry } from '../types/entry.ts';
 import { distinguish } from './distinguish.ts';
 import { type PeerFields, peerFieldsFor } from './peer_fields.ts';
@@ -36,7 +38,16 @@ export interface SuggestionSource {
   readonly repository: Pick<PolicyRepository, 'config' | 'rulesSelecting' | 'has'>;
   readonly subject: Subject;
   readonly policy: EndpointPolicy;
+  /** Of the peer, if it is known. Only counts for one outside of the cluster. */
+  readonly peerAddress: string | undefined;
 }
+
+/** Outside of the cluster. */
+const isOutside = (peer: Labels): boolean =>
+  ['world', 'world-ipv4', 'world-ipv6'].some((key) => peer.has('reserved', key));
+
+/** Stands for the identity that an address gets when a policy names it. */
+const ADDRESS_IDENTITY = 0x1ffffff;
 
 /**
  * The smallest policy that lets a flow through which no rule allows: it selects the endpoint's identity, names the flow's
@@ -44,11 +55,15 @@ export interface SuggestionSource {
  * @returns why there is none, if there is none
  */
 export function suggestAllow(source: SuggestionSource, flow: FlowKey): Suggestion | string {
-  const { repository, subject, policy } = source;
+  const { repository, subject, policy, peerAddress } = source;
   const { selectorCache } = policy.selectorPolicy;
   const known = [...selectorCache.identities()];
   const peer = selectorCache.labelsOf(flow.identity);
   if (peer === undefined) return `nobody knows the labels of identity ${flow.identity}`;
+  if (peerAddress !== undefined && isOutside(peer)) {
+    const suggestion = tryAddress(source, flow, peer, peerAddress);
+    if (suggestion !== undefined) return suggestion;
+  }
   const namespace = namespaceOf(subject.labels);
   const others = known.filter(([identity]) => identity !== flow.identity).map(([, labels]) => labels);
   const tried = peerFieldsFor(peer, others, { egress: flow.egress, namespace })
@@ -56,6 +71,22 @@ export function suggestAllow(source: SuggestionSource, flow: FlowKey): Suggestio
     .filter((suggestion) => suggestion !== undefined);
   if (tried.length === 0) return whyNone(repository.rulesSelecting(subject), flow, peer);
   return tried.reduce((best, one) => (one.alsoPeers.length < best.alsoPeers.length ? one : best));
+}
+
+/** An address that a policy names gets an identity of its own: the policy is tried with that one. */
+function tryAddress(source: SuggestionSource, flow: FlowKey, peer: Labels, address: string): Suggestion | undefined {
+  const text = `${address}/${address.includes(':') ? 128 : 32}`;
+  const label = cidrLabel(text)!;
+  const { selectorCache } = source.policy.selectorPolicy;
+  const known = [...selectorCache.identities(), [ADDRESS_IDENTITY, Labels.of([...peer, label])] as const];
+  const fields = { [flow.egress ? 'toCIDR' : 'fromCIDR']: [text] };
+  return tryPolicy(
+    source,
+    { ...flow, identity: ADDRESS_IDENTITY },
+    fields,
+    known,
+    `${address.replaceAll(/[.:]/g, '-')}`,
+  );
 }
 
 /** What rules require of peers holds for every rule that names peers by labels. */
@@ -74,15 +105,17 @@ type Known = readonly (readonly [identity: number, labels: Labels])[];
 
 /** @returns undefined if the policy is refused, contradicts the rules there are, or does not allow the flow */
 function tryPolicy(
-  { repository, subject, policy }: SuggestionSource,
+  source: SuggestionSource,
   flow: FlowKey,
   peers: PeerFields,
   known: Known,
+  peerName = `${flow.identity}`,
 ): Suggestion | undefined {
-  const { object, ref, ports } = policyFor(repository, subject, flow, peers, known);
+  const { repository, subject } = source;
+  const { object, ref, ports } = policyFor(source, flow, { fields: peers, name: peerName }, known);
   const yaml = policyYaml(object);
   const rule = parsed(yaml, repository.config);
-  const entry = rule && entryWith(rule, { repository, subject, policy }, flow);
+  const entry = rule && entryWith(rule, source, flow, known);
   if (rule === undefined || entry === undefined || entry.deny) return undefined;
   const [{ peers: named }] = (flow.egress ? rule.egress : rule.ingress).allow as [Rule['ingress']['allow'][number]];
   const selectors = [
@@ -119,21 +152,15 @@ function entryWith(
   rule: Rule,
   { repository, subject, policy }: SuggestionSource,
   flow: FlowKey,
+  known: Known,
 ): MapStateEntry | undefined {
   const { config } = repository;
   if (!rule.subject.matches(subject.labels)) return undefined;
   const rules = [...repository.rulesSelecting(subject), rule];
   try {
-    const resolved = SelectorPolicy.resolve(
-      { config, revision: policy.revision, rules },
-      subject,
-      policy.selectorPolicy.selectorCache,
-    );
-    const next = resolved.distill(policy.owner);
-    const entry = lookupMapState(next.mapState, flow);
-    next.release();
-    resolved.release();
-    return entry;
+    const source = { config, revision: policy.revision, rules };
+    const resolved = SelectorPolicy.resolve(source, subject, new SelectorCache(known));
+    return lookupMapState(resolved.distill(policy.owner).mapState, flow);
   } catch (error) {
     if (error instanceof PolicyConflictError) return undefined;
     throw error;
@@ -141,10 +168,9 @@ function entryWith(
 }
 
 function policyFor(
-  repository: SuggestionSource['repository'],
-  subject: Subject,
+  { repository, subject }: SuggestionSource,
   flow: FlowKey,
-  peers: PeerFields,
+  peers: { fields: PeerFields; name: string },
   known: Known,
 ): { object: Readonly<Record<string, PolicyData>>; ref: PolicyRef; ports: Suggestion['ports'] } {
   const namespace = namespaceOf(subject.labels);
@@ -156,18 +182,18 @@ function policyFor(
       ([identity, labels]) => identity !== subject.identity && (namespace === '' || namespaceOf(labels) === namespace),
     )
     .map(([, labels]) => labels);
-  const ref = freeName({ kind, namespace, name: nameFor(flow) }, repository);
+  const ref = freeName({ kind, namespace, name: nameFor(flow, peers.name) }, repository);
   const spec = {
     endpointSelector: distinguish(subject.labels, others) as PolicyData,
-    [direction]: [{ ...peers, ...fields }],
+    [direction]: [{ ...peers.fields, ...fields }],
   };
   const metadata = { name: ref.name, ...(namespace !== '' && { namespace }) };
   return { object: { apiVersion: 'cilium.io/v2', kind, metadata, spec }, ref, ports };
 }
 
-function nameFor({ egress, identity, protocol, dport }: FlowKey): string {
+function nameFor({ egress, protocol, dport }: FlowKey, peer: string): string {
   const name = protocolName(protocol).toLowerCase().replace(' ', '-');
-  return egress ? `allow-${dport}-${name}-to-${identity}` : `allow-${dport}-${name}-from-${identity}`;
+  return `allow-${dport}-${name}-${egress ? 'to' : 'from'}-${peer}`;
 }
 
 /** A name that no policy has: applying it must not replace one. */
