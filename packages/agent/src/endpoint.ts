@@ -119,7 +119,8 @@ function checkPods(pods: readonly Pod[]): void {
   }
 }
 
-const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: string): Labels =>
+/** The labels that decide a pod's identity. */
+export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: string): Labels =>
   identityLabelsOf({
     podLabels: pod.metadata.labels,
     namespaceLabels: namespace?.metadata.labels ?? {},

@@ -2,6 +2,9 @@ import { Command, CommanderError } from 'commander';
 import { bpfCommand } from './commands/bpf.ts';
 import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
+import { diffCommand } from './commands/diff.ts';
+import { matrixCommand } from './commands/matrix.ts';
+import { policyCommand } from './commands/policy.ts';
 import { profilesCommand } from './commands/profiles.ts';
 import { replayCommand } from './commands/replay.ts';
 import { traceCommand } from './commands/trace.ts';
@@ -24,6 +27,9 @@ export async function run(args: readonly string[]): Promise<number> {
     verdictCommand(),
     traceCommand(),
     bpfCommand(),
+    policyCommand(),
+    diffCommand(),
+    matrixCommand(),
     conformanceCommand(),
     profilesCommand(),
   ])

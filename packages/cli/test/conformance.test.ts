@@ -482,7 +482,9 @@ describe('conformance datapath', () => {
   }, 60_000);
 
   test('a packet that disagrees is shown: what it is, what differs, which way it went', async () => {
-    const one = structuredClone(scenarios.find(({ steps, acceptable_runs }) => steps[0].op === 'packet' && !acceptable_runs));
+    const one = structuredClone(
+      scenarios.find(({ steps, acceptable_runs }) => steps[0].op === 'packet' && !acceptable_runs),
+    );
     one.steps[0].expect.ret = 3;
     const { code, stdout } = await conformance('datapath', file('spoilt.jsonl', JSON.stringify(one)));
     expect(stdout).toMatch(
@@ -514,7 +516,10 @@ describe('conformance datapath', () => {
 
   test('a scenario that lacks a part is refused with its place', async () => {
     const { code, stderr } = await conformance('datapath', file('part.jsonl', '{"name":"x","node":{},"config":{}}'));
-    expect([code, stderr]).toEqual([2, expect.stringContaining('part.jsonl:1: config.defines: missing; want a list of texts')]);
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringContaining('part.jsonl:1: config.defines: missing; want a list of texts'),
+    ]);
   });
 });
 

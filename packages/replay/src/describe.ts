@@ -1,16 +1,18 @@
-import { type Agent, ownLabels, type PolicyReason, podName, protocolName } from '@ciliate/agent';
+import { type Agent, type Endpoint, ownLabels, type PolicyReason, podName } from '@ciliate/agent';
 import { type Decision, isDecision, type Step } from '@ciliate/bpf';
 import type { HttpAccessLog } from '@ciliate/envoy';
 import { NULL } from '@ciliate/maps';
 import { formatIpv4 } from '@ciliate/packet';
+import { type FlowExplanation, type FlowKey, protocolName } from '@ciliate/policy';
 
-/** One step of a packet or request, for people; `policy` only with the steps in which policy was asked. */
+/** One step of a packet or request, for people; `policy` and `explanation` only where policy was asked. */
 export interface DescribedStep {
   kind: Decision['kind'] | 'http';
   /** `namespace/name` of the pod at whose interface it happened. */
   at: string;
   text: string;
   policy?: PolicyReason;
+  explanation?: FlowExplanation;
 }
 
 /** How endpoints and identities are called. */
@@ -22,14 +24,38 @@ export interface Names {
 
 const place = ({ address, port }: { address: number; port: number }): string => `${formatIpv4(address)}:${port}`;
 
-/** What was decided about one packet, in order. */
-export const describeSteps = (agent: Agent, steps: readonly Step[]): DescribedStep[] =>
-  steps.filter(isDecision).map((step) => describeDecision(agent, step));
+/** What was decided about one packet, in order. Where policy was asked, the explanation tells what else matched and why it lost. */
+export function describeSteps(agent: Agent, steps: readonly Step[]): DescribedStep[] {
+  const decisions = steps.filter(isDecision);
+  return decisions.flatMap((step, index): DescribedStep[] => {
+    const described = describeDecision(agent, step);
+    if (step.kind !== 'policy') return [described];
+    const { direction, remoteIdentity: identity, protocol, dport } = step;
+    const flow = { egress: direction === 'egress', identity, protocol, dport };
+    const before = decisions.slice(0, index);
+    const looked = before.findLast((one) => one.kind === 'identity' && one.identity === identity);
+    const endpoint = agent.endpoints[step.endpoint - 1]!;
+    const explanation = agent.explainFlow(endpoint, flow, looked?.kind === 'identity' ? looked.address : undefined);
+    const passed = step.verdict >= 0 || direction === 'ingress';
+    return [{ ...described, explanation }, ...(passed ? [] : notAsked(agent, endpoint, before, flow))];
+  });
+}
 
 export function describeDecision(agent: Agent, step: Decision): DescribedStep {
   const at = placeOf(agent, step.endpoint);
   const described = { kind: step.kind, at, text: decisionText(namesOf(agent), step) };
   return step.kind === 'policy' ? { ...described, policy: agent.explainPolicy([step])[0]! } : described;
+}
+
+/** What the policy of a destination that the packet never reached would have said, if not that it may pass. */
+function notAsked(agent: Agent, sender: Endpoint, before: readonly Decision[], flow: FlowKey): DescribedStep[] {
+  const looked = before.findLast((step) => step.kind === 'identity');
+  const destination = looked && agent.endpointOfAddress(looked.address);
+  if (destination === undefined) return [];
+  const explanation = agent.explainFlow(destination, { ...flow, egress: false, identity: sender.identity });
+  if (explanation.verdict === 'allow' || explanation.verdict === 'redirect') return [];
+  const text = 'ingress policy would not have let it in either';
+  return [{ kind: 'policy', at: podName(destination), text, explanation }];
 }
 
 /** Programs of the node's own devices have no pod. */

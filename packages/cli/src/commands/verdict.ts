@@ -4,7 +4,7 @@ import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
 import { frontendOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
-import { renderReason } from '../render_policy.ts';
+import { explanationLines, remedyLines } from '../render_explanation.ts';
 
 interface VerdictOptions extends CommonOptions {
   from: string;
@@ -81,15 +81,17 @@ function question(
 }
 
 function renderVerdict(verdict: Verdict): string {
-  const steps = verdict.steps.flatMap(({ at, text, policy }) => {
-    return [`  ${at}: ${text}`, ...(policy === undefined ? [] : renderReason(policy)).map((line) => `    ${line}`)];
-  });
+  const steps = verdict.steps.flatMap(({ at, text, explanation }) => [
+    `  ${at}: ${text}`,
+    ...(explanation === undefined ? [] : explanationLines(explanation).map((line) => `    ${line}`)),
+  ]);
   const backend = verdict.backend === undefined ? '' : ` (${verdict.backend})`;
   return [
     `${verdict.source} -> ${verdict.destination}${backend}: ${verdict.asked}`,
     ...steps,
     `${verdict.outcome.toUpperCase()}: the client sees ${verdict.sees}`,
     `because: ${verdict.why}`,
+    ...verdict.steps.flatMap(({ at, explanation }) => (explanation === undefined ? [] : remedyLines(at, explanation))),
     '',
   ].join('\n');
 }
