@@ -1,4 +1,4 @@
-export { Agent, type AgentOptions, CT_SHARDS, PROXY_PORT_HTTP } from './agent.ts';
+export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
 export { type Endpoint, podName } from './endpoint.ts';
 export { AgentError, type AgentErrorCode } from './errors.ts';
 export {
@@ -11,3 +11,4 @@ export {
   whyRequestDenied,
   whyRequestPassed,
 } from './explain.ts';
+export { PROXY_PORT_HTTP } from './regeneration.ts';

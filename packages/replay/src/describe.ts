@@ -18,7 +18,7 @@ const place = ({ address, port }: { address: number; port: number }): string => 
 export function describeSteps(agent: Agent, steps: readonly Step[]): DescribedStep[] {
   const reasons = agent.explainPolicy(steps);
   return steps.map((step) => {
-    const at = podName(agent.endpoints[step.endpoint - 1]!);
+    const at = podName(agent.endpointOfId(step.endpoint)!);
     if (step.kind !== 'policy') return { kind: step.kind, at, text: textOf(agent, step) };
     const policy = reasons.shift()!;
     return { kind: step.kind, at, text: policyText(policy), policy };
@@ -48,7 +48,7 @@ function textOf(agent: Agent, step: Exclude<Step, { kind: 'policy' }>): string {
       return `${formatIpv4(step.address)} has identity ${step.identity} (${found}): ${labels}`;
     }
     case 'local-delivery':
-      return `goes to ${podName(agent.endpoints[step.to - 1]!)} on this node`;
+      return `goes to ${podName(agent.endpointOfId(step.to)!)} on this node`;
     case 'to-proxy':
       return step.port === 0
         ? 'goes back to the proxy that opened the connection'
