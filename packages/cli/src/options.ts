@@ -1,7 +1,7 @@
 import { Agent } from '@ciliate/agent';
 import { InputError, loadObjects, ObjectStore } from '@ciliate/k8s';
 import { MAX_WORKERS } from '@ciliate/replay';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { destination, pino } from 'pino';
 
 /** Options that every command has. */
@@ -14,13 +14,21 @@ export interface RunOptions {
 /** Options of the commands that run on the user's own objects. */
 export interface CommonOptions extends RunOptions {
   file: string[];
+  enablePolicy: 'default' | 'always' | 'never';
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 export function withCommonOptions(command: Command): Command {
   const objects = 'objects: a YAML file or a folder of them, not recursive; may be repeated';
-  return withRunOptions(command.requiredOption('-f, --file <path>', objects, collect));
+  const enablePolicy = 'drop what no rule allows: when a rule about that direction selects the pod, always, or never';
+  return withRunOptions(
+    command
+      .requiredOption('-f, --file <path>', objects, collect)
+      .addOption(
+        new Option('--enable-policy <mode>', enablePolicy).choices(['default', 'always', 'never']).default('default'),
+      ),
+  );
 }
 
 export function withRunOptions(command: Command): Command {
@@ -65,10 +73,14 @@ export function loadStore(paths: readonly string[]): ObjectStore {
 
 export function startAgent(
   store: ObjectStore,
-  { seed, logLevel }: Pick<RunOptions, 'seed' | 'logLevel'>,
+  {
+    seed,
+    logLevel,
+    enablePolicy,
+  }: Pick<RunOptions, 'seed' | 'logLevel'> & Partial<Pick<CommonOptions, 'enablePolicy'>>,
 ): Promise<Agent> {
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
-  return Agent.start({ store, seed, log });
+  return Agent.start({ store, seed, log, enablePolicy });
 }
 
 /** JSON with bigints as decimal text. */
