@@ -1,11 +1,9 @@
 import {
   IDENTITY_HOST,
-  Ipcache,
   labelsOfCidrGroup,
   labelsOfPolicyPrefix,
   type Prefix,
   type PrefixChanges,
-  type PrefixEntry,
   PrefixIdentities,
   type PrefixInfo,
   parsePrefix,
@@ -17,8 +15,6 @@ import { IpcacheMap, type Memory } from '@ciliate/maps';
 import type { Endpoint } from './endpoint.ts';
 import { AgentError } from './errors.ts';
 
-/** Pods' addresses are told to other nodes through the key-value store, so that is where they come from. */
-const POD_SOURCE = 'kvstore';
 /** All policies say the same about a prefix, so they count as one. */
 const POLICIES = 'policies';
 
@@ -27,7 +23,9 @@ const POLICIES = 'policies';
  * that policies and CIDR groups speak of. An address that nobody knows is the world's.
  */
 export class AgentIpcache {
-  readonly #ipcache = new Ipcache();
+  readonly #map: IpcacheMap;
+  /** Of pods and the node: they have the identities of these, whatever is said about their addresses. */
+  readonly #inCluster = new Set<number>();
   readonly #prefixes: PrefixIdentities;
   /** Resource → prefixes that it speaks of, by their texts. */
   readonly #told = new Map<string, ReadonlyMap<string, Prefix>>();
@@ -36,16 +34,12 @@ export class AgentIpcache {
 
   /** @param node address of the node itself */
   constructor(memory: Memory, node: number, reserved: ReservedIdentities) {
-    const map = IpcacheMap.create(memory);
-    this.#ipcache.subscribe({
-      onUpsert: ({ ip, prefixLen, identity }) =>
-        map.upsert(ip, prefixLen, { identity, tunnelEndpoint: 0, key: 0, flags: 0 }),
-      onDelete: ({ ip, prefixLen }) => map.delete(ip, prefixLen),
-    });
+    this.#map = IpcacheMap.create(memory);
     this.#prefixes = new PrefixIdentities({ dualStack: false, reserved });
     this.#prefixes.upsert(parsePrefix('0.0.0.0/0'), 'node', { source: 'local', labels: Labels.none });
     this.write(this.apply());
-    this.#ipcache.upsert({ ip: node, prefixLen: 32, identity: IDENTITY_HOST, source: 'local', hostIp: undefined });
+    this.#inCluster.add(node);
+    this.#put(node, 32, IDENTITY_HOST);
   }
 
   /** These prefixes, and no others, are what policies name. */
@@ -77,27 +71,32 @@ export class AgentIpcache {
 
   /** The programs see what `apply` changed. */
   write({ upserted, removed }: Pick<PrefixChanges, 'upserted' | 'removed'>): void {
-    for (const entry of upserted) this.#upsert(entry);
-    for (const { prefix, source } of removed) {
-      if (prefix.family === 4) this.#ipcache.delete(Number(prefix.address), prefix.length, source);
-    }
+    for (const { prefix, identity } of upserted)
+      if (this.#isShown(prefix)) this.#put(Number(prefix.address), prefix.length, identity);
+    for (const { prefix } of removed)
+      if (this.#isShown(prefix)) this.#map.delete(Number(prefix.address), prefix.length);
   }
 
   upsertPod({ address, identity }: Endpoint): void {
-    this.#ipcache.upsert({ ip: address, prefixLen: 32, identity, source: POD_SOURCE, hostIp: undefined });
+    this.#inCluster.add(address);
+    this.#put(address, 32, identity);
   }
 
   /** The address falls back to what is known of it as one outside of the cluster. */
   deletePod(address: number): void {
-    this.#ipcache.delete(address, 32, POD_SOURCE);
+    this.#inCluster.delete(address);
     const entry = this.#prefixes.get({ family: 4, address: BigInt(address), length: 32 });
-    if (entry !== undefined) this.#upsert(entry);
+    if (entry === undefined) this.#map.delete(address, 32);
+    else this.#put(address, 32, entry.identity);
   }
 
   /** The map is for IPv4. */
-  #upsert({ prefix: { family, address, length }, identity, source }: PrefixEntry): void {
-    if (family !== 4) return;
-    this.#ipcache.upsert({ ip: Number(address), prefixLen: length, identity, source, hostIp: undefined });
+  #isShown({ family, address, length }: Prefix): boolean {
+    return family === 4 && !(length === 32 && this.#inCluster.has(Number(address)));
+  }
+
+  #put(address: number, length: number, identity: number): void {
+    this.#map.upsert(address, length, { identity, tunnelEndpoint: 0, key: 0, flags: 0 });
   }
 
   #tell(resource: string, prefixes: readonly Prefix[], infoOf: (prefix: Prefix) => PrefixInfo): void {
