@@ -1,4 +1,4 @@
-export { Agent, type AgentOptions, CT_SHARDS, PROXY_PORT_HTTP } from './agent.ts';
+export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
 export { type Endpoint, podName } from './endpoint.ts';
 export { AgentError, type AgentErrorCode } from './errors.ts';
 export {
@@ -9,6 +9,7 @@ export {
   whyRequestDenied,
   whyRequestPassed,
 } from './explain.ts';
+export { PROXY_PORT_HTTP } from './regeneration.ts';
 export { ClusterPolicy, type PolicyPod } from './what_if/cluster_policy.ts';
 export { diffReach, type ReachChange, type ReachDiff } from './what_if/diff.ts';
 export { type MatrixCell, type MatrixFlow, type PartyFilter, reachMatrix } from './what_if/matrix.ts';

@@ -41,6 +41,26 @@ const verdicts: [name: string, args: string[], want: object][] = [
     ['--from', 'xwing', '--to', 'pod/default/deathstar-2', '--port', '80'],
     { outcome: 'dropped', destination: 'default/deathstar-2:80' },
   ],
+  [
+    'an address of a pod is that pod',
+    ['--from', 'xwing', '--to', '10.0.0.11', '--port', '80'],
+    { outcome: 'dropped', destination: 'default/deathstar-1:80' },
+  ],
+  [
+    'an address outside of the cluster is the world',
+    ['--from', 'xwing', '--to', '8.8.8.8', '--port', '53/UDP'],
+    { outcome: 'forwarded', destination: '8.8.8.8:53' },
+  ],
+  [
+    'with --enable-policy always the world needs a rule',
+    ['--enable-policy', 'always', '--from', 'xwing', '--to', '8.8.8.8', '--port', '53/UDP'],
+    { outcome: 'dropped', dropCode: 133 },
+  ],
+  [
+    'with --enable-policy never nobody is dropped',
+    ['--enable-policy', 'never', '--from', 'xwing', ...asked],
+    { outcome: 'answered' },
+  ],
 ];
 
 test.each(verdicts)('verdict: %s, and the exit code is 0', async (_name, args, want) => {

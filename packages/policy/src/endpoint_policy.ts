@@ -1,5 +1,5 @@
-import { applyUpdates, distillPolicy, type PolicyOwner } from './distill.ts';
-import type { L4Policy } from './l4.ts';
+import { applyUpdates, distillPolicy, type PolicyOwner, portOf } from './distill.ts';
+import { type L4Filter, type L4Policy, REDIRECT_RULES } from './l4.ts';
 import { ChangeSet, type MapStateChanges, mapStateChanges } from './map_changes.ts';
 import type { MapState, MapStateView } from './mapstate.ts';
 import { type RedirectFilter, redirectsOf } from './redirects.ts';
@@ -45,7 +45,13 @@ export class EndpointPolicy {
 
   /** What the proxy must know, by the identities known now: every filter that redirects some peers. Made when asked for. */
   get redirects(): readonly RedirectFilter[] {
+    if ((this.selectorPolicy.features & REDIRECT_RULES) === 0) return [];
     return redirectsOf([...this.l4.ingress.filters, ...this.l4.egress.filters]);
+  }
+
+  /** The port that a filter is about, 0 for every port; undefined for a name that means no port, or more than one. */
+  portOf(filter: Pick<L4Filter, 'egress' | 'port' | 'portName' | 'protocol'>): number | undefined {
+    return portOf(filter, this.owner);
   }
 
   /**

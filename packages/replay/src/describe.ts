@@ -34,7 +34,7 @@ export function describeSteps(agent: Agent, steps: readonly Step[]): DescribedSt
     const flow = { egress: direction === 'egress', identity, protocol, dport };
     const before = decisions.slice(0, index);
     const looked = before.findLast((one) => one.kind === 'identity' && one.identity === identity);
-    const endpoint = agent.endpoints[step.endpoint - 1]!;
+    const endpoint = agent.endpointOfId(step.endpoint)!;
     const explanation = agent.explainFlow(endpoint, flow, looked?.kind === 'identity' ? looked.address : undefined);
     const passed = step.verdict >= 0 || direction === 'ingress';
     return [{ ...described, explanation }, ...(passed ? [] : notAsked(agent, endpoint, before, flow))];
@@ -63,7 +63,7 @@ export const placeOf = (agent: Agent, endpoint: number): string => namesOf(agent
 
 const namesOf = (agent: Agent): Names => ({
   endpoint: (id) => {
-    const found = agent.endpoints[id - 1];
+    const found = agent.endpointOfId(id);
     return found === undefined ? 'the host' : podName(found);
   },
   labels: (identity) => ownLabels(agent.identities.get(identity)),

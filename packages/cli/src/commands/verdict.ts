@@ -1,5 +1,6 @@
 import type { Agent, Endpoint } from '@ciliate/agent';
-import { findWorkload, InputError, type Pod } from '@ciliate/k8s';
+import { findWorkload, InputError, type ObjectStore, type Pod } from '@ciliate/k8s';
+import { parseIpv4 } from '@ciliate/packet';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
 import { frontendOf } from '../frontend.ts';
@@ -17,7 +18,7 @@ export function verdictCommand(): Command {
   return withCommonOptions(new Command('verdict'))
     .description('may this client do this? The answer, each step to it, and what the client sees; exit 0 either way')
     .requiredOption('--from <pod>', 'the client: [pod/][NAMESPACE/]NAME')
-    .requiredOption('--to <pod or service>', 'the server: [pod/|svc/][NAMESPACE/]NAME')
+    .requiredOption('--to <server>', 'a pod or service, [pod/|svc/][NAMESPACE/]NAME, or an IPv4 address')
     .requiredOption('--port <port/protocol>', 'as the client addresses it, for example 80/TCP', portAndProtocol)
     .option('--http <request>', "a request on the connection, for example 'PUT /v1/exhaust-port'", httpRequest)
     .action(async (options: VerdictOptions) => {
@@ -25,7 +26,7 @@ export function verdictCommand(): Command {
       const client = findWorkload(store, options.from);
       if (client.kind !== 'Pod')
         throw new InputError(`--from ${options.from}: a service sends nothing, name a pod`, {});
-      const server = findWorkload(store, options.to);
+      const server = serverOf(store, options.to);
       if (server === client)
         throw new InputError(
           `--to ${options.to}: a pod that asks its own address sends nothing, ask for its service`,
@@ -60,16 +61,27 @@ function httpRequest(text: string): NonNullable<VerdictOptions['http']> {
   return { method, target };
 }
 
+/** A workload by its name or address; a number is an address outside of the cluster. */
+type Server = ReturnType<typeof findWorkload> | number;
+
+function serverOf(store: ObjectStore, to: string): Server {
+  const address = parseIpv4(to);
+  if (address === undefined) return findWorkload(store, to);
+  const service = store.list('Service').find(({ spec }) => spec.clusterIP === to);
+  return service ?? store.list('Pod').find(({ status }) => status.podIP === to) ?? address;
+}
+
 function question(
   agent: Agent,
   client: Pod,
-  server: ReturnType<typeof findWorkload>,
-  { port: { port, protocol }, http }: VerdictOptions,
+  server: Server,
+  { to, port: { port, protocol }, http }: VerdictOptions,
 ): VerdictQuestion {
   const endpointOf = ({ metadata }: Pod): Endpoint => agent.endpointOfPod(`${metadata.namespace}/${metadata.name}`)!;
-  const { namespace, name } = server.metadata;
-  const asked = http && { ...http, host: server.kind === 'Service' ? `${name}.${namespace}.svc.cluster.local` : name };
+  const asked = http && { ...http, host: hostOf(server, to) };
   const base = { client: endpointOf(client), transport: protocol, ...(asked && { http: asked }) };
+  if (typeof server === 'number') return { ...base, server: { address: server, port }, answering: undefined };
+  const { namespace, name } = server.metadata;
   if (server.kind === 'Pod') {
     const pod = endpointOf(server);
     return { ...base, server: { address: pod.address, port }, answering: { pod, port } };
@@ -78,6 +90,12 @@ function question(
   const backend = entry.backends[0];
   const answering = backend && { pod: agent.endpointOfAddress(backend.address)!, port: backend.port };
   return { ...base, server: entry.frontend, answering };
+}
+
+function hostOf(server: Server, to: string): string {
+  if (typeof server === 'number') return to;
+  const { namespace, name } = server.metadata;
+  return server.kind === 'Service' ? `${name}.${namespace}.svc.cluster.local` : name;
 }
 
 function renderVerdict(verdict: Verdict): string {

@@ -196,7 +196,7 @@ function endpoint({ key, value }: MapStep, { agent }: MapContext): Words {
   const keyText = endpointKeyText(key);
   const found = given(value, (bytes) => {
     const id = le16(bytes, ENDPOINT_INFO.lxc_id);
-    const pod = agent.endpoints[id - 1];
+    const pod = agent.endpointOfId(id);
     return pod === undefined ? 'Yes, it is the node itself.' : `Yes, endpoint ${id}: ${podName(pod)}.`;
   });
   return {
