@@ -236,3 +236,115 @@ test('--help says what the commands do', async () => {
   expect(code).toBe(0);
   for (const command of ['demo', 'replay', 'verdict']) expect(stdout).toContain(command);
 });
+
+test('verdict of a drop shows what the nearest rule lacks, and a policy that, applied, lets the packet through', async () => {
+  const asks = ['--from', 'xwing', '--to', 'deathstar', '--port', '80/TCP'];
+  const { stdout } = await ciliate('verdict', '-f', DEATHSTAR, '-f', L7, ...asks);
+  expect(stdout).toContain('but the peer has org=alliance');
+  const suggested = file('suggested.yaml', stdout.slice(stdout.indexOf('apiVersion:')));
+  const after = await ciliate(...verdict('-f', suggested, ...asks));
+  expect(JSON.parse(after.stdout)).toMatchObject({ outcome: 'answered' });
+});
+
+test('verdict --json carries the explanation of each step in which policy was asked', async () => {
+  const { stdout } = await ciliate(...verdict('--from', 'xwing', '--to', 'deathstar', '--port', '80/TCP'));
+  const explanations = JSON.parse(stdout).steps.flatMap(
+    ({ explanation }: { explanation?: object }) => explanation ?? [],
+  );
+  expect(explanations).toMatchObject([
+    { verdict: 'allow', because: [{ origins: [{ name: 'allow-any-egress' }] }] },
+    {
+      verdict: 'drop',
+      selectedBy: [{ name: 'rule1', position: { file: L7, line: 8 } }],
+      nearMisses: [{ origin: { list: 'ingress', ruleIndex: 0 }, misses: [{ by: 'peer' }] }],
+      remedy: { kind: 'allow', suggestion: { policy: { kind: 'CiliumNetworkPolicy' } } },
+    },
+  ]);
+});
+
+const denyAll = (name: string, spec: string): string => `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: ${name}, namespace: default }
+spec: ${spec}
+`;
+
+test('a packet that its sender may not send is also asked about at its destination', async () => {
+  const path = file(
+    'egress.yaml',
+    denyAll('quiet', '{ endpointSelector: { matchLabels: { class: xwing } }, egress: [{}] }'),
+  );
+  const asks = ['--from', 'xwing', '--to', 'deathstar', '--port', '80/TCP'];
+  const { stdout } = await ciliate('verdict', '-f', DEATHSTAR, '-f', L7, '-f', path, ...asks);
+  expect(stdout).toContain('ingress policy would not have let it in either');
+  expect(stdout.match(/the smallest policy that lets this through/g)).toHaveLength(2);
+});
+
+test('a denied packet names the rules that deny it, and suggests nothing', async () => {
+  const path = file('deny.yaml', denyAll('shut', '{ endpointSelector: {}, ingressDeny: [{ fromEntities: [all] }] }'));
+  const { stdout } = await ciliate(
+    'verdict',
+    '-f',
+    DEATHSTAR,
+    '-f',
+    path,
+    '--from',
+    'xwing',
+    '--to',
+    'deathstar',
+    '--port',
+    '80',
+  );
+  expect(stdout).toContain('no allow rule can let this through the ingress policy of default/deathstar-');
+  expect(stdout).toContain('CiliumNetworkPolicy default/shut ingressDeny[0]');
+  expect(stdout).not.toContain('apiVersion');
+});
+
+const changed: [name: string, args: string[], code: number, want: string | RegExp][] = [
+  ['the same twice', ['-f', DEATHSTAR, '-f', DEATHSTAR, '--exit-code'], 0, 'No flow changes its verdict.\n'],
+  ['differences', ['--old', DEATHSTAR, '--new', DEATHSTAR, L7], 0, /everything but 80\/TCP\n {2}allow -> deny\n/],
+  [
+    'differences with --exit-code',
+    ['--old', DEATHSTAR, '--new', DEATHSTAR, L7, '--exit-code'],
+    1,
+    /allow -> L7 http: POST/,
+  ],
+];
+
+test.each(changed)('diff of %s', async (_name, args, code, want) => {
+  const { code: exit, stdout, stderr } = await ciliate('diff', ...args);
+  expect([exit, stderr]).toEqual([code, '']);
+  if (typeof want === 'string') expect(stdout).toBe(want);
+  else expect(stdout).toMatch(want);
+});
+
+test('diff and matrix print one JSON document', async () => {
+  const diff = JSON.parse((await ciliate('diff', '--json', '--old', DEATHSTAR, '--new', DEATHSTAR, L7)).stdout);
+  expect(diff.changes[0]).toMatchObject({ before: { verdict: 'allow' }, after: { verdict: 'deny' } });
+  const matrix = JSON.parse(
+    (await ciliate('matrix', '--json', '-f', DEATHSTAR, '-f', L7, '--from', 'tiefighter')).stdout,
+  );
+  expect(matrix.cells.every(({ from }: { from: { names: string[] } }) => from.names[0] === 'default/tiefighter')).toBe(
+    true,
+  );
+});
+
+const wrongQuestions: [name: string, args: string[], want: RegExp][] = [
+  ['one cluster', ['diff', '-f', DEATHSTAR], /-f is there 1 times, want -f OLD -f NEW/],
+  ['both ways', ['diff', '-f', DEATHSTAR, '--old', DEATHSTAR], /either -f OLD -f NEW or --old/],
+  ['a side without pods', ['diff', '-f', DEATHSTAR, '-f', L7], /no Pod in /],
+  [
+    'nobody',
+    ['matrix', '-f', DEATHSTAR, '--to', 'deathstr-1'],
+    /--to deathstr-1: no pod, .* did you mean "default\/deathstar-1"/,
+  ],
+  ['the policy of a service', ['policy', '-f', DEATHSTAR, '--pod', 'svc/deathstar'], /a service has no policy/],
+];
+
+test.each(wrongQuestions)(
+  'asked for %s, the exit code is 2 and the message says what is wanted',
+  async (_name, args, want) => {
+    const { code, stdout, stderr } = await ciliate(...args);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(want);
+  },
+);
