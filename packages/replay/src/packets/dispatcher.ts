@@ -146,11 +146,11 @@ export class Dispatcher {
     const ring = this.#ring;
     const steering = this.#steering;
     const entries = ring.entries(ring.next);
-    const room = ring.room;
     ring.begin();
     for (let worker = 0; worker < ring.layout.workers; worker++) this.#lists[worker] = ring.list(ring.next, worker);
     const bytes = cursor.bytes;
     const from = cursor.at;
+    const room = ring.room(from);
     let end = from;
     let count = 0;
     while (count < BATCH_PACKETS) {
