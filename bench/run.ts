@@ -6,6 +6,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { run as datapath } from './datapath.ts';
 import { checkNames } from './field.ts';
+import { run as httpRules } from './http_rules.ts';
 import { run as ipcache } from './ipcache.ts';
 import { run as lookup } from './lookup.ts';
 import { run as mapLookup } from './map_lookup.ts';
@@ -28,6 +29,7 @@ const QUESTIONS: Record<string, (options: BenchOptions) => Promise<QuestionResul
   ipcache,
   datapath,
   policy,
+  'http-rules': httpRules,
 };
 const DURATION_MS = 1000;
 const QUICK_DURATION_MS = 100;

@@ -9,6 +9,9 @@ import { Memory, openCtMaps } from '@ciliate/maps';
 import { formatIpv4 } from '@ciliate/packet';
 import {
   type EndpointPolicy,
+  explainFlow,
+  type FlowExplanation,
+  type FlowKey,
   NamedPorts,
   PolicyConflictError,
   PolicyRepository,
@@ -189,6 +192,12 @@ export class Agent {
       const labelsOf = (identity: number) => this.identities.get(identity);
       return [explainPolicyStep(step, { memory: this.memory, repository: this.repository, endpoint, labelsOf })];
     });
+  }
+
+  /** Everything about what policy says to a flow of an endpoint, and what would let it through. @param peer its address, if known */
+  explainFlow(endpoint: Endpoint, flow: FlowKey, peer?: number): FlowExplanation {
+    const address = peer === undefined ? undefined : formatIpv4(peer);
+    return explainFlow(this.repository, endpoint, endpoint.policy, flow, address);
   }
 
   #policyChanged(type: 'added' | 'modified' | 'deleted', object: PolicyObject): void {

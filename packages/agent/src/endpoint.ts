@@ -18,6 +18,8 @@ export interface Endpoint {
   readonly ifindex: number;
   /** 6 bytes, the pod's end. */
   readonly mac: Uint8Array;
+  /** The host's end: where the pod sends all its packets. */
+  readonly nodeMac: Uint8Array;
   readonly identity: number;
   readonly labels: Labels;
   /** Of its containers: what port names in ingress rules mean. */
@@ -70,14 +72,15 @@ export async function createEndpoints(
     const address = parseIpv4(pod.status.podIP)!;
     const ifindex = FIRST_IFINDEX + index;
     const mac = macOf(POD_END, address);
+    const nodeMac = macOf(NODE_END, address);
     const policyMap = PolicyMap.create(memory, id);
     const namedPorts = namedPortsOf(pod);
     const policy = resolve({ identity, labels }, namedPorts);
     syncPolicyMap(policyMap, policy, 0); // no policy yet, so no redirect
-    lxc.upsert(address, { ifindex, lxcId: id, flags: 0, mac, nodeMac: macOf(NODE_END, address), secId: identity });
+    lxc.upsert(address, { ifindex, lxcId: id, flags: 0, mac, nodeMac, secId: identity });
     ipcache.upsert(address, 32, { identity, ...noTunnel });
     const { namespace, name } = pod.metadata;
-    return { id, namespace, name, address, ifindex, mac, identity, labels, namedPorts, policyMap, policy };
+    return { id, namespace, name, address, ifindex, mac, nodeMac, identity, labels, namedPorts, policyMap, policy };
   });
 }
 
@@ -116,7 +119,8 @@ function checkPods(pods: readonly Pod[]): void {
   }
 }
 
-const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: string): Labels =>
+/** The labels that decide a pod's identity. */
+export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: string): Labels =>
   identityLabelsOf({
     podLabels: pod.metadata.labels,
     namespaceLabels: namespace?.metadata.labels ?? {},

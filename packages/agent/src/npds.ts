@@ -1,9 +1,14 @@
 import type { NetworkPolicy, PortNetworkPolicy, PortNetworkPolicyRule } from '@ciliate/envoy';
 import { httpRulesToNpds } from '@ciliate/envoy';
 import { formatIpv4 } from '@ciliate/packet';
-import { type EndpointPolicy, type RedirectFilter, type RedirectSelector, redirectOf } from '@ciliate/policy';
+import {
+  type EndpointPolicy,
+  formatOrigin,
+  type RedirectFilter,
+  type RedirectSelector,
+  redirectOf,
+} from '@ciliate/policy';
 import type { Endpoint } from './endpoint.ts';
-import { formatOrigin } from './explain.ts';
 
 /**
  * What the proxy must know of an endpoint: the filters whose traffic it gets, and who is allowed on every port. A packet to

@@ -1,6 +1,10 @@
 import { Command, CommanderError } from 'commander';
+import { bpfCommand } from './commands/bpf.ts';
 import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
+import { diffCommand } from './commands/diff.ts';
+import { matrixCommand } from './commands/matrix.ts';
+import { policyCommand } from './commands/policy.ts';
 import { profilesCommand } from './commands/profiles.ts';
 import { replayCommand } from './commands/replay.ts';
 import { traceCommand } from './commands/trace.ts';
@@ -20,8 +24,12 @@ export async function run(args: readonly string[]): Promise<number> {
   for (const command of [
     demoCommand(),
     replayCommand(),
-    traceCommand(),
     verdictCommand(),
+    traceCommand(),
+    bpfCommand(),
+    policyCommand(),
+    diffCommand(),
+    matrixCommand(),
     conformanceCommand(),
     profilesCommand(),
   ])

@@ -1,15 +1,13 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ciliate, ROOT } from './ciliate.ts';
 
-/** The command as a user runs it: its own process, exit codes and streams. */
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const MAIN = join(ROOT, 'packages/cli/src/main.ts');
 const DEATHSTAR = 'examples/deathstar';
 const CAPTURE = `${DEATHSTAR}/deathstar.pcapng`;
+const MAIN = join(ROOT, 'packages/cli/src/main.ts');
 const L7 = `${DEATHSTAR}/policies/l7.yaml`;
 
 let folder: string;
@@ -17,15 +15,6 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ciliate-cli-'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-function ciliate(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const options = { cwd: ROOT, maxBuffer: 16 * 1024 * 1024 };
-    execFile(process.execPath, [MAIN, ...args], options, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
-    });
-  });
-}
 
 function file(name: string, content: string | Uint8Array): string {
   const path = join(folder, name);

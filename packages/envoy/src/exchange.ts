@@ -1,7 +1,7 @@
-import type { FilterVerdict } from './filter.ts';
 import type { HeaderLog } from './header_match.ts';
 import { BodyWriter } from './http1/encode.ts';
 import type { HeadPlace, RequestStart } from './http1/message.ts';
+import type { FilterVerdict } from './port_rules.ts';
 import type { HttpAccessLog, ProxyConnection } from './protocol.ts';
 
 /** What policy was asked, as rules left it, and what it said. */

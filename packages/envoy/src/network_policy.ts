@@ -1,34 +1,19 @@
-import { compileHeaderMatch, type HeaderLog } from './header_match.ts';
-import { compileMatcher, RejectedPolicy } from './matcher.ts';
+import { compileHttpRule, type HttpRule } from './http_rules.ts';
+import { RejectedPolicy } from './matcher.ts';
 import {
   type DiscoveryRequest,
   decodeDiscoveryResponse,
-  type HttpNetworkPolicyRule,
   type NetworkPolicy,
   type PortNetworkPolicy,
   type PortNetworkPolicyRule,
 } from './npds.ts';
-import type { RequestHeaderMap } from './request_header_map.ts';
-
-/** What rules say about a request: true lets it pass. Header actions may change it and note what they found. */
-type HttpDecision = (headers: RequestHeaderMap, log: HeaderLog) => boolean;
-
-/** One rule, ready to be asked. */
-export interface CompiledRule {
-  readonly name: string;
-  /** undefined: any identity. */
-  readonly remotes: ReadonlySet<number> | undefined;
-  /** undefined: any request passes. */
-  readonly http: HttpDecision | undefined;
-  /** Do its HTTP rules act on headers? */
-  readonly hasActions: boolean;
-}
+import { type PortRule, PortRules } from './port_rules.ts';
 
 /** The rules for a range of TCP ports; without any, everything is allowed. */
-export interface CompiledPorts {
+interface CompiledPorts {
   readonly first: number;
   readonly last: number;
-  readonly rules: readonly CompiledRule[];
+  readonly rules: readonly PortRule[];
 }
 
 /** All that one endpoint's policy says about traffic to it. */
@@ -36,6 +21,7 @@ export class CompiledPolicy {
   readonly endpointId: number;
   readonly #ports: readonly CompiledPorts[];
   readonly #wildcards: readonly CompiledPorts[];
+  readonly #byPort = new Map<number, PortRules>();
 
   /** @throws RejectedPolicy */
   constructor(policy: NetworkPolicy) {
@@ -49,12 +35,19 @@ export class CompiledPolicy {
     this.#wildcards = all.filter(({ first }) => first === 0);
   }
 
-  /**
-   * What holds for a port: all entries whose range has it, then those for every port.
-   * @returns empty if no entry is about the port: nothing is allowed then
-   */
-  onPort(port: number): readonly CompiledPorts[] {
-    return [...this.#ports.filter(({ first, last }) => first <= port && port <= last), ...this.#wildcards];
+  /** What holds for a port: all entries whose range has it, then those for every port. */
+  onPort(port: number): PortRules {
+    let rules = this.#byPort.get(port);
+    if (rules === undefined) {
+      const entries = [...this.#ports.filter(({ first, last }) => first <= port && port <= last), ...this.#wildcards];
+      const open = entries.some((entry) => entry.rules.length === 0);
+      rules = new PortRules(
+        entries.flatMap((entry) => entry.rules),
+        open,
+      );
+      this.#byPort.set(port, rules);
+    }
+    return rules;
   }
 }
 
@@ -86,7 +79,7 @@ const UNMODELLED = {
 } as const satisfies Partial<Record<keyof PortNetworkPolicyRule, string>>;
 
 /** @throws RejectedPolicy that also says which rule it is about, if the rule says so itself */
-function compileNamedRule(rule: PortNetworkPolicyRule, at: string): CompiledRule {
+function compileNamedRule(rule: PortNetworkPolicyRule, at: string): PortRule {
   try {
     return compileRule(rule, at);
   } catch (error) {
@@ -95,31 +88,19 @@ function compileNamedRule(rule: PortNetworkPolicyRule, at: string): CompiledRule
   }
 }
 
-function compileRule(rule: PortNetworkPolicyRule, at: string): CompiledRule {
+function compileRule(rule: PortNetworkPolicyRule, at: string): PortRule {
   for (const [field, name] of Object.entries(UNMODELLED))
     if (rule[field as keyof PortNetworkPolicyRule]) throw new RejectedPolicy(`${at}.${name}: not modelled yet`);
   if (rule.serverNames?.length) throw new RejectedPolicy(`${at}.server_names: not modelled yet`);
   const remotes = rule.remotePolicies?.length ? new Set(rule.remotePolicies) : undefined;
-  const hasActions = rule.httpRules?.httpRules?.some(({ headerMatches }) => headerMatches?.length) ?? false;
-  return { name: rule.name ?? '', remotes, http: compileHttp(rule, hasActions, `${at}.http_rules`), hasActions };
+  return { name: rule.name ?? '', remotes, http: compileHttp(rule, `${at}.http_rules`) };
 }
 
-function compileHttp({ httpRules }: PortNetworkPolicyRule, hasActions: boolean, at: string): HttpDecision | undefined {
+function compileHttp({ httpRules }: PortNetworkPolicyRule, at: string): HttpRule[] | undefined {
   if (httpRules === undefined) return undefined;
-  const rules = (httpRules.httpRules ?? []).map((rule, index) => compileHttpRule(rule, `${at}[${index}]`));
+  const rules = httpRules.httpRules ?? [];
   if (rules.length === 0) throw new RejectedPolicy(`${at}: empty`);
-  if (!hasActions) return (headers, log) => rules.some((allows) => allows(headers, log));
-  // Every rule that matches does what it says, also after one has allowed.
-  return (headers, log) => rules.filter((allows) => allows(headers, log)).length > 0;
-}
-
-/** All matchers must match; only then all actions are done, also after one of them fails. */
-function compileHttpRule({ headers = [], headerMatches = [] }: HttpNetworkPolicyRule, at: string): HttpDecision {
-  const matchers = headers.map((header, of) => compileMatcher(header, `${at}.headers[${of}]`));
-  const actions = headerMatches.map((match, of) => compileHeaderMatch(match, `${at}.header_matches[${of}]`));
-  const matches = (map: RequestHeaderMap): boolean => matchers.every((one) => one(map));
-  if (actions.length === 0) return matches;
-  return (map, log) => matches(map) && actions.filter((act) => !act(map, log)).length === 0;
+  return rules.map((rule, index) => compileHttpRule(rule, `${at}[${index}]`));
 }
 
 const INVALID_ARGUMENT = 3; // google.rpc.Code

@@ -72,7 +72,7 @@ export class Session {
 
   open(): ProxyAction[] {
     const { remoteIdentity, localPort } = this.#connection;
-    if (!allowedAtNetwork(this.#policy(), remoteIdentity, localPort).allowed) {
+    if (!allowedAtNetwork(this.#policy(), { remoteIdentity, port: localPort }).allowed) {
       this.#actions.add('resetDownstream');
       this.closed = true;
     }

@@ -68,7 +68,7 @@ test.each(scenarios)('%s: %i to port %i asks %s: %s', (name, who, port, path, wa
   const entries = policies[name];
   const policy = entries && new CompiledPolicy({ ...policyOf([]), ingressPerPortPolicies: entries });
   const request = { method: 'GET', path, authority: 'deathstar' };
-  const network = allowedAtNetwork(policy, who, port);
+  const network = allowedAtNetwork(policy, { remoteIdentity: who, port });
   const verdict = judge(policy, request, who, port);
   const got = !network.allowed ? 'reset' : !verdict.allowed ? '403' : (verdict.matchedRule ?? '-');
   expect(got).toBe(want);

@@ -106,6 +106,7 @@ export {
   tcpAck,
   tcpChecksum,
   tcpDstPort,
+  tcpFlagNames,
   tcpFlags,
   tcpHeaderLength,
   tcpSeq,

@@ -1,4 +1,4 @@
-export type { DescribedStep } from './describe.ts';
+export { type DescribedStep, decisionText, type Names } from './describe.ts';
 export type { Transport } from './flow.ts';
 export { type GenerateSummary, generateTrace } from './generate/generate_trace.ts';
 export {
@@ -16,7 +16,7 @@ export type { Amount, Fate, PacketFlow, PacketsResult, Share, Timings } from './
 export type { TracePacket } from './recording.ts';
 export { type OnProgress, type Played, playTrace, type ReplayResult, replayConversations } from './replay.ts';
 export type { Outcome, Row } from './rows.ts';
-export { type Question, synthesize } from './synthesize.ts';
+export { type Question, START_NS, synthesize } from './synthesize.ts';
 export { TcpPlayer } from './tcp_player.ts';
 export {
   MAX_WORKERS,
@@ -25,4 +25,7 @@ export {
   type ThroughputOptions,
   type ThroughputResult,
 } from './throughput.ts';
+export { type FieldChange, type Header, headersOf } from './trace/headers.ts';
+export type { End, MachineOptions } from './trace/machine.ts';
+export { type FramedPacket, framed, type PacketTrace, type TraceStep, tracePacket } from './trace/trace_packet.ts';
 export { judge, type Verdict, type VerdictQuestion } from './verdict.ts';

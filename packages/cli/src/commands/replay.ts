@@ -1,5 +1,5 @@
 import type { Agent } from '@ciliate/agent';
-import { formatCompact } from '@ciliate/hubble';
+import { formatCompact, formatLost } from '@ciliate/hubble';
 import { InputError } from '@ciliate/k8s';
 import { CaptureError, openCapture } from '@ciliate/packet';
 import { type ReplayResult, replayConversations, type TracePacket } from '@ciliate/replay';
@@ -79,10 +79,24 @@ export function readTrace(path: string): TracePacket[] {
 
 async function conversations(agent: Agent, trace: TracePacket[], { json, flows }: ReplayOptions): Promise<string> {
   const result = await replayWithProgress(agent, trace);
-  const lines = result.flows.map(formatCompact);
+  const lines = flowLines(result);
   if (json) return `${toJson(replayJson(agent, result, flows ? lines : undefined))}\n`;
   const skipped = result.unreplayed.map(({ packet, reason }) => `packet ${packet.number} left out: ${reason}\n`);
   return `${flows ? lines.map((line) => `${line}\n`).join('') : renderRows(result.rows)}${skipped.join('')}`;
+}
+
+/** What `hubble observe` would show: flows, and between them how many events were lost until then. */
+export function flowLines({ flows, lost }: Pick<ReplayResult, 'flows' | 'lost'>): string[] {
+  const lines: string[] = [];
+  let told = 0;
+  const tellUntil = (timeNs: bigint): void => {
+    for (; told < lost.length && lost[told]!.timeNs < timeNs; told++) lines.push(formatLost(lost[told]!));
+  };
+  for (const flow of flows) {
+    tellUntil(flow.timeNs);
+    lines.push(formatCompact(flow));
+  }
+  return [...lines, ...lost.slice(told).map(formatLost)];
 }
 
 export async function replayWithProgress(agent: Agent, packets: TracePacket[]): Promise<ReplayResult> {

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
+import { datapathSet } from './datapath.ts';
 import { fqdnSet } from './fqdn.ts';
 import { httpSet } from './http.ts';
+import { kafkaSet } from './kafka.ts';
 import { labelsSet } from './labels.ts';
 import { conflictsSet, incrementalSet, policySet } from './policy.ts';
 import { portsSet } from './ports.ts';
@@ -21,6 +23,8 @@ export function conformanceCommand(): Command {
     portsSet,
     fqdnSet,
     httpSet,
+    kafkaSet,
+    datapathSet,
     profilesSet,
   ];
   for (const set of sets) command.addCommand(set());
