@@ -320,7 +320,10 @@ function tupleHash(dp: Datapath, fam: Family, tuple: Address): number {
   let hash = dp.seed;
   for (let i = 0; i < fam.tupleDport + 4; i += 4)
     hash = Math.imul(hash ^ dp.memory.u32[(tuple + i) >> 2]!, 0x9e3779b1) ^ (hash >>> 15);
-  return hash >>> 0;
+  // What tells pods apart is in the high bits of a word: they must reach the low ones.
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 const needsCt = (m: Memory, entry: Address): boolean => m.u32[(entry + ENTRY.needsCt) >> 2] !== 0;
