@@ -1,3 +1,8 @@
+/** Packets that a fuzz sends; CI asks for a million. */
+export const fuzzRuns = Number(process.env.CILIATE_FUZZ_RUNS ?? 20_000);
+/** Runs of a property whose every run is long. */
+export const propertyRuns = Math.ceil(Math.sqrt(fuzzRuns));
+
 /** Seeded choices for tests: one seed, one run. Algorithm: Mulberry32 (public domain, T. Ettinger). */
 export class Random {
   #state: number;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { PacketInput, Scenario } from '../../src/conformance/scenario.ts';
 import type { Skb } from '../../src/index.ts';
-import { Random } from '../random.ts';
+import { fuzzRuns, Random } from '../random.ts';
 import { scenarios } from '../scenarios.ts';
 import { frameOf, packetsOf, randomInput, withFrame } from './mutate.ts';
 import { Twins } from './twins.ts';
@@ -11,7 +11,6 @@ import { Twins } from './twins.ts';
  * number of packets; a failure prints the packets that led to it, and the seed brings it back.
  */
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
-const runs = Number(process.env.CILIATE_FUZZ_RUNS ?? 20_000);
 console.log(`seed ${seed}`);
 
 /** One scenario of each configuration and family, the first that has the most hooks. */
@@ -42,7 +41,7 @@ describe.each(chosen.map((scenario, n) => [`${scenario.config.name}: ${scenario.
       const recorded = packetsOf(scenario);
       const twins = new Twins(scenario);
       const seen = new Set<number>();
-      const count = Math.ceil(runs / chosen.length);
+      const count = Math.ceil(fuzzRuns / chosen.length);
       for (let i = 0; i < count; i++) {
         if (random.oneIn(20)) twins.advance(random.of([1, 6, 61, 8001]));
         seen.add(send(twins, randomInput(random, scenario, recorded)));
