@@ -80,14 +80,18 @@ function layersOf(frame: Uint8Array, ip: number): Layers {
 
 function setChecksums(frame: Uint8Array): void {
   const { isV6, ip, protocol, l4 } = layersOf(frame, ETH_HLEN);
-  if (!isV6) frame.set(be16(sum(frame.subarray(ip, l4))), ip + 10);
+  if (!isV6) {
+    frame.fill(0, ip + 10, ip + 12);
+    frame.set(be16(sum(frame.subarray(ip, l4))), ip + 10);
+  }
   const at = CHECKSUM_AT[protocol];
   if (at === undefined) return;
+  frame.fill(0, l4 + at, l4 + at + 2);
   const value = transportSum(frame, layersOf(frame, ETH_HLEN));
   frame.set(be16(value === 0 && protocol === IPPROTO_UDP ? 0xffff : value), l4 + at);
 }
 
-/** @param quoted also that of what an ICMP error quotes: of the IP header only, the transport's cannot be seen whole */
+/** Of a packet without extension headers: 'ip', 'transport', or that it is cut short. */
 export function wrongChecksums(frame: Uint8Array): string[] {
   const { isV6, ip, protocol, l4, end } = layersOf(frame, ETH_HLEN);
   if (end > frame.length) return ['cut short'];
@@ -98,14 +102,6 @@ export function wrongChecksums(frame: Uint8Array): string[] {
   if (at === undefined || (protocol === IPPROTO_UDP && view.getUint16(l4 + at) === 0)) return wrong;
   if (transportSum(frame, layersOf(frame, ETH_HLEN)) !== 0) wrong.push('transport');
   return wrong;
-}
-
-/** Whether the packet that an ICMP error quotes, whole, has right checksums. */
-export function wrongInQuoted(frame: Uint8Array): string[] {
-  const { l4 } = layersOf(frame, ETH_HLEN);
-  const quoted = frame.subarray(l4 + 8);
-  const head = new Uint8Array(ETH_HLEN);
-  return wrongChecksums(join(head, quoted));
 }
 
 function transportSum(frame: Uint8Array, { isV6, ip, protocol, l4, end }: Layers): number {
@@ -120,4 +116,77 @@ function sum(bytes: Uint8Array): number {
   for (const [i, byte] of bytes.entries()) total += i % 2 === 0 ? byte << 8 : byte;
   while (total > 0xffff) total = (total & 0xffff) + Math.floor(total / 0x10000);
   return ~total & 0xffff;
+}
+
+/** A flow's ends in a frame, and what stands for ports (of an echo: its identifier, on the side of who asked). */
+export interface Flow {
+  protocol: number;
+  src: string;
+  dst: string;
+  sport: number;
+  dport: number;
+}
+
+/** @param ip offset of the IP header */
+export function flowOf(frame: Uint8Array, ip: number = ETH_HLEN): Flow {
+  const { isV6, protocol, l4 } = layersOf(frame, ip);
+  const view = new DataView(frame.buffer, frame.byteOffset);
+  const [at, bytes] = isV6 ? [ip + 8, 16] : [ip + 12, 4];
+  const hex = (from: number): string => Buffer.from(frame.subarray(from, from + bytes)).toString('hex');
+  const ends = { protocol, src: hex(at), dst: hex(at + bytes) };
+  if (protocol !== IPPROTO_ICMP && protocol !== IPPROTO_ICMPV6)
+    return { ...ends, sport: view.getUint16(l4), dport: view.getUint16(l4 + 2) };
+  const isRequest = frame[l4] === 8 || frame[l4] === 128;
+  const id = view.getUint16(l4 + 4);
+  return { ...ends, sport: isRequest ? id : 0, dport: isRequest ? 0 : id };
+}
+
+export const reversed = ({ protocol, src, dst, sport, dport }: Flow): Flow => ({
+  protocol,
+  src: dst,
+  dst: src,
+  sport: dport,
+  dport: sport,
+});
+
+/** What the other end would answer: addresses, Ethernet addresses and ports exchanged; of an echo request the reply. */
+export function answerTo(frame: Uint8Array): Uint8Array {
+  const answer = frame.slice();
+  const { isV6, ip, protocol, l4 } = layersOf(frame, ETH_HLEN);
+  const swap = (a: number, b: number, bytes: number): void => {
+    answer.set(frame.subarray(b, b + bytes), a);
+    answer.set(frame.subarray(a, a + bytes), b);
+  };
+  swap(0, 6, 6);
+  if (isV6) swap(ip + 8, ip + 24, 16);
+  else swap(ip + 12, ip + 16, 4);
+  if (protocol === IPPROTO_ICMP) answer[l4] = 0;
+  else if (protocol === IPPROTO_ICMPV6) answer[l4] = 129;
+  else swap(l4, l4 + 2, 2);
+  setChecksums(answer);
+  return answer;
+}
+
+/** An error about the frame, from its destination or another router. @param bytes of the packet that are quoted */
+export function errorAbout(
+  frame: Uint8Array,
+  type: number,
+  code: number,
+  router?: Uint8Array,
+  bytes = 1500,
+): Uint8Array {
+  const { isV6, ip } = layersOf(frame, ETH_HLEN);
+  const [at, size] = isV6 ? [ip + 8, 16] : [ip + 12, 4];
+  return build({
+    src: router ?? frame.slice(at + size, at + 2 * size),
+    dst: frame.slice(at, at + size),
+    protocol: IPPROTO_ICMP,
+    l4: icmp(type, code, 0, frame.subarray(ETH_HLEN, ETH_HLEN + bytes)),
+  });
+}
+
+/** What an ICMP error quotes, behind an Ethernet header of zeros. */
+export function quotedBy(frame: Uint8Array): Uint8Array {
+  const { l4 } = layersOf(frame, ETH_HLEN);
+  return join(new Uint8Array(ETH_HLEN), frame.subarray(l4 + 8));
 }

@@ -30,6 +30,7 @@ import { loadPorts } from './fragments.ts';
 import { Headers, readHeadersAt } from './headers.ts';
 import { METRIC_EGRESS, METRIC_INGRESS } from './metrics.ts';
 import { TRACE_PAYLOAD_LEN, TRACE_REASON_UNKNOWN } from './notify.ts';
+import { flowRandom } from './random.ts';
 import {
   copyTuple,
   loadTupleAddresses,
@@ -280,8 +281,10 @@ function newMapping(dp: Datapath, fam: Family, tuple: Address, target: NatTarget
   const { minPort, maxPort } = target;
   const range = maxPort - minPort + 1;
   const wanted = ntohs(tupleSport(m, fam, tuple));
-  const random = tupleHash(dp, fam, tuple) & 0xffff;
-  let port = wanted >= minPort && wanted <= maxPort ? wanted : minPort + ((random * range) >>> 16);
+  // Two draws, as in Cilium: what one flow collides with says nothing about its next choice.
+  const first = flowRandom(dp, fam, tuple, 0) & 0xffff;
+  const next = flowRandom(dp, fam, tuple, 1) & 0xffff;
+  let port = wanted >= minPort && wanted <= maxPort ? wanted : minPort + ((first * range) >>> 16);
   const reverse = reverseOf(dp, fam, tuple, target.addr, 0);
   const back = newEntry(dp, fam, tupleSaddrAt(fam, tuple), tupleSport(m, fam, tuple), target.needsCt);
   for (let retry = 0; retry < SNAT_COLLISION_RETRIES; retry++) {
@@ -292,17 +295,9 @@ function newMapping(dp: Datapath, fam: Family, tuple: Address, target: NatTarget
       fam.snat.delete(reverse);
       return DROP_NAT_NO_MAPPING;
     }
-    port = minPort + ((((retry > 0 ? port + 1 : random) & 0xffff) * range) >>> 16);
+    port = minPort + ((((retry > 0 ? port + 1 : next) & 0xffff) * range) >>> 16);
   }
   return DROP_NAT_NO_MAPPING;
-}
-
-/** The same for the same flow and seed, whoever asks. */
-function tupleHash(dp: Datapath, fam: Family, tuple: Address): number {
-  let hash = dp.seed;
-  for (let i = 0; i < fam.tupleDport + 4; i += 4)
-    hash = Math.imul(hash ^ dp.memory.u32[(tuple + i) >> 2]!, 0x9e3779b1) ^ (hash >>> 15);
-  return hash >>> 0;
 }
 
 const needsCt = (m: Memory, entry: Address): boolean => m.u32[(entry + ENTRY.needsCt) >> 2] !== 0;
