@@ -237,7 +237,7 @@ function newStack(memory: Memory, scratch: Scratch, { node }: DatapathConfig): S
     affinityValue: scratch.take(16),
     ports: scratch.take(4),
     event: scratch.take(48),
-    signal: scratch.take(4),
+    signal: scratch.take(8),
     mac: scratch.take(8),
     ciliumHostMac: mac(node.ciliumHostMac),
     ciliumNetMac: mac(node.ciliumNetMac),

@@ -43,6 +43,7 @@ export type { Policy, Rule } from './engines/profiles/random_policies.ts';
 export { Reference, type ReferenceAnswer } from './engines/reference.ts';
 export { ENGINES, engineByName } from './engines/registry.ts';
 export type { Step } from './explain.ts';
+export { collectGarbage, collectOrphanNat } from './gc.ts';
 export {
   CTX_ACT_DROP,
   CTX_ACT_OK,

@@ -17,6 +17,7 @@ export {
   readCtEntry,
   readCtTuple,
 } from './ctmap/ctmap.ts';
+export { type ConntrackShard, type GcStats, gcConntrack, type NatGcStats, purgeOrphanNat } from './ctmap/gc.ts';
 export {
   addCtPacket,
   CT_ENTRY,

@@ -43,6 +43,7 @@ import type { Family } from './family.ts';
 import { loadPorts } from './fragments.ts';
 import { add64, METRIC_EGRESS, METRIC_INGRESS, METRIC_SERVICE, REASON_FRAG_PACKET } from './metrics.ts';
 import { TRACE_PAYLOAD_LEN } from './notify.ts';
+import { sendSignalCtFillUp } from './signal.ts';
 import {
   copyTuple,
   reverseTuple,
@@ -361,13 +362,21 @@ export function ctCreate(
     setTuplePorts(m, fam, related, 0, 0);
     m.u8[related + fam.tupleNexthdr] = fam.icmp;
     setTupleFlags(m, fam, related, tupleFlags(m, fam, tuple) | TUPLE_F_RELATED);
-    if (fam.ctAny.update(related, entry) < 0) return DROP_CT_CREATE_FAILED;
+    const err = fam.ctAny.update(related, entry);
+    if (err < 0) return noRoom(dp, fam, err);
   }
   if (dp.config.ctAccounting) {
     add64(m, entry + CT_ENTRY.packets, 1);
     add64(m, entry + CT_ENTRY.bytes, skb.len);
   }
-  return fam.ctMap(tupleNexthdr(m, fam, tuple)).update(tuple, entry) < 0 ? DROP_CT_CREATE_FAILED : 0;
+  const err = fam.ctMap(tupleNexthdr(m, fam, tuple)).update(tuple, entry);
+  return err < 0 ? noRoom(dp, fam, err) : 0;
+}
+
+function noRoom(dp: Datapath, fam: Family, err: number): number {
+  dp.extError = err;
+  sendSignalCtFillUp(dp, fam);
+  return DROP_CT_CREATE_FAILED;
 }
 
 /** Is there an egress entry of a connection from a pod to itself by a service, for this ingress tuple? */

@@ -31,6 +31,7 @@ import { Headers, readHeadersAt } from './headers.ts';
 import { METRIC_EGRESS, METRIC_INGRESS } from './metrics.ts';
 import { TRACE_PAYLOAD_LEN, TRACE_REASON_UNKNOWN } from './notify.ts';
 import { flowRandom } from './random.ts';
+import { sendSignalNatFillUp } from './signal.ts';
 import {
   copyTuple,
   loadTupleAddresses,
@@ -56,6 +57,8 @@ import {
 export const NAT_PUNT_TO_STACK = DROP_NAT_NOT_NEEDED;
 export const NAT_NEEDED = 0;
 const SNAT_COLLISION_RETRIES = 32;
+/** After more, the agent is asked to collect connections that have ended. */
+const SNAT_SIGNAL_THRES = SNAT_COLLISION_RETRIES / 2;
 const ICMP_HLEN = 8;
 /** Of an echo's identifier in its header. */
 const ICMP_ID = 4;
@@ -290,13 +293,17 @@ function newMapping(dp: Datapath, fam: Family, tuple: Address, target: NatTarget
   for (let retry = 0; retry < SNAT_COLLISION_RETRIES; retry++) {
     setTuplePorts(m, fam, reverse, htons(port), tupleDport(m, fam, tuple));
     if (fam.snat.update(reverse, back, BPF_NOEXIST) === 0) {
+      if (retry > SNAT_SIGNAL_THRES) sendSignalNatFillUp(dp, fam);
       const entry = newEntry(dp, fam, target.addr, htons(port), target.needsCt);
-      if (fam.snat.update(tuple, entry, BPF_NOEXIST) === 0) return fam.snat.lookup(tuple);
+      const err = fam.snat.update(tuple, entry, BPF_NOEXIST);
+      if (err === 0) return fam.snat.lookup(tuple);
+      dp.extError = err;
       fam.snat.delete(reverse);
       return DROP_NAT_NO_MAPPING;
     }
     port = minPort + ((((retry > 0 ? port + 1 : next) & 0xffff) * range) >>> 16);
   }
+  sendSignalNatFillUp(dp, fam);
   return DROP_NAT_NO_MAPPING;
 }
 

@@ -12,6 +12,7 @@ import {
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { START_SECONDS, World } from '../../src/conformance/world.ts';
+import { collectGarbage } from '../../src/index.ts';
 import { CT_EGRESS, CT_INGRESS, CT_SERVICE } from '../../src/lib/common.ts';
 import { CT_ENTRY_SVC, CtState, ctCreate, ctLazyLookup, ctLookup } from '../../src/lib/conntrack.ts';
 import type { Family } from '../../src/lib/family.ts';
@@ -101,6 +102,7 @@ const step = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('service' as const), packet, facts: serviceFacts }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('collect' as const) }) },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -196,7 +198,9 @@ describe.each(WORLDS)('%s', (name) => {
           model.now += one.seconds;
           continue;
         }
-        if (one.kind === 'service') {
+        if (one.kind === 'collect') {
+          expect(collectGarbage(memory)).toEqual({ deleted: model.collect(), alive: model.connections.size });
+        } else if (one.kind === 'service') {
           if (one.packet.transport === 'icmp') continue;
           const told = serve(one.packet, one.facts);
           const wanted = modelPacket(one.packet, skb.len);

@@ -126,6 +126,17 @@ export class ConntrackModel {
     this.connections.set(keyOf(packet, side), own);
   }
 
+  /** What the agent does from time to time. @returns how many connections went */
+  collect(): number {
+    let gone = 0;
+    for (const [key, { ends }] of this.connections) {
+      if (ends >= this.now) continue;
+      this.connections.delete(key);
+      gone++;
+    }
+    return gone;
+  }
+
   #find(key: string, packet: ModelPacket, side: Side) {
     const connection = this.connections.get(key);
     if (connection === undefined) return undefined;

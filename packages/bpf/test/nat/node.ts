@@ -1,3 +1,4 @@
+import { START_SECONDS } from '../../src/conformance/world.ts';
 import {
   CTX_ACT_DROP,
   cilFromContainer,
@@ -8,17 +9,24 @@ import {
   World,
 } from '../../src/index.ts';
 import { MARK_MAGIC_IDENTITY } from '../../src/lib/common.ts';
+import type { MapName } from '../../src/maps.ts';
 import { scenarios } from '../scenarios.ts';
 
 /** The node of a recorded scenario, and what its devices make of a frame. */
 export class Node {
   readonly world: World;
-  /** All that came out and was not dropped. */
-  readonly sent: Uint8Array[] = [];
 
-  constructor(scenario: string) {
-    this.world = new World(scenarios.find(({ name }) => name === scenario)!);
-    this.world.memory.nowNs = 100_000_000_000_000n;
+  #seconds = START_SECONDS;
+
+  /** @param maxEntries of maps that shall be small */
+  constructor(scenario: string, maxEntries: Partial<Record<MapName, number>> = {}) {
+    this.world = new World(scenarios.find(({ name }) => name === scenario)!, maxEntries);
+    this.wait(0);
+  }
+
+  wait(seconds: number): void {
+    this.#seconds += seconds;
+    this.world.memory.nowNs = BigInt(this.#seconds) * 1_000_000_000n;
   }
 
   /** What a pod with this identity sends leaves by the network device. */
@@ -54,8 +62,6 @@ export class Node {
       if (event[0] === 1) drop = event[1];
     });
     if (ret === CTX_ACT_DROP) throw new Error(`dropped: ${drop}`);
-    const frame = skb.frame();
-    this.sent.push(frame);
-    return frame;
+    return skb.frame();
   }
 }
