@@ -1,4 +1,4 @@
-export { cilFromHost, cilFromNetdev, cilToNetdev } from './bpf_host.ts';
+export { cilFromHost, cilFromNetdev, cilToHost, cilToNetdev } from './bpf_host.ts';
 export { cilFromContainer, cilLxcPolicy, cilToContainer } from './bpf_lxc.ts';
 export { cilFromOverlay } from './bpf_overlay.ts';
 export {

@@ -92,7 +92,7 @@ export class NatTarget {
   }
 }
 
-/** What a trace notification says of a packet that NAT handled. */
+/** What a trace notification says of a packet that NAT or the host firewall handled (`struct trace_ctx`). */
 export class NatTrace {
   reason = TRACE_REASON_UNKNOWN;
   monitor = TRACE_PAYLOAD_LEN;
