@@ -84,7 +84,7 @@ export class PacketWorker {
   }
 
   #packet(batch: number, entry: number): void {
-    const { u32 } = this.#memory;
+    const { u32, i32 } = this.#memory;
     const path = this.#path;
     const shard = u32[entry + ENTRY.shard]!;
     const at = u32[entry + ENTRY.at]!;
@@ -96,8 +96,8 @@ export class PacketWorker {
     path.run(dp, hook, u32[entry + ENTRY.endpoint]!, at, length);
     const { fate, dropCode, to } = path;
     this.#tables[shard]!.add(
-      u32[entry + ENTRY.flowLow]!,
-      u32[entry + ENTRY.flowHigh]!,
+      i32[entry + ENTRY.flowLow]!,
+      i32[entry + ENTRY.flowHigh]!,
       at,
       length,
       number,
