@@ -7,7 +7,15 @@ import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
 import { Memory, openCtMaps } from '@ciliate/maps';
 import { formatIpv4 } from '@ciliate/packet';
-import { NamedPorts, type PolicyConfig, PolicyRepository, SelectorCache } from '@ciliate/policy';
+import {
+  explainFlow,
+  type FlowExplanation,
+  type FlowKey,
+  NamedPorts,
+  type PolicyConfig,
+  PolicyRepository,
+  SelectorCache,
+} from '@ciliate/policy';
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
 import { type Endpoint, nodeAddressOf, podName } from './endpoint.ts';
@@ -199,6 +207,12 @@ export class Agent {
       const labelsOf = (identity: number) => this.identities.get(identity);
       return [explainPolicyStep(step, { memory: this.memory, repository: this.repository, endpoint, labelsOf })];
     });
+  }
+
+  /** Everything about what policy says to a flow of an endpoint, and what would let it through. @param peer its address, if known */
+  explainFlow(endpoint: Endpoint, flow: FlowKey, peer?: number): FlowExplanation {
+    const address = peer === undefined ? undefined : formatIpv4(peer);
+    return explainFlow(this.repository, endpoint, endpoint.policy, flow, address);
   }
 
   #schedule(): void {

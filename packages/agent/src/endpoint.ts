@@ -15,6 +15,8 @@ export interface Endpoint {
   readonly ifindex: number;
   /** 6 bytes, the pod's end. */
   readonly mac: Uint8Array;
+  /** The host's end: where the pod sends all its packets. */
+  readonly nodeMac: Uint8Array;
   identity: number;
   labels: Labels;
   /** Of its containers: what port names in ingress rules mean. */

@@ -73,7 +73,11 @@ export class EndpointTable {
     const { namespace, name } = pod.metadata;
     const address = addressOf(pod);
     const policyMap = PolicyMap.create(this.#memory, id);
-    const interfaces = { ifindex: FIRST_IFINDEX + id - 1, mac: macOf(POD_END, address) };
+    const interfaces = {
+      ifindex: FIRST_IFINDEX + id - 1,
+      mac: macOf(POD_END, address),
+      nodeMac: macOf(NODE_END, address),
+    };
     const endpoint = { id, namespace, name, address, ...interfaces, ...who };
     const added: Endpoint = { ...endpoint, namedPorts: namedPortsOf(pod), policyMap, policy };
     syncPolicyMap(policyMap, policy, 0);
@@ -85,8 +89,7 @@ export class EndpointTable {
   }
 
   /** The programs find the endpoint from now on, with the identity that it has now. */
-  publish({ id, address, ifindex, mac, identity }: Endpoint): void {
-    const nodeMac = macOf(NODE_END, address);
+  publish({ id, address, ifindex, mac, nodeMac, identity }: Endpoint): void {
     this.#lxc.upsert(address, { ifindex, lxcId: id, flags: 0, mac, nodeMac, secId: identity });
   }
 

@@ -1,9 +1,8 @@
 import type { NetworkPolicy, PortNetworkPolicy, PortNetworkPolicyRule } from '@ciliate/envoy';
 import { httpRulesToNpds } from '@ciliate/envoy';
 import { formatIpv4 } from '@ciliate/packet';
-import { type EndpointPolicy, type L4Filter, type RedirectSelector, redirectOf } from '@ciliate/policy';
+import { type EndpointPolicy, formatOrigin, type L4Filter, type RedirectSelector, redirectOf } from '@ciliate/policy';
 import type { Endpoint } from './endpoint.ts';
-import { formatOrigin } from './explain.ts';
 
 /**
  * What the proxy must know of an endpoint: all that is said about TCP to it. A packet to a port with HTTP rules goes to the

@@ -17,18 +17,28 @@ export interface CommonOptions extends RunOptions {
   enablePolicy: 'default' | 'always' | 'never';
 }
 
+const FILE_OPTION = '-f, --file <path>';
+const OBJECTS = 'objects: a YAML file or a folder of them, not recursive; may be repeated';
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 export function withCommonOptions(command: Command): Command {
-  const objects = 'objects: a YAML file or a folder of them, not recursive; may be repeated';
-  const enablePolicy = 'drop what no rule allows: when a rule about that direction selects the pod, always, or never';
-  return withRunOptions(
-    command
-      .requiredOption('-f, --file <path>', objects, collect)
-      .addOption(
-        new Option('--enable-policy <mode>', enablePolicy).choices(['default', 'always', 'never']).default('default'),
-      ),
+  return withRunOptions(withEnablePolicy(command.requiredOption(FILE_OPTION, OBJECTS, collect)));
+}
+
+/** As `withCommonOptions`, for a command with subcommands that need no objects: it asks `checkFile` itself. */
+export function withOptionalFile(command: Command): Command {
+  return withRunOptions(withEnablePolicy(command.option(FILE_OPTION, OBJECTS, collect)));
+}
+
+function withEnablePolicy(command: Command): Command {
+  const what = 'drop what no rule allows: when a rule about that direction selects the pod, always, or never';
+  return command.addOption(
+    new Option('--enable-policy <mode>', what).choices(['default', 'always', 'never']).default('default'),
   );
+}
+
+export function checkFile(command: Command, { file }: Partial<CommonOptions>): void {
+  if (file === undefined) command.error(`error: required option '${FILE_OPTION}' not specified`);
 }
 
 export function withRunOptions(command: Command): Command {
@@ -50,6 +60,13 @@ export function workers(text: string): number {
 export function natural(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value > 0xffff_ffff) throw new InvalidArgumentError('want a number from 0 to 4294967295.');
+  return value;
+}
+
+/** An integer from 1 on. */
+export function positive(text: string): number {
+  const value = natural(text);
+  if (value === 0) throw new InvalidArgumentError('want a number from 1 on.');
   return value;
 }
 

@@ -153,7 +153,8 @@ function bucketsOf({ egress, protocolNumber, endPort }: L4Filter, port: number, 
 
 const AUTH_TYPES = { disabled: 0, required: 1, 'test-always-fail': 2 } as const satisfies Record<string, AuthType>;
 
-function valueFor(filter: L4Filter, { policy, origins }: FilterPeer, port: number): MapStateValue {
+/** What a filter says to the peers of one selector. */
+export function valueFor(filter: L4Filter, { policy, origins }: FilterPeer, port: number): MapStateValue {
   if (policy === null) return allowValue(origins);
   if (policy.deny) return { ...allowValue(origins), deny: true };
   const { parser, listener, authentication } = policy;

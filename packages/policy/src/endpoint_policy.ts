@@ -9,14 +9,14 @@ import type { SelectorUpdate } from './selectorcache.ts';
 /** What one endpoint is held to. Source: pkg/policy/resolve.go, EndpointPolicy. */
 export class EndpointPolicy {
   readonly selectorPolicy: SelectorPolicy;
-  readonly #owner: PolicyOwner;
+  readonly owner: PolicyOwner;
   #mapState: MapState;
 
   /** For SelectorPolicy alone. */
   constructor(selectorPolicy: SelectorPolicy, owner: PolicyOwner) {
     selectorPolicy.retain();
     this.selectorPolicy = selectorPolicy;
-    this.#owner = owner;
+    this.owner = owner;
     this.#mapState = this.#distill();
   }
 
@@ -51,7 +51,7 @@ export class EndpointPolicy {
 
   /** The port that a filter is about, 0 for every port; undefined for a name that means no port, or more than one. */
   portOf(filter: Pick<L4Filter, 'egress' | 'port' | 'portName' | 'protocol'>): number | undefined {
-    return portOf(filter, this.#owner);
+    return portOf(filter, this.owner);
   }
 
   /**
@@ -64,7 +64,7 @@ export class EndpointPolicy {
     const filtersOf = (selector: SelectorUpdate['selector']) => selectorPolicy.filtersOf(selector);
     if (updates.some(({ selector, lost }) => lost.length > 0 && filtersOf(selector).length > 0)) return this.#replace();
     const changes = new ChangeSet();
-    applyUpdates(this.#mapState, updates, filtersOf, selectorPolicy.features, this.#owner, changes);
+    applyUpdates(this.#mapState, updates, filtersOf, selectorPolicy.features, this.owner, changes);
     return changes.summary();
   }
 
@@ -81,6 +81,6 @@ export class EndpointPolicy {
 
   #distill(): MapState {
     const { l4, ingressEnforced: ingress, egressEnforced: egress, allowLocalhost } = this.selectorPolicy;
-    return distillPolicy(l4, { ingress, egress, allowLocalhost }, this.#owner);
+    return distillPolicy(l4, { ingress, egress, allowLocalhost }, this.owner);
   }
 }

@@ -1,11 +1,11 @@
 import type { Agent, Endpoint } from '@ciliate/agent';
-import { formatOrigin, protocolName } from '@ciliate/agent';
 import { findWorkload, InputError, type ObjectStore, type Pod } from '@ciliate/k8s';
 import { parseIpv4 } from '@ciliate/packet';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
+import { frontendOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
-import { portText } from '../render.ts';
+import { explanationLines, remedyLines } from '../render_explanation.ts';
 
 interface VerdictOptions extends CommonOptions {
   from: string;
@@ -81,17 +81,11 @@ function question(
   const asked = http && { ...http, host: hostOf(server, to) };
   const base = { client: endpointOf(client), transport: protocol, ...(asked && { http: asked }) };
   if (typeof server === 'number') return { ...base, server: { address: server, port }, answering: undefined };
-  const { namespace, name } = server.metadata;
   if (server.kind === 'Pod') {
     const pod = endpointOf(server);
     return { ...base, server: { address: pod.address, port }, answering: { pod, port } };
   }
-  const entries = agent.services.filter((entry) => entry.namespace === namespace && entry.name === name);
-  const entry = entries.find(({ frontend }) => frontend.port === port && frontend.protocol === protocol);
-  if (entry === undefined) {
-    const ports = entries.map(({ frontend }) => `${frontend.port}/${frontend.protocol}`).join(', ');
-    throw new InputError(`--port ${port}/${protocol}: service ${namespace}/${name} has ${ports || 'no ports'}`, { to });
-  }
+  const entry = frontendOf(agent, `--port ${port}/${protocol}`, server, port, protocol);
   const backend = entry.backends[0];
   const answering = backend && { pod: agent.endpointOfAddress(backend.address)!, port: backend.port };
   return { ...base, server: entry.frontend, answering };
@@ -104,23 +98,17 @@ function hostOf(server: Server, to: string): string {
 }
 
 function renderVerdict(verdict: Verdict): string {
-  const steps = verdict.steps.flatMap(({ at, text, policy }) => {
-    const lines = [`  ${at}: ${text}`];
-    if (policy?.entry !== undefined) {
-      const { identity, protocol } = policy.entry;
-      const who = identity === 0 ? 'any identity' : `identity ${identity}`;
-      const what = protocol === 0 ? 'any protocol' : `${protocolName(protocol)}, port ${portText(policy.entry)}`;
-      lines.push(`    entry: ${who}, ${what}`);
-    }
-    for (const origin of policy?.origins ?? []) lines.push(`    from: ${formatOrigin(origin)}`);
-    return lines;
-  });
+  const steps = verdict.steps.flatMap(({ at, text, explanation }) => [
+    `  ${at}: ${text}`,
+    ...(explanation === undefined ? [] : explanationLines(explanation).map((line) => `    ${line}`)),
+  ]);
   const backend = verdict.backend === undefined ? '' : ` (${verdict.backend})`;
   return [
     `${verdict.source} -> ${verdict.destination}${backend}: ${verdict.asked}`,
     ...steps,
     `${verdict.outcome.toUpperCase()}: the client sees ${verdict.sees}`,
     `because: ${verdict.why}`,
+    ...verdict.steps.flatMap(({ at, explanation }) => (explanation === undefined ? [] : remedyLines(at, explanation))),
     '',
   ].join('\n');
 }
