@@ -73,11 +73,8 @@ export class EndpointTable {
     const { namespace, name } = pod.metadata;
     const address = addressOf(pod);
     const policyMap = PolicyMap.create(this.#memory, id);
-    const interfaces = {
-      ifindex: FIRST_IFINDEX + id - 1,
-      mac: macOf(POD_END, address),
-      nodeMac: macOf(NODE_END, address),
-    };
+    const macs = { mac: macOf(POD_END, address), nodeMac: macOf(NODE_END, address) };
+    const interfaces = { ifindex: FIRST_IFINDEX + id - 1, ...macs };
     const endpoint = { id, namespace, name, address, ...interfaces, ...who };
     const added: Endpoint = { ...endpoint, namedPorts: namedPortsOf(pod), policyMap, policy };
     syncPolicyMap(policyMap, policy, 0);

@@ -47,6 +47,7 @@ function demandsOf({ nodeSelector, ingress, egress }: Rule, at: string): Demand[
 
 function portDemands(rule: PortRule, at: string, egress: boolean): Demand[] {
   const { rules: l7 } = rule;
+  const http = l7?.http ?? [];
   const found: (Demand | false)[] = [
     rule.listener !== undefined && [`${at}.listener`, 'a listener of a CiliumEnvoyConfig'],
     rule.terminatingTLS !== undefined && [`${at}.terminatingTLS`, 'TLS in the proxy'],
@@ -55,7 +56,7 @@ function portDemands(rule: PortRule, at: string, egress: boolean): Demand[] {
     Boolean(l7?.dns?.length) && [`${at}.rules.dns`, 'the DNS proxy'],
     Boolean(l7?.kafka?.length) && [`${at}.rules.kafka`, "the proxy's filter for Kafka"],
     Boolean(l7?.l7proto) && [`${at}.rules.l7proto`, `the proxy's filter "${l7?.l7proto}"`],
-    egress && Boolean(l7?.http?.length) && [`${at}.rules.http`, 'L7 rules for egress'],
+    egress && http.length > 0 && [`${at}.rules.http`, 'L7 rules for egress'],
   ];
   return found.filter((one) => one !== false);
 }

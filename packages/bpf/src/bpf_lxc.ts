@@ -1,5 +1,6 @@
 import { type Address, ENDPOINT_F_ATHOSTNS, ENDPOINT_F_HOST, endpointFlags, type Memory, NULL } from '@ciliate/maps';
 import { ETH_P_ARP, ethType, IPPROTO_ICMPV6 } from '@ciliate/packet';
+import { cilHostPolicyFromHost, cilHostPolicyToHost } from './bpf_host.ts';
 import { hasPerPacketLb } from './config.ts';
 import type { Datapath, EndpointProgram } from './datapath.ts';
 import { noteDebug } from './explain.ts';
@@ -9,6 +10,7 @@ import {
   CT_ESTABLISHED,
   CT_INGRESS,
   CT_NEW,
+  CT_RELATED,
   CT_REPLY,
   CTX_ACT_OK,
   CTX_ACT_REDIRECT,
@@ -16,6 +18,7 @@ import {
   getIdentity,
   HOST_ID,
   htons,
+  identityIsRemoteNode,
   identityIsReserved,
   identityMark,
   MARK_MAGIC_HOST,
@@ -42,6 +45,7 @@ import {
 import {
   DROP_EP_NOT_READY,
   DROP_FRAG_NOSUPPORT,
+  DROP_HOST_NOT_READY,
   DROP_INVALID,
   DROP_INVALID_SIP,
   DROP_INVALID_TC_BUFFER,
@@ -56,6 +60,7 @@ import type { Family } from './lib/family.ts';
 import { fibRedirectRouted } from './lib/fib.ts';
 import { loadPorts } from './lib/fragments.ts';
 import { hasIpHeader, readHeaders } from './lib/headers.ts';
+import { BPF_F_INGRESS, hostProgram } from './lib/host_firewall.ts';
 import { redirect } from './lib/icmp6.ts';
 import { handleNeighbourSolicitation, isNdp, isNeighbourSolicitation } from './lib/icmp6_ndp.ts';
 import { routeL3 } from './lib/l3.ts';
@@ -74,13 +79,14 @@ import {
   TRACE_FROM_STACK,
   TRACE_PAYLOAD_LEN,
   TRACE_REASON_UNKNOWN,
+  TRACE_TO_HOST,
   TRACE_TO_LXC,
   TRACE_TO_NETWORK,
   TRACE_TO_PROXY,
   TRACE_TO_STACK,
 } from './lib/notify.ts';
 import { policyCan } from './lib/policy_check.ts';
-import { loadTupleAddresses, tupleNexthdr, tupleSaddrAt } from './lib/tuple.ts';
+import { isZeroAddress, loadTupleAddresses, tupleNexthdr, tupleSaddrAt } from './lib/tuple.ts';
 import type { Skb } from './skb.ts';
 
 /**
@@ -211,7 +217,8 @@ function routeFromPod(
     identity: dstIdentity,
     found: info !== NULL,
   });
-  if (isZero(m, fam, tupleSaddrAt(fam, tuple))) return dropFromPod(dp, ep, skb, dstIdentity, DROP_INVALID_TC_BUFFER);
+  if (isZeroAddress(m, fam, tupleSaddrAt(fam, tuple)))
+    return dropFromPod(dp, ep, skb, dstIdentity, DROP_INVALID_TC_BUFFER);
 
   if (status === CT_NEW || status === CT_ESTABLISHED) {
     let proxyPort = ntohs(lbProxyPort);
@@ -243,6 +250,10 @@ function routeFromPod(
     return nodeportRevNat(dp, fam, skb, ep);
   }
 
+  if (config.hostFirewall && !config.routing && dstIdentity === HOST_ID) {
+    if (hostProgram(dp) === undefined) return dropFromPod(dp, ep, skb, dstIdentity, DROP_HOST_NOT_READY);
+    return cilHostPolicyToHost(dp, skb);
+  }
   // Replies of a pod to itself go to the loopback address, which no endpoint has.
   const hairpin = !fam.isV6 && (viaLoopback || ct.loopback);
   if (config.routing || hairpin || config.hostRouting) {
@@ -251,9 +262,24 @@ function routeFromPod(
       const ret = localDelivery(dp, fam, skb, ep, identity, MARK_MAGIC_IDENTITY, to, METRIC_EGRESS, fromL7lb, false);
       return ret < 0 ? dropFromPod(dp, ep, skb, dstIdentity, ret) : ret;
     }
+    if (to !== NULL && config.hostFirewall && config.routing && dstIdentity === HOST_ID)
+      return toHost(dp, ep, skb, status);
     if (to !== NULL) return toStack(dp, fam, ep, skb, dstIdentity, status);
   }
-  if (config.tunnelMode && (ct.fromTunnel || !skipsTunnel(dp, info)) && hasTunnelEndpoint(dp, info))
+  const isTunnelled = config.tunnelMode && (ct.fromTunnel || !skipsTunnel(dp, info));
+  if (
+    isTunnelled &&
+    config.hostFirewall &&
+    !config.nodePort &&
+    isReplyTo(status) &&
+    identityIsRemoteNode(dstIdentity)
+  ) {
+    // kube-proxy translated the request on its way in: the stack must see the answer.
+    sendTraceNotify(dp, skb, ep.id, TRACE_TO_STACK, identity, dstIdentity, 0, 0, status, ct.monitor);
+    dp.steps?.push({ kind: 'to-stack', endpoint: ep.id });
+    return CTX_ACT_OK;
+  }
+  if (isTunnelled && hasTunnelEndpoint(dp, info))
     return encapAndRedirect(dp, skb, ep.id, info, identity, dstIdentity, status, ct.monitor);
   if (config.hostRouting) {
     const ret = fibRedirectRouted(dp, fam, skb, ep);
@@ -267,13 +293,18 @@ function routeFromPod(
   return toStack(dp, fam, ep, skb, dstIdentity, status);
 }
 
+const isReplyTo = (status: number): boolean => status === CT_REPLY || status === CT_RELATED;
+
+/** To the node's own addresses by way of cilium_net, where its policy is asked (`cilToHost`). */
+function toHost(dp: Datapath, ep: EndpointProgram, skb: Skb, status: number): number {
+  const { ciliumNetIfindex } = dp.config.node;
+  sendTraceNotify(dp, skb, ep.id, TRACE_TO_HOST, ep.identity, HOST_ID, 0, ciliumNetIfindex, status, dp.ct.monitor);
+  dp.steps?.push({ kind: 'to-stack', endpoint: ep.id });
+  return redirect(skb, ciliumNetIfindex, BPF_F_INGRESS);
+}
+
 const isHostDelivery = (m: Memory, endpoint: Address): boolean =>
   (endpointFlags(m, endpoint) & ENDPOINT_MASK_HOST_DELIVERY) !== 0;
-
-function isZero(m: Memory, fam: Family, address: Address): boolean {
-  for (let i = 0; i < fam.words; i++) if (m.u32[(address >> 2) + i] !== 0) return false;
-  return true;
-}
 
 /** The host's stack routes it on; the mark tells it the sender's identity. */
 function toStack(
@@ -350,6 +381,10 @@ export function cilToContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): num
   const own = ep.identity;
   sendTraceNotify(dp, skb, ep.id, point, identity, own, ep.id, ingressIfindex, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
 
+  if (dp.config.hostFirewall && !dp.config.routing && identity === HOST_ID) {
+    if (hostProgram(dp) === undefined) return dropToPod(dp, ep, skb, identity, DROP_HOST_NOT_READY);
+    return cilHostPolicyFromHost(dp, ep, skb);
+  }
   if (type === ETH_P_ARP) return CTX_ACT_OK;
   const fam = familyOf(dp, type);
   if (fam === undefined) return dropToPod(dp, ep, skb, identity, DROP_UNKNOWN_L3);
@@ -436,7 +471,7 @@ function ingressPolicy(
     if (dp.steps !== null) noteDebug(dp, DBG_LOCAL_DELIVERY, ep.id, ep.identity);
     dp.metrics.update(skb.len, METRIC_INGRESS, REASON_FORWARDED);
   }
-  if (isZero(m, fam, tupleSaddrAt(fam, tuple))) return DROP_INVALID_TC_BUFFER;
+  if (isZeroAddress(m, fam, tupleSaddrAt(fam, tuple))) return DROP_INVALID_TC_BUFFER;
   for (let i = 0; i < 4; i++) m.u32[(fam.origSaddr >> 2) + i] = i < fam.words ? m.u32[(fam.saddr(skb) >> 2) + i]! : 0;
   ctNew.reset();
   policy.proxyPort = 0;

@@ -49,6 +49,7 @@ function siteOf(dp: Datapath): HostSite {
     id: NO_ENDPOINT,
     mac: dp.stack.overlayMac,
     ifindex: dp.config.node.overlay.ifindex,
+    hostFirewall: false,
     recircle: (datapath, fam, skb, identity) => handleFromOverlay(datapath, fam, skb, identity),
   };
   return dp.overlaySite;

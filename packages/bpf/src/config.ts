@@ -35,6 +35,8 @@ export interface DatapathConfig {
   readonly masqueradeIpv4: boolean;
   readonly masqueradeIpv6: boolean;
   readonly policyAuditMode: boolean;
+  /** The node has a policy of its own: that of its host endpoint. */
+  readonly hostFirewall: boolean;
   /** Packet and byte counters of conntrack entries, and of policy entries. */
   readonly ctAccounting: boolean;
   readonly policyAccounting: boolean;
@@ -130,6 +132,7 @@ export const DEFAULT_CONFIG: DatapathConfig = {
   masqueradeIpv4: false,
   masqueradeIpv6: false,
   policyAuditMode: false,
+  hostFirewall: false,
   ctAccounting: true,
   policyAccounting: true,
   monitorAggregation: 3,
@@ -166,6 +169,7 @@ export function configOfDefines(defines: readonly string[], node: NodeConfig): D
     masqueradeIpv4: on('ENABLE_MASQUERADE_IPV4'),
     masqueradeIpv6: on('ENABLE_MASQUERADE_IPV6'),
     policyAuditMode: on('POLICY_AUDIT_MODE'),
+    hostFirewall: on('ENABLE_HOST_FIREWALL'),
     ctAccounting: !on('NO_CT_ACCT'),
     policyAccounting: !on('NO_POL_ACCT'),
     monitorAggregation: numberOf('MONITOR_AGGREGATION', 0) as MonitorAggregation,

@@ -26,6 +26,7 @@ import {
 } from '@ciliate/maps';
 import { type DatapathConfig, DEFAULT_CONFIG } from './config.ts';
 import type { StepSink } from './explain.ts';
+import { HOST_ID } from './lib/common.ts';
 import { CtState } from './lib/conntrack.ts';
 import { Family } from './lib/family.ts';
 import type { FibLookup } from './lib/fib.ts';
@@ -98,7 +99,8 @@ export class Datapath {
   readonly policy = new PolicyVerdict();
   readonly natTarget = new NatTarget();
   readonly natTrace = new NatTrace();
-  /** Who sent the packet that `ingressPolicy` judged last. */
+  readonly hostTrace = new NatTrace();
+  /** Who sent the packet that `ingressPolicy` or the host firewall judged last. */
   srcIdentity = 0;
   /** The places of the node's own programs, made when first needed. */
   hostSite: HostSite | undefined = undefined;
@@ -141,7 +143,11 @@ export class Datapath {
     this.reload();
   }
 
-  /** Loads the programs of the endpoints that are in cilium_lxc now, as the agent does when endpoints come and go. */
+  /**
+   * Loads the programs of the endpoints that are in cilium_lxc now, as the agent does when endpoints come and go, and with
+   * the host firewall that of the host endpoint.
+   * @throws MapError ENOENT if the host endpoint has no policy map
+   */
   reload(): void {
     this.#programs.length = 0;
     const m = this.memory;
@@ -165,6 +171,15 @@ export class Datapath {
         policyVerdictLogFilter: LOG_ALL,
       };
     }
+    if (this.config.hostFirewall) this.replaceProgram(this.#hostProgram());
+  }
+
+  /** Addresses and device stand for nothing: no packet goes to the host through this program. */
+  #hostProgram(): EndpointProgram {
+    const { hostEndpointId: id, ciliumHostIfindex: ifindex } = this.config.node;
+    const policy: LpmTrie = openPinned(this.memory, policyMapName(id));
+    const mac = this.stack.ciliumHostMac;
+    return { id, ifindex, identity: HOST_ID, ipv4: NULL, ipv6: NULL, mac, policy, policyVerdictLogFilter: LOG_ALL };
   }
 
   /** Puts a program in the place of the one that `reload` made. */
@@ -237,7 +252,7 @@ function newStack(memory: Memory, scratch: Scratch, { node }: DatapathConfig): S
     affinityValue: scratch.take(16),
     ports: scratch.take(4),
     event: scratch.take(48),
-    signal: scratch.take(4),
+    signal: scratch.take(8),
     mac: scratch.take(8),
     ciliumHostMac: mac(node.ciliumHostMac),
     ciliumNetMac: mac(node.ciliumNetMac),

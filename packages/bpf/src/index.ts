@@ -1,4 +1,4 @@
-export { cilFromHost, cilFromNetdev, cilToNetdev } from './bpf_host.ts';
+export { cilFromHost, cilFromNetdev, cilToHost, cilToNetdev } from './bpf_host.ts';
 export { cilFromContainer, cilLxcPolicy, cilToContainer } from './bpf_lxc.ts';
 export { cilFromOverlay } from './bpf_overlay.ts';
 export {
@@ -51,6 +51,7 @@ export {
   type Step,
   type StepSink,
 } from './explain.ts';
+export { collectGarbage, collectOrphanNat } from './gc.ts';
 export {
   CTX_ACT_DROP,
   CTX_ACT_OK,

@@ -1,7 +1,10 @@
 import { type Address, type Memory, NULL } from '@ciliate/maps';
+import { ETH_HLEN } from './lib/common.ts';
 
 /** Longest frame an `Skb` holds, in bytes: a 64 KiB packet and its Ethernet header. */
 export const SKB_MAX_LEN = 65_535 + 14;
+/** Longest frame that skb_change_tail makes: the kernel's SKB_MAX_ALLOC on x86-64. */
+const SKB_MAX_ALLOC = 16_064;
 /** Where a frame begins in its buffer: the IP header then starts on a multiple of 4 (the kernel's NET_IP_ALIGN). */
 const NET_IP_ALIGN = 2;
 
@@ -84,10 +87,12 @@ export class Skb {
     return offset + bytes <= this.len ? this.data + offset : NULL;
   }
 
-  /** skb_change_tail: what is added is 0. */
-  changeTail(len: number): void {
+  /** skb_change_tail: what is added is 0. @returns false, and changes nothing, if the kernel refuses such a length */
+  changeTail(len: number): boolean {
+    if (len < ETH_HLEN || len > SKB_MAX_ALLOC) return false;
     if (len > this.len) this.memory.u8.fill(0, this.data + this.len, this.data + len);
     this.len = len;
+    return true;
   }
 
   /** skb_adjust_room with BPF_ADJ_ROOM_MAC: makes room of `bytes` behind the Ethernet header. */

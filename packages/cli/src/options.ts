@@ -19,26 +19,25 @@ export interface CommonOptions extends RunOptions {
 
 const FILE_OPTION = '-f, --file <path>';
 const OBJECTS = 'objects: a YAML file or a folder of them, not recursive; may be repeated';
+const ENABLE_POLICY = 'drop what no rule allows: when a rule about that direction selects the pod, always, or never';
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 export function withCommonOptions(command: Command): Command {
-  return withRunOptions(withEnablePolicy(command.requiredOption(FILE_OPTION, OBJECTS, collect)));
+  return withClusterOptions(command.requiredOption(FILE_OPTION, OBJECTS, collect));
 }
 
 /** As `withCommonOptions`, for a command with subcommands that need no objects: it asks `checkFile` itself. */
 export function withOptionalFile(command: Command): Command {
-  return withRunOptions(withEnablePolicy(command.option(FILE_OPTION, OBJECTS, collect)));
-}
-
-function withEnablePolicy(command: Command): Command {
-  const what = 'drop what no rule allows: when a rule about that direction selects the pod, always, or never';
-  return command.addOption(
-    new Option('--enable-policy <mode>', what).choices(['default', 'always', 'never']).default('default'),
-  );
+  return withClusterOptions(command.option(FILE_OPTION, OBJECTS, collect));
 }
 
 export function checkFile(command: Command, { file }: Partial<CommonOptions>): void {
   if (file === undefined) command.error(`error: required option '${FILE_OPTION}' not specified`);
+}
+
+function withClusterOptions(command: Command): Command {
+  const mode = new Option('--enable-policy <mode>', ENABLE_POLICY);
+  return withRunOptions(command.addOption(mode.choices(['default', 'always', 'never']).default('default')));
 }
 
 export function withRunOptions(command: Command): Command {

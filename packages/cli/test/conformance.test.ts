@@ -537,7 +537,7 @@ const whole: [set: string, files: string[]][] = [
   ['datapath', ['datapath/datapath-dev.jsonl.gz']],
 ];
 describe.runIf(existsSync(join(ROOT, SHARED)))('the whole sets in ../shared', () => {
-  test.each(whole)('conformance %s %j', async (set, patterns) => {
+  test.each(whole)('conformance %s %j', { timeout: 300_000 }, async (set, patterns) => {
     const files = globSync(
       patterns.map((pattern) => join(SHARED, pattern)),
       { cwd: ROOT },

@@ -18,6 +18,7 @@ export {
   readCtTuple,
 } from './ctmap/ctmap.ts';
 export { ctEntryText, ctKeyText, ctLine, ctRecord, readTuple, type TupleFields } from './ctmap/dump.ts';
+export { type ConntrackShard, type GcStats, gcConntrack, type NatGcStats, purgeOrphanNat } from './ctmap/gc.ts';
 export {
   addCtPacket,
   CT_ENTRY,

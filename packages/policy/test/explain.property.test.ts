@@ -63,7 +63,7 @@ test('an explanation has the entry that decides, what it comes from, and every r
         for (const origin of claim.origins) expect(entry!.origins).toContain(origin);
       }
     }),
-    { seed, numRuns: 1500 },
+    { seed, numRuns: 500 },
   );
 });
 
@@ -90,7 +90,7 @@ test('why a claim lost is true of it and of the entry that won', () => {
         }
       }
     }),
-    { seed, numRuns: 1500 },
+    { seed, numRuns: 500 },
   );
 });
 
@@ -125,7 +125,7 @@ test('for a drop, the suggestion lets the flow through, and nothing else but its
         expect(one.dport).toBeLessThanOrEqual(ports.last);
       }
     }),
-    { seed, numRuns: 400 },
+    { seed, numRuns: 300 },
   );
   expect(drops).toBeGreaterThan(100);
 });

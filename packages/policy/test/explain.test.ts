@@ -62,6 +62,10 @@ const named = (name: string, object: PolicyObject): PolicyObject =>
 const front = 'fromEndpoints: [{ matchLabels: { tier: front } }]';
 const tcp = (port: string, more = ''): string => `toPorts: [{ ports: [{ port: "${port}", protocol: TCP }]${more} }]`;
 
+const range = (first: number, last: number, more = ''): string =>
+  `{ ports: [{ port: "${first}", endPort: ${last}, protocol: TCP }]${more} }`;
+const HTTP = ', rules: { http: [{ method: GET }] }';
+
 const losses: [name: string, policies: PolicyObject[], won: string[], lost: string[]][] = [
   [
     'a deny wins over an allow of the same peers and port, which Cilium merges into it',
@@ -102,6 +106,18 @@ const losses: [name: string, policies: PolicyObject[], won: string[], lost: stri
     [cnp(`ingress: [{ ${front}, ${tcp('80')} }, { ${tcp('80')} }]`)],
     ['ingress[1]'],
     ['ingress[0] same-as-everybody'],
+  ],
+  [
+    'one rule about two ports: where the one is left out, an entry with its key is of the other',
+    [
+      cnp(
+        `ingress: [{ ${front}, authentication: { mode: required } }, ` +
+          `{ ${front}, toPorts: [${range(1, 65535)}, ${range(64, 127, HTTP)}] }, ` +
+          `{ fromEntities: [all], toPorts: [${range(64, 127, HTTP)}] }]`,
+      ),
+    ],
+    ['ingress[2]'],
+    ['ingress[0] proxy-priority', 'ingress[1] proxy-priority', 'ingress[1] same-as-everybody'],
   ],
   [
     'two rules about the same peers and port both count',

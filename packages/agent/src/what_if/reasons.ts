@@ -34,6 +34,8 @@ export function reasoning(before: ClusterPolicy, after: ClusterPolicy): Reasonin
 }
 
 const NO_POLICY = 'no policy here';
+/** Each of them is enough for default deny. */
+const SHOWN_POLICIES = 2;
 
 /** @param selecting asked for a drop: which policies are to blame */
 function sideText({ verdict, origins }: SideVerdict, selecting: () => string): string {
@@ -47,5 +49,8 @@ function selectingText(repository: PolicyRepository, node: PartyNode, direction:
   const texts = policies.map(({ position: { file, line }, ...policy }) => {
     return `${policy.kind} ${qualified(policy)} (${file}:${line})`;
   });
-  return texts.length === 0 ? '' : `; in default deny by ${texts.join(', ')}`;
+  if (texts.length === 0) return '';
+  const more = texts.length - SHOWN_POLICIES;
+  const shown = texts.slice(0, SHOWN_POLICIES).join(', ');
+  return `; in default deny by ${more > 0 ? `${shown} and ${more} more` : shown}`;
 }

@@ -78,7 +78,8 @@ function play(scenario: Scenario, watch?: Watch): Outcome[] {
   return outcomes;
 }
 
-function runHook({ datapath: dp, skb }: World, input: PacketInput): number {
+/** Runs the packet through the program at its hook. @returns the program's answer */
+export function runHook({ datapath: dp, skb }: Pick<World, 'datapath' | 'skb'>, input: PacketInput): number {
   skb.load(bytesOfHex(input.packet_hex), input.ifindex, input.mark);
   skb.ingressIfindex = input.ingress_ifindex;
   if (input.tunnel_key_in !== undefined) skb.tunnelIdIn = input.tunnel_key_in.tunnel_id;

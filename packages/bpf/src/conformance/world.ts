@@ -38,13 +38,14 @@ export class World {
   readonly #key: number;
   readonly #value: number;
 
-  constructor(scenario: Scenario) {
+  /** @param maxEntries of maps that shall have another size than usual */
+  constructor(scenario: Scenario, maxEntries: Partial<Record<MapName, number>> = {}) {
     const { memory } = this;
     const sizes: Partial<Record<MapName, number>> = {};
     for (const name of ['cilium_ct4_global', 'cilium_ct_any4_global', 'cilium_ct6_global', 'cilium_ct_any6_global'])
       sizes[name as MapName] = ENTRIES;
     const maglevTableSize = scenario.node.maglev.table_size;
-    createDatapathMaps(memory, { shards: 1, maxEntries: sizes, maglevTableSize });
+    createDatapathMaps(memory, { shards: 1, maxEntries: { ...sizes, ...maxEntries }, maglevTableSize });
     this.#scratch = Scratch.create(memory, 256);
     this.#key = this.#scratch.take(64);
     this.#value = this.#scratch.take(128);

@@ -3,9 +3,9 @@ import type { Datapath } from '../datapath.ts';
 import { noteLookup } from '../explain.ts';
 import { CTX_ACT_OK } from './common.ts';
 import { DROP_NO_NODE_ID, DROP_POLICY_AUTH_REQUIRED } from './drop_reasons.ts';
+import { sendSignalAuthRequired } from './signal.ts';
 
 const FAMILY_IPV4 = 1;
-const SIGNAL_AUTH_REQUIRED = 2;
 /** Times in cilium_auth_map are in units of 2^9 ns. */
 const UTIME_UNIT = 512;
 
@@ -37,7 +37,6 @@ export function authLookup(dp: Datapath, local: number, remote: number, remoteNo
     const high = m.u32[(info + AUTH_INFO.expiration + 4) >> 2]!;
     if ((dp.nowSeconds() * 1e9) / UTIME_UNIT < high * 2 ** 32 + low) return CTX_ACT_OK;
   }
-  m.u32[dp.stack.signal >> 2] = SIGNAL_AUTH_REQUIRED;
-  dp.signals?.outputParts(dp.stack.signal, 4, authKey, AUTH_KEY.size);
+  sendSignalAuthRequired(dp, authKey, AUTH_KEY.size);
   return DROP_POLICY_AUTH_REQUIRED;
 }

@@ -62,6 +62,8 @@ export const TC_INDEX_F_FROM_INGRESS_PROXY = 1;
 /** The packet left the egress proxy. */
 export const TC_INDEX_F_FROM_EGRESS_PROXY = 2;
 export const TC_INDEX_F_SKIP_NODEPORT = 4;
+/** The host's policy was asked before the packet went back into the program. */
+export const TC_INDEX_F_SKIP_HOST_FIREWALL = 16;
 
 /** Which parts of the key the chosen policy entry names; in policy-verdict notifications. */
 export const POLICY_MATCH_NONE = 0;

@@ -46,6 +46,7 @@ import type { Family } from './family.ts';
 import { loadPorts } from './fragments.ts';
 import { add64, METRIC_EGRESS, METRIC_INGRESS, METRIC_SERVICE, REASON_FRAG_PACKET } from './metrics.ts';
 import { TRACE_PAYLOAD_LEN } from './notify.ts';
+import { sendSignalCtFillUp } from './signal.ts';
 import {
   copyTuple,
   reverseTuple,
@@ -381,7 +382,8 @@ export function ctCreate(
     m.u8[related + fam.tupleNexthdr] = fam.icmp;
     setTupleFlags(m, fam, related, tupleFlags(m, fam, tuple) | TUPLE_F_RELATED);
     if (dp.steps !== null) noteUpdate(dp, fam.ctAny, related, entry);
-    if (fam.ctAny.update(related, entry) < 0) return DROP_CT_CREATE_FAILED;
+    const err = fam.ctAny.update(related, entry);
+    if (err < 0) return noRoom(dp, fam, err);
   }
   if (dp.config.ctAccounting) {
     add64(m, entry + CT_ENTRY.packets, 1);
@@ -389,7 +391,14 @@ export function ctCreate(
   }
   const map = fam.ctMap(tupleNexthdr(m, fam, tuple));
   if (dp.steps !== null) noteUpdate(dp, map, tuple, entry);
-  return map.update(tuple, entry) < 0 ? DROP_CT_CREATE_FAILED : 0;
+  const err = map.update(tuple, entry);
+  return err < 0 ? noRoom(dp, fam, err) : 0;
+}
+
+function noRoom(dp: Datapath, fam: Family, err: number): number {
+  dp.extError = err;
+  sendSignalCtFillUp(dp, fam);
+  return DROP_CT_CREATE_FAILED;
 }
 
 /** Is there an egress entry of a connection from a pod to itself by a service, for this ingress tuple? */

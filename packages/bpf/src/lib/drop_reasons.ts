@@ -31,6 +31,7 @@ export const DROP_INVALID_IDENTITY = -171;
 export const DROP_NAT_NOT_NEEDED = -173;
 export const DROP_IS_CLUSTER_IP = -174;
 export const DROP_FRAG_NOT_FOUND = -175;
+export const DROP_FORBIDDEN_ICMP6 = -176;
 export const DROP_NOT_IN_SRC_RANGE = -177;
 export const DROP_POLICY_DENY = -181;
 export const DROP_INVALID_TC_BUFFER = -184;
@@ -38,6 +39,7 @@ export const DROP_POLICY_AUTH_REQUIRED = -189;
 export const DROP_TTL_EXCEEDED = -196;
 export const DROP_NO_NODE_ID = -197;
 export const DROP_RATE_LIMITED = -198;
+export const DROP_HOST_NOT_READY = -202;
 export const DROP_EP_NOT_READY = -203;
 export const DROP_PUNT_PROXY = -205;
 

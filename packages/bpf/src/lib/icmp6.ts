@@ -4,7 +4,7 @@ import type { Datapath } from '../datapath.ts';
 import type { Skb } from '../skb.ts';
 import { CTX_ACT_REDIRECT, ETH_HLEN, htons } from './common.ts';
 import { csumOf, fold } from './csum.ts';
-import { DROP_INVALID, DROP_UNKNOWN_L4 } from './drop_reasons.ts';
+import { DROP_INVALID, DROP_UNKNOWN_L4, DROP_WRITE_ERROR } from './drop_reasons.ts';
 import { sendDropNotify } from './notify.ts';
 
 const ICMPV6_TIME_EXCEED = 3;
@@ -32,6 +32,7 @@ function turnIntoTimeExceeded(dp: Datapath, skb: Skb, ownMac: Address): number {
   const m = dp.memory;
   const ip = skb.data + ETH_HLEN;
   const nexthdr = m.u8[ip + 6]!;
+  m.u8[ip + 6] = IPPROTO_ICMPV6; // also where the packet is dropped in the end: the notification shows it
   let kept: number;
   if (nexthdr === IPPROTO_TCP) kept = 20;
   else if (nexthdr === IPPROTO_UDP || nexthdr === IPPROTO_ICMPV6 || (nexthdr === IPPROTO_SCTP && dp.config.sctp))
@@ -43,13 +44,14 @@ function turnIntoTimeExceeded(dp: Datapath, skb: Skb, ownMac: Address): number {
 
   // As Cilium does, the packet is resized by what its length field says, not by its bytes.
   const icmp = ip + IPV6_HLEN;
-  skb.changeTail(skb.len + payload - payloadBefore);
+  if (!skb.changeTail(skb.len + payload - payloadBefore)) return DROP_WRITE_ERROR;
+  if (skb.at(ETH_HLEN + IPV6_HLEN, payload) === NULL) return DROP_WRITE_ERROR;
   m.u8.copyWithin(icmp + ICMPV6_HLEN + IPV6_HLEN, icmp, icmp + kept);
   m.u8.copyWithin(icmp + ICMPV6_HLEN, ip, ip + IPV6_HLEN);
+  m.u8[icmp + ICMPV6_HLEN + 6] = nexthdr;
   m.u8.fill(0, icmp, icmp + ICMPV6_HLEN);
   m.u8[icmp] = ICMPV6_TIME_EXCEED;
 
-  m.u8[ip + 6] = IPPROTO_ICMPV6;
   m.u16[(ip + 4) >> 1] = htons(payload);
   m.u8.copyWithin(ip + 24, ip + 8, ip + 24);
   for (let i = 0; i < 4; i++) m.u32[((ip + 8) >> 2) + i] = dp.config.node.routerIpv6[i]!;

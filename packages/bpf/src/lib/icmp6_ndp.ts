@@ -1,9 +1,9 @@
-import { type Address, ENDPOINT_F_HOST, endpointFlags, NULL } from '@ciliate/maps';
+import { type Address, ENDPOINT_F_HOST, endpointFlags, type Memory, NULL } from '@ciliate/maps';
 import { ETH, IPPROTO_ICMPV6 } from '@ciliate/packet';
 import type { Datapath } from '../datapath.ts';
 import type { Skb } from '../skb.ts';
 import { CTX_ACT_OK, ETH_HLEN, htons } from './common.ts';
-import { csumOf, fold } from './csum.ts';
+import { csumOf, csumReplace, fold } from './csum.ts';
 import { DROP_INVALID } from './drop_reasons.ts';
 import { lookupEndpoint } from './endpoints.ts';
 import { redirect } from './icmp6.ts';
@@ -11,6 +11,8 @@ import { redirect } from './icmp6.ts';
 const NEIGHBOUR_SOLICITATION = 135;
 const NEIGHBOUR_ADVERTISEMENT = 136;
 const IPV6_HLEN = 40;
+const IPV6_SADDR = 8;
+const IPV6_DADDR = 24;
 /** Offsets behind the Ethernet header. Source: RFC 4861, sections 4.3 and 4.4. */
 const ND = {
   type: IPV6_HLEN,
@@ -61,29 +63,40 @@ export function handleNeighbourSolicitation(dp: Datapath, skb: Skb, mac: Address
   return advertise(dp, skb, mac, isRouter);
 }
 
-/** icmp6_send_ndisc_adv. */
+/**
+ * icmp6_send_ndisc_adv. The checksum is brought up to date, not computed: a wrong one stays wrong, and that of a
+ * solicitation without an option becomes wrong, because Cilium forgets that the pseudo header's length has changed.
+ */
 function advertise(dp: Datapath, skb: Skb, mac: Address, isRouter: boolean): number {
   const m = dp.memory;
   const ip = skb.data + ETH_HLEN;
+  const option = ip + ND.options;
   if (skb.at(ETH_HLEN + ND.options, OPTION_BYTES) === NULL) {
-    skb.changeTail(skb.len + OPTION_BYTES);
-    m.u16[(ip + 4) >> 1] = htons(htons(m.u16[(ip + 4) >> 1]!) + OPTION_BYTES);
+    if (!skb.changeTail(skb.len + OPTION_BYTES)) return DROP_INVALID;
+    m.u16[(ip + 4) >> 1] = htons((htons(m.u16[(ip + 4) >> 1]!) + OPTION_BYTES) & 0xffff);
     if (skb.at(ETH_HLEN + ND.options, OPTION_BYTES) === NULL) return DROP_INVALID;
+    m.u8.fill(0, option, option + OPTION_BYTES);
   }
+  const checksum = ip + ND.checksum;
+  const before = sumOf(m, ip + ND.type, 2) + sumOf(m, ip + ND.flags, 4);
   m.u8[ip + ND.type] = NEIGHBOUR_ADVERTISEMENT;
   m.u8[ip + ND.type + 1] = 0;
   m.u32[(ip + ND.flags) >> 2] = SOLICITED | (isRouter ? ROUTER : OVERRIDE);
-  const option = ip + ND.options;
+  csumReplace(m, checksum, difference(before, sumOf(m, ip + ND.type, 2) + sumOf(m, ip + ND.flags, 4)));
+  const optionBefore = sumOf(m, option, OPTION_BYTES);
   m.u8[option] = TARGET_LINK_LAYER_ADDRESS;
   m.u8[option + 1] = 1;
   m.u8.copyWithin(option + 2, mac, mac + 6);
-  m.u8.copyWithin(ip + 24, ip + 8, ip + 24);
-  m.u8.copyWithin(ip + 8, ip + ND.target, ip + ND.target + 16);
-  m.u16[(ip + ND.checksum) >> 1] = 0;
-  const bytes = htons(m.u16[(ip + 4) >> 1]!);
-  const pseudo = csumOf(m, ip + 8, 32) + htons(bytes) + htons(IPPROTO_ICMPV6);
-  m.u16[(ip + ND.checksum) >> 1] = ~fold(pseudo + csumOf(m, ip + IPV6_HLEN, bytes)) & 0xffff;
+  csumReplace(m, checksum, difference(optionBefore, sumOf(m, option, OPTION_BYTES)));
+  const addressesBefore = sumOf(m, ip + IPV6_SADDR, 32);
+  m.u8.copyWithin(ip + IPV6_DADDR, ip + IPV6_SADDR, ip + IPV6_DADDR);
+  m.u8.copyWithin(ip + IPV6_SADDR, ip + ND.target, ip + ND.target + 16);
+  csumReplace(m, checksum, difference(addressesBefore, sumOf(m, ip + IPV6_SADDR, 32)));
   m.u8.copyWithin(skb.data + ETH.dst, skb.data + ETH.src, skb.data + ETH.src + 6);
   m.u8.copyWithin(skb.data + ETH.src, mac, mac + 6);
   return redirect(skb, skb.ifindex, 0);
 }
+
+const sumOf = (m: Memory, at: Address, bytes: number): number => fold(csumOf(m, at, bytes));
+/** Of two sums, as `csumReplace` takes it. */
+const difference = (before: number, after: number): number => (~fold(before) & 0xffff) + after;

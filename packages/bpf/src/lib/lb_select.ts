@@ -4,6 +4,7 @@ import { noteDelete, noteLookup, noteUpdate } from '../explain.ts';
 import type { Family } from './family.ts';
 import { jhash3Words, jhashTuple6 } from './jhash.ts';
 import { isAffinity, SERVICE } from './lb_service.ts';
+import { flowRandom } from './random.ts';
 import { tupleDport, tupleNexthdr, tupleSaddrAt, tupleSport } from './tuple.ts';
 
 const LB_SELECTION_RANDOM = 1;
@@ -30,20 +31,11 @@ function selectRandom(dp: Datapath, fam: Family, tuple: Address, service: Addres
   const m = dp.memory;
   const count = m.u16[(service + SERVICE.count) >> 1]!;
   if (count === 0) return 0;
-  let flow = dp.seed;
-  for (let i = 0; i < fam.tupleDport + 4; i += 4) flow = mix(flow, m.u32[(tuple + i) >> 2]!);
+  const flow = flowRandom(dp, fam, tuple, 0);
   m.u16[(fam.lbKey + fam.lbKeyDport + 2) >> 1] = (flow % count) + 1;
   const slot = fam.services.lookup(fam.lbKey);
   if (dp.steps !== null) noteLookup(dp, fam.services, fam.lbKey, slot);
   return slot === NULL ? 0 : m.u32[(slot + SERVICE.backendId) >> 2]!;
-}
-
-/** One round of the MurmurHash3 finaliser over both words: spreads neighbours, no tables, no allocation. */
-function mix(hash: number, word: number): number {
-  let h = (hash ^ word) >>> 0;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
 }
 
 /** The tuple is exchanged in its ports only, as services' are; with affinity the client's port does not count. */

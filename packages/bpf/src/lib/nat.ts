@@ -31,6 +31,8 @@ import { loadPorts } from './fragments.ts';
 import { Headers, readHeadersAt } from './headers.ts';
 import { METRIC_EGRESS, METRIC_INGRESS } from './metrics.ts';
 import { TRACE_PAYLOAD_LEN, TRACE_REASON_UNKNOWN } from './notify.ts';
+import { flowRandom } from './random.ts';
+import { sendSignalNatFillUp } from './signal.ts';
 import {
   copyTuple,
   loadTupleAddresses,
@@ -56,6 +58,8 @@ import {
 export const NAT_PUNT_TO_STACK = DROP_NAT_NOT_NEEDED;
 export const NAT_NEEDED = 0;
 const SNAT_COLLISION_RETRIES = 32;
+/** After more, the agent is asked to collect connections that have ended. */
+const SNAT_SIGNAL_THRES = SNAT_COLLISION_RETRIES / 2;
 const ICMP_HLEN = 8;
 /** Of an echo's identifier in its header. */
 const ICMP_ID = 4;
@@ -90,7 +94,7 @@ export class NatTarget {
   }
 }
 
-/** What a trace notification says of a packet that NAT handled. */
+/** What a trace notification says of a packet that NAT or the host firewall handled (`struct trace_ctx`). */
 export class NatTrace {
   reason = TRACE_REASON_UNKNOWN;
   monitor = TRACE_PAYLOAD_LEN;
@@ -298,29 +302,27 @@ function newMapping(dp: Datapath, fam: Family, tuple: Address, target: NatTarget
   const { minPort, maxPort } = target;
   const range = maxPort - minPort + 1;
   const wanted = ntohs(tupleSport(m, fam, tuple));
-  const random = tupleHash(dp, fam, tuple) & 0xffff;
-  let port = wanted >= minPort && wanted <= maxPort ? wanted : minPort + ((random * range) >>> 16);
+  // Two draws, as in Cilium: what one flow collides with says nothing about its next choice.
+  const first = flowRandom(dp, fam, tuple, 0) & 0xffff;
+  const next = flowRandom(dp, fam, tuple, 1) & 0xffff;
+  let port = wanted >= minPort && wanted <= maxPort ? wanted : minPort + ((first * range) >>> 16);
   const reverse = reverseOf(dp, fam, tuple, target.addr, 0);
   const back = newEntry(dp, fam, tupleSaddrAt(fam, tuple), tupleSport(m, fam, tuple), target.needsCt);
   for (let retry = 0; retry < SNAT_COLLISION_RETRIES; retry++) {
     setTuplePorts(m, fam, reverse, htons(port), tupleDport(m, fam, tuple));
     if (insertEntry(dp, fam, reverse, back) === 0) {
+      if (retry > SNAT_SIGNAL_THRES) sendSignalNatFillUp(dp, fam);
       const entry = newEntry(dp, fam, target.addr, htons(port), target.needsCt);
-      if (insertEntry(dp, fam, tuple, entry) === 0) return lookupEntry(dp, fam, tuple);
+      const err = insertEntry(dp, fam, tuple, entry);
+      if (err === 0) return lookupEntry(dp, fam, tuple);
+      dp.extError = err;
       deleteEntry(dp, fam, reverse);
       return DROP_NAT_NO_MAPPING;
     }
-    port = minPort + ((((retry > 0 ? port + 1 : random) & 0xffff) * range) >>> 16);
+    port = minPort + ((((retry > 0 ? port + 1 : next) & 0xffff) * range) >>> 16);
   }
+  sendSignalNatFillUp(dp, fam);
   return DROP_NAT_NO_MAPPING;
-}
-
-/** The same for the same flow and seed, whoever asks. */
-function tupleHash(dp: Datapath, fam: Family, tuple: Address): number {
-  let hash = dp.seed;
-  for (let i = 0; i < fam.tupleDport + 4; i += 4)
-    hash = Math.imul(hash ^ dp.memory.u32[(tuple + i) >> 2]!, 0x9e3779b1) ^ (hash >>> 15);
-  return hash >>> 0;
 }
 
 const needsCt = (m: Memory, entry: Address): boolean => m.u32[(entry + ENTRY.needsCt) >> 2] !== 0;

@@ -13,6 +13,7 @@ import {
   MARK_MAGIC_TO_PROXY,
   ntohs,
   REMOTE_NODE_ID,
+  TC_INDEX_F_SKIP_HOST_FIREWALL,
   TC_INDEX_F_SKIP_NODEPORT,
 } from './common.ts';
 import { CT_ENTRY_NODEPORT, ctCreate, ctLazyLookup, hasPorts, nodePortRevNatIndex } from './conntrack.ts';
@@ -31,6 +32,7 @@ import type { Family } from './family.ts';
 import { fibDoRedirect, fibRedirect } from './fib.ts';
 import { loadPorts } from './fragments.ts';
 import { hasIpHeader, readHeaders } from './headers.ts';
+import { hostPolicyIngress } from './host_firewall.ts';
 import type { Site } from './icmp6.ts';
 import { routeL3 } from './l3.ts';
 import { lbLocal, lbRevNat, lookupRevNat } from './lb.ts';
@@ -95,6 +97,8 @@ function revDnat(dp: Datapath, fam: Family, skb: Skb, site: Site): number {
 /** A program of the node: where it runs, and how a packet comes back into it past the node-port handling. */
 export interface HostSite extends Site {
   readonly ifindex: number;
+  /** The program enforces the host's policy. */
+  readonly hostFirewall: boolean;
   /** CILIUM_CALL_IPVX_FROM_NETDEV. @param identity of the sender */
   recircle(dp: Datapath, fam: Family, skb: Skb, identity: number): number;
 }
@@ -222,13 +226,19 @@ function natIngress(dp: Datapath, fam: Family, skb: Skb, site: HostSite, identit
   const { natTrace: trace } = dp;
   trace.reason = fam.isV6 ? CT_REPLY : TRACE_REASON_UNKNOWN;
   trace.monitor = TRACE_PAYLOAD_LEN;
+  let source = 0;
   let ret = reverseSnat(dp, fam, skb, trace);
   if (ret === 0) {
     setSnatDone(skb);
-    ret = revDnat(dp, fam, skb, site);
+    if (site.hostFirewall) {
+      ret = hostPolicyIngress(dp, fam, skb, 0, trace, false);
+      source = dp.srcIdentity;
+      if (ret === CTX_ACT_OK) skb.tcIndex |= TC_INDEX_F_SKIP_HOST_FIREWALL;
+    }
+    if (ret === CTX_ACT_OK) ret = revDnat(dp, fam, skb, site);
     if (ret > CTX_ACT_OK) return ret;
   } else if (ret === NAT_PUNT_TO_STACK || ret === DROP_NAT_NO_MAPPING) ret = CTX_ACT_OK;
-  if (ret < 0) return sendDropNotify(dp, skb, site.id, 0, 0, 0, ret, dp.extError, METRIC_INGRESS);
+  if (ret < 0) return sendDropNotify(dp, skb, site.id, source, 0, 0, ret, dp.extError, METRIC_INGRESS);
   skb.tcIndex |= TC_INDEX_F_SKIP_NODEPORT;
   return site.recircle(dp, fam, skb, identity);
 }

@@ -49,14 +49,8 @@ export function policyCan(
   const { policy } = dp;
   const proto = tupleNexthdr(m, fam, fam.tuple);
   const port = ntohs(tupleDport(m, fam, fam.tuple));
-  policy.audited = false;
-  let verdict = ask(dp, fam, ep, skb, dir, remoteIdentity, proto, port);
+  let verdict = judge(dp, fam, ep, skb, dir, remoteIdentity);
   let authType = 0;
-  if (verdict < 0 && verdict !== DROP_ENCAP_PROHIBITED && dp.config.policyAuditMode) {
-    policy.audited = true;
-    verdict = CTX_ACT_OK;
-  }
-  if (policy.authType !== 0) dp.extError = policy.authType;
   if (verdict === DROP_POLICY_AUTH_REQUIRED) {
     const info = dir === CT_EGRESS ? remote : lookupRemoteEndpoint(dp, fam, fam.origSaddr);
     if (dir === CT_EGRESS || info !== NULL) {
@@ -82,7 +76,33 @@ export function policyCan(
   return verdict;
 }
 
-/** policy_can_egress, policy_can_ingress without audit mode. */
+/**
+ * policy_can_egress, policy_can_ingress: what the endpoint's policy and audit mode say, nothing told yet.
+ * @returns CTX_ACT_OK or a drop code, DROP_POLICY_AUTH_REQUIRED among them; `dp.policy` has the rest
+ */
+export function judge(
+  dp: Datapath,
+  fam: Family,
+  ep: EndpointProgram,
+  skb: Skb,
+  dir: number,
+  remoteIdentity: number,
+): number {
+  const m = dp.memory;
+  const { policy } = dp;
+  const proto = tupleNexthdr(m, fam, fam.tuple);
+  const port = ntohs(tupleDport(m, fam, fam.tuple));
+  policy.audited = false;
+  let verdict = ask(dp, fam, ep, skb, dir, remoteIdentity, proto, port);
+  if (verdict < 0 && verdict !== DROP_ENCAP_PROHIBITED && dp.config.policyAuditMode) {
+    policy.audited = true;
+    verdict = CTX_ACT_OK;
+  }
+  if (policy.authType !== 0) dp.extError = policy.authType;
+  return verdict;
+}
+
+/** Without audit mode. */
 function ask(
   dp: Datapath,
   fam: Family,

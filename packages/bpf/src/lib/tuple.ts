@@ -55,3 +55,9 @@ export function reverseTuple(m: Memory, fam: Family, tuple: Address): void {
   }
   swapTuplePorts(m, fam, tuple);
 }
+
+/** Is the address that lies there all zeros? */
+export function isZeroAddress(m: Memory, fam: Family, address: Address): boolean {
+  for (let i = 0; i < fam.words; i++) if (m.u32[(address >> 2) + i] !== 0) return false;
+  return true;
+}

@@ -12,7 +12,7 @@ export function replayMergeCommand(): Command {
     .option('--json', 'print one JSON document instead of text')
     .action((files: string[], _options: object, command: Command) => {
       const result = mergeResults(files.map((file) => ({ file, result: readResult(file) })));
-      process.stdout.write(command.optsWithGlobals()['json'] ? `${toJson(result)}\n` : renderPackets(result));
+      process.stdout.write(command.optsWithGlobals().json ? `${toJson(result)}\n` : renderPackets(result));
     });
 }
 

@@ -27,15 +27,19 @@ export interface LostClaim extends Claim {
 export function decidesBy(entry: MapStateEntry, claim: Claim): boolean {
   return (
     formatKey(entry.key) === formatKey(claim.key) &&
-    entry.deny === claim.deny &&
+    saysWhat(entry, claim) &&
     (entry.deny || claim.proxyPortPriority >= entry.proxyPortPriority || claim.authExplicit)
   );
 }
 
+/** Another port of the same rule may have an entry with the same key that says less. */
+const saysWhat = (entry: MapStateEntry, claim: Claim): boolean =>
+  entry.deny === claim.deny && entry.proxyPortPriority >= claim.proxyPortPriority;
+
 /** @param winner the entry that decides, which does not come from the claim. Source: `lookupMapState`, `MapState.insert` */
 export function lossOf(claim: Claim, winner: MapStateEntry, mapState: MapStateView): LostClaim {
   const entry = mapState.get(claim.key);
-  const inMap = entry !== undefined && entry.deny === claim.deny && entry.origins.includes(claim.origins[0]!);
+  const inMap = entry !== undefined && saysWhat(entry, claim) && entry.origins.includes(claim.origins[0]!);
   const reason = reasonOf(claim, winner, inMap);
   return { ...claim, inMap, reason, why: WORDS[reason](claim, winner) };
 }

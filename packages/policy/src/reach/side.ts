@@ -3,7 +3,7 @@ import type { EndpointPolicy } from '../endpoint_policy.ts';
 import { formatOrigin } from '../explain/words.ts';
 import { ANY_IDENTITY } from '../identities.ts';
 import { lookupMapState } from '../lookup.ts';
-import type { AuthType, EntryParser, MapStateEntry } from '../types/entry.ts';
+import type { AuthType, EntryParser, MapStateEntry, MapStateValue } from '../types/entry.ts';
 import type { MapStateKey } from '../types/key.ts';
 import { l7Texts } from './l7_text.ts';
 import { type Span, spansOf } from './spans.ts';
@@ -21,24 +21,41 @@ export interface SideVerdict {
   readonly origins: readonly RuleOrigin[];
 }
 
+/** The entries of one identity. */
+interface OwnEntries {
+  readonly keys: MapStateKey[];
+  /** Ports and what becomes of them, one text for each key. */
+  readonly says: string[];
+  redirects: boolean;
+}
+const NO_ENTRIES: OwnEntries = { keys: [], says: [], redirects: false };
+
 /** One direction of an endpoint's policy, for all peers and ports. It must not be changed meanwhile. */
 export class SideReach {
   readonly #policy: EndpointPolicy;
   readonly #egress: boolean;
-  readonly #keys = new Map<number, MapStateKey[]>();
+  readonly #entries = new Map<number, OwnEntries>();
   readonly #spans = new Map<number, readonly Span<SideVerdict>[]>();
-  /** The same lists by what they say. */
+  /** The same lists by the entries that they come from, and by what they say. */
+  readonly #byEntries = new Map<string, readonly Span<SideVerdict>[]>();
   readonly #lists = new Map<string, readonly Span<SideVerdict>[]>();
   readonly #verdicts = new Map<string, SideVerdict>();
 
   constructor(policy: EndpointPolicy, egress: boolean) {
     this.#policy = policy;
     this.#egress = egress;
-    for (const { key } of policy.mapState) {
+    const values = new Map<MapStateValue, number>();
+    for (const { key, redirect } of policy.mapState) {
       if (key.egress !== egress) continue;
-      const keys = this.#keys.get(key.identity);
-      if (keys === undefined) this.#keys.set(key.identity, [key]);
-      else keys.push(key);
+      const { identity, protocol, dport, portPrefixLen } = key;
+      const value = policy.mapState.valueAt(egress, identity, protocol, dport, portPrefixLen)!;
+      const number = values.get(value) ?? values.size;
+      values.set(value, number);
+      const own = this.#entries.get(identity) ?? { keys: [], says: [], redirects: false };
+      own.keys.push(key);
+      own.says.push(`${protocol} ${dport}/${portPrefixLen} ${number}`);
+      own.redirects ||= redirect;
+      this.#entries.set(identity, own);
     }
   }
 
@@ -46,24 +63,41 @@ export class SideReach {
   spans(identity: number): readonly Span<SideVerdict>[] {
     let spans = this.#spans.get(identity);
     if (spans === undefined) {
-      spans = this.#partition(identity);
+      spans = this.#alike(identity);
       this.#spans.set(identity, spans);
     }
     return spans;
   }
 
-  #partition(identity: number): readonly Span<SideVerdict>[] {
-    const keys = [...(this.#keys.get(identity) ?? []), ...(this.#keys.get(ANY_IDENTITY) ?? [])];
+  /** Peers with equal entries get equal answers, unless the proxy tells them apart. */
+  #alike(identity: number): readonly Span<SideVerdict>[] {
+    const own = this.#entries.get(identity) ?? NO_ENTRIES;
+    const everybody = this.#entries.get(ANY_IDENTITY) ?? NO_ENTRIES;
+    const keys = [...own.keys, ...everybody.keys];
+    if (own.redirects || everybody.redirects) return this.#same(this.#partition(identity, keys));
+    const says = own.says.join();
+    let spans = this.#byEntries.get(says);
+    if (spans === undefined) {
+      spans = this.#same(this.#partition(identity, keys));
+      this.#byEntries.set(says, spans);
+    }
+    return spans;
+  }
+
+  #partition(identity: number, keys: readonly MapStateKey[]): Span<SideVerdict>[] {
     const cutsOf = (protocol: number): number[] =>
       keys
         .filter((key) => key.protocol === protocol)
         .flatMap(({ dport, portPrefixLen }) => [dport, dport + 2 ** (16 - portPrefixLen)]);
-    const spans = spansOf(cutsOf, (protocol, dport) => {
+    return spansOf(cutsOf, (protocol, dport) => {
       const entry = lookupMapState(this.#policy.mapState, { egress: this.#egress, identity, protocol, dport });
       return this.#verdictOf(entry, identity);
     });
-    const numbers = [...this.#verdicts.values()];
-    const id = spans.map(({ protocol, first, value }) => `${protocol} ${first} ${numbers.indexOf(value)}`).join();
+  }
+
+  #same(spans: readonly Span<SideVerdict>[]): readonly Span<SideVerdict>[] {
+    const numbers = new Map([...this.#verdicts.values()].map((verdict, index) => [verdict, index]));
+    const id = spans.map(({ protocol, first, value }) => `${protocol} ${first} ${numbers.get(value)}`).join();
     const known = this.#lists.get(id);
     if (known === undefined) this.#lists.set(id, spans);
     return known ?? spans;

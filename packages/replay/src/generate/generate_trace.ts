@@ -64,7 +64,7 @@ class Generator {
   readonly #ranks: WeightedChoice;
   readonly #ids = new Map<Station, number>();
   readonly #packetsOf: number[] = [];
-  /** Its last packets come before anything else. */
+  /** Its last packets come before those of any other connection. */
   #closing: Connection | undefined;
   #seconds: number;
   #nanoseconds = 0;
@@ -129,9 +129,6 @@ class Generator {
   /** Builds the next frame. @returns where it is captured */
   #next(): Station {
     const { synFlood, scan, newFlows, rate } = this.#options;
-    const last = this.#closing?.next(this.#frame);
-    if (last !== undefined) return last;
-    this.#closing = undefined;
     const kind = this.#random.fraction();
     if (kind < synFlood) {
       this.#synFloods++;
@@ -141,6 +138,9 @@ class Generator {
       this.#scans++;
       return this.#scan.next(this.#frame);
     }
+    const last = this.#closing?.next(this.#frame);
+    if (last !== undefined) return last;
+    this.#closing = undefined;
     if (this.#random.fraction() < newFlows / rate) return this.#renew(this.#random.below(this.#slots.length));
     const slot = this.#ranks.pick(this.#random);
     return this.#slots[slot]?.next(this.#frame) ?? this.#open(slot);

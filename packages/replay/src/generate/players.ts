@@ -30,6 +30,7 @@ export class Players {
   readonly #random: Random;
   readonly #peers: WeightedChoice;
   readonly #mix: WeightedChoice;
+  readonly #ports = new Map<Station, number>();
   readonly #sizes: (random: Random) => number;
 
   constructor(cast: Cast, chooser: Chooser, random: Random, options: GenerateOptions) {
@@ -58,8 +59,8 @@ export class Players {
   /** Where there is no such service or pod: as near as there is. */
   #ends(wanted: Peers, protocol: number): { peers: Peers; ends: Ends } {
     const cast = this.#cast;
-    const port = FIRST_PORT + this.#random.below(PORTS);
     if (wanted === 'inbound') {
+      const port = this.#portOf(cast.network);
       const asked = cast.anyService(protocol, true) ?? cast.anyServer(protocol)!;
       const ends = {
         protocol,
@@ -71,11 +72,19 @@ export class Players {
       return { peers: wanted, ends };
     }
     const client = cast.anyPod();
+    const port = this.#portOf(client);
     const service = wanted === 'service' ? cast.anyService(protocol, false) : undefined;
     const pod = wanted === 'world' || service !== undefined ? undefined : cast.anyServer(protocol, client);
     const asked = service ?? pod ?? cast.worldServer();
     const peers = service !== undefined ? 'service' : pod !== undefined ? 'pod' : 'world';
     return { peers, ends: { protocol, client, address: client.address, port, asked: withId(asked, protocol, port) } };
+  }
+
+  /** One after the other, so that none is used again before all others were. */
+  #portOf(client: Station): number {
+    const before = this.#ports.get(client) ?? this.#random.below(PORTS);
+    this.#ports.set(client, (before + 1) % PORTS);
+    return FIRST_PORT + before;
   }
 
   /** The frames of a service's backend come from its own address; a pod that is its own backend sees the loopback address. */

@@ -4,7 +4,6 @@ import type { Memory } from '@ciliate/maps';
 import { CaptureError, type CaptureInterface, type OpenCursor, openCursor } from '@ciliate/packet';
 import type { BatchFiller } from './batch_ring.ts';
 import { Interfaces, RECEIVED } from './interfaces.ts';
-import { NatLookup } from './nat_lookup.ts';
 import type { Places } from './places.ts';
 import { BATCH_BYTES, BATCH_PACKETS, ENTRY } from './protocol.ts';
 import { Steering } from './steering.ts';
@@ -46,14 +45,11 @@ export class Dispatcher {
   readonly #ring: BatchFiller;
   readonly #options: DispatcherOptions;
   readonly #steering: Steering;
-  readonly #nat: NatLookup;
   readonly #lists: number[];
   #capture: OpenCursor;
   #interfaces: Interfaces;
   /** The cursor stands on a packet that has no place yet. */
   #pending = false;
-  /** It goes to a port that NAT may have chosen: whose, only the maps of all shards say, once all before it is done. */
-  #isNatPending = false;
   #isOver = false;
   #pass = 0;
   #firstSecond = MAX_SECONDS;
@@ -68,7 +64,6 @@ export class Dispatcher {
     this.#ring = ring;
     this.#options = options;
     this.#steering = new Steering(places, options.config, options.shards);
-    this.#nat = new NatLookup(agent.memory, options.shards);
     this.#lists = options.owners.map(() => 0);
     this.#capture = openCursor(options.path, BATCH_BYTES);
     this.interfaces = this.#capture.interfaces;
@@ -80,19 +75,8 @@ export class Dispatcher {
     return this.#isOver;
   }
 
-  /** Every batch before must be done before `fill` may go on. */
-  get waitsForAll(): boolean {
-    return this.#isNatPending;
-  }
-
-  /** NAT may move connections: which shard has one, only the maps of all shards say. */
-  get nat(): boolean {
-    return this.#steering.nat;
-  }
-
   close(): void {
     this.#capture.cursor.close();
-    this.#nat.destroy();
   }
 
   /** Fills the ring's next batch. @returns how many entries it has; 0 is possible before the end. @throws CaptureError */
@@ -146,11 +130,11 @@ export class Dispatcher {
     const ring = this.#ring;
     const steering = this.#steering;
     const entries = ring.entries(ring.next);
-    const room = ring.room;
     ring.begin();
     for (let worker = 0; worker < ring.layout.workers; worker++) this.#lists[worker] = ring.list(ring.next, worker);
     const bytes = cursor.bytes;
     const from = cursor.at;
+    const room = ring.room(from);
     let end = from;
     let count = 0;
     while (count < BATCH_PACKETS) {
@@ -161,7 +145,6 @@ export class Dispatcher {
       const { at, length } = cursor;
       if (at + length - from > BATCH_BYTES) break;
       steering.steer(bytes, at, length);
-      if (steering.natPort !== 0 && !this.#findNat()) break;
       this.#pending = false;
       const { shard } = steering;
       const owner = owners[shard]!;
@@ -190,25 +173,5 @@ export class Dispatcher {
     }
     if (count > 0) u8.set(bytes.subarray(from, end), room);
     return count;
-  }
-
-  /** @returns false if the maps must be asked, and cannot yet be */
-  #findNat(): boolean {
-    const steering = this.#steering;
-    const known = this.#nat.known(steering);
-    if (known !== undefined) {
-      steering.shard = known;
-      this.#isNatPending = false;
-      return true;
-    }
-    if (this.#isNatPending) {
-      const found = this.#nat.find(steering);
-      if (found !== undefined) this.#nat.learn(steering, found);
-      steering.shard = found ?? steering.shard;
-      this.#isNatPending = false;
-      return true;
-    }
-    this.#isNatPending = true;
-    return false;
   }
 }

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Agent, AgentError, CT_SHARDS } from '@ciliate/agent';
 import { type DatapathConfig, DEFAULT_CONFIG } from '@ciliate/bpf';
@@ -90,6 +91,7 @@ class Run {
 
   async all(): Promise<PacketsResult> {
     const { flows, writePcap, loop = 1, signal } = this.#options;
+    for (const output of [flows, writePcap]) if (output !== undefined) checkOutput(this.#path, output);
     const agent = this.#agent;
     flushConnections(agent.memory, CT_SHARDS);
     const places = new Places(agent.memory);
@@ -97,11 +99,6 @@ class Run {
     const dispatcherOptions = { path: this.#path, config: this.#config, shards, owners: this.#owners, passes: loop };
     const dispatcher = new Dispatcher(agent, places, this.#ring, dispatcherOptions);
     this.#dispatcher = dispatcher;
-    if (dispatcher.nat && this.#options.share !== undefined)
-      throw new AgentError(
-        'BAD_INPUT',
-        'where NAT chooses ports, connections cannot be shared out: replay the trace whole',
-      );
     if (writePcap !== undefined) this.#outputs.push(new PcapOutput(agent, writePcap, dispatcher.interfaces));
     if (flows !== undefined) {
       for (let i = 0; i < this.#workers; i++) this.#streams.push(EventStream.create(agent.memory));
@@ -153,8 +150,7 @@ class Run {
 
   async #fillOne(dispatcher: Dispatcher): Promise<void> {
     const ring = this.#ring;
-    const mustBeDone = dispatcher.waitsForAll ? ring.next : ring.next - BATCHES + 1;
-    await this.#until(() => ring.finished, mustBeDone);
+    await this.#until(() => ring.finished, ring.next - BATCHES + 1);
     const count = dispatcher.fill();
     if (count > 0) ring.publish(count);
     this.#options.onProgress?.(dispatcher.trace.packets);
@@ -200,6 +196,15 @@ class Run {
       residentBytes: process.resourceUsage().maxRSS * 1024,
     };
   }
+}
+
+/** @throws AgentError BAD_INPUT if that would empty the capture before it is read */
+function checkOutput(capture: string, output: string): void {
+  const [from, to] = [capture, output].map((path) => statSync(path, { throwIfNoEntry: false }));
+  if (from !== undefined && from.ino === to?.ino && from.dev === to.dev)
+    throw new AgentError('BAD_INPUT', `${output}: the capture itself, which cannot be written while it is read`, {
+      output,
+    });
 }
 
 /** The worker of each shard; -1: not of this share. */

@@ -37,32 +37,21 @@ const SERVICE_WORD = 0x53455256;
  *
  * - A service and its backends count as one place (`Places`).
  * - With session affinity the client's port does not count: its next connection depends on this one.
- * - Where NAT may put the node's address for a pod's or a client's, that address does not count, only the port, which NAT
- *   keeps if it can: then connections that NAT must tell apart meet in one shard, and their answers too. If it could
- *   not, `natPort` is what the answer must be looked up by.
+ * - Where NAT may put the node's address and a port of its choice for a pod's or a client's, neither counts, only the other
+ *   end: then connections that NAT must tell apart meet in one shard, and their answers too.
  */
 export class Steering {
   shard = 0;
   /** 64 bits that tell the connection from others, as a user would: with ports and addresses. */
   flowLow = 0;
   flowHigh = 0;
-  /** Port of the node that this packet goes to (or the packet that it quotes came from), if NAT may have chosen it; else 0. */
-  natPort = 0;
-  /** The ends of such a packet, four words each, the other end's port, and the protocol. */
-  readonly node = new Int32Array(4);
-  readonly remote = new Int32Array(4);
-  remotePort = 0;
-  protocol = 0;
-  isIpv6 = false;
 
   readonly #places: Places;
   readonly #shards: number;
   readonly #loopback: number;
   readonly #masquerade4: boolean;
   readonly #masquerade6: boolean;
-  /** NAT may move connections of this trace to ports of its choice. */
-  readonly nat: boolean;
-  readonly #minPort: number;
+  readonly #nat: boolean;
   readonly #fragments = new FragmentTable();
   // The tuple of the packet, as it came.
   readonly #a = new Int32Array(4);
@@ -77,15 +66,13 @@ export class Steering {
     this.#loopback = ntohl(node.serviceLoopbackIpv4);
     this.#masquerade4 = masqueradeIpv4;
     this.#masquerade6 = masqueradeIpv6;
-    this.nat = masqueradeIpv4 || masqueradeIpv6 || (config.nodePort && places.groups.some(({ remote }) => remote));
-    this.#minPort = node.natPorts.min;
+    this.#nat = masqueradeIpv4 || masqueradeIpv6 || (config.nodePort && places.groups.some(({ remote }) => remote));
   }
 
   /** @param at of the Ethernet header in `u8`; the frame has `length` bytes. Allocates nothing but for fragments. */
   steer(u8: Uint8Array, at: number, length: number): void {
     const end = at + length;
     const type = length >= 14 ? (u8[at + 12]! << 8) | u8[at + 13]! : 0;
-    this.natPort = 0;
     if (type === ETH_P_IP && length >= 34) this.#ipv4(u8, at + 14, end, false);
     else if (type === ETH_P_IPV6 && length >= 54) this.#ipv6(u8, at + 14, end, false);
     else {
@@ -163,8 +150,6 @@ export class Steering {
   #connection(aPort: number, bPort: number, protocol: number, v6: boolean): void {
     const a = this.#a;
     const b = this.#b;
-    this.protocol = protocol;
-    this.isIpv6 = v6;
     if (!v6) {
       // A pod that is its own backend: it sees the loopback address in its place.
       if (a[0] === this.#loopback) a[0] = b[0]!;
@@ -179,41 +164,40 @@ export class Steering {
     const bFlow = bGroup >= 0 ? mixWords(SERVICE_WORD, bGroup) : endWord(b, bPort);
     this.flowLow = mixWords((aFlow + bFlow) | 0, protocol) >>> 0;
     this.flowHigh = mixWords(mixWords(aFlow, 0x5bd1e995) ^ mixWords(bFlow, 0x5bd1e995), protocol) >>> 0;
-    const isPlain = !this.nat && (aGroup < 0 || !places.groups[aGroup]!.sticky);
+    const isPlain = !this.#nat && (aGroup < 0 || !places.groups[aGroup]!.sticky);
     let sum = (aFlow + bFlow) | 0;
     if (!isPlain || (bGroup >= 0 && places.groups[bGroup]!.sticky))
-      sum = this.#reduced(aGroup, bGroup, aFlow, bFlow, v6);
+      sum = this.#reduced(aGroup, bGroup, aFlow, bFlow, protocol, v6);
     this.shard = ((mixWords(sum, protocol) >>> 4) & 0xffff) % this.#shards;
   }
 
   /** As `aFlow + bFlow`, without what does not count. */
-  #reduced(aGroup: number, bGroup: number, aFlow: number, bFlow: number, v6: boolean): number {
+  #reduced(aGroup: number, bGroup: number, aFlow: number, bFlow: number, protocol: number, v6: boolean): number {
     const places = this.#places;
     const [a, b] = [this.#a, this.#b];
     const aKind = places.kindOf(a[0]!, a[1]!, a[2]!, a[3]!);
     const bKind = places.kindOf(b[0]!, b[1]!, b[2]!, b[3]!);
-    const aWord = aGroup >= 0 ? aFlow : this.#clientWord(a, this.#aPort, aKind, bKind, bGroup, v6);
-    const bWord = bGroup >= 0 ? bFlow : this.#clientWord(b, this.#bPort, bKind, aKind, aGroup, v6);
-    if (this.nat && aKind === NODE && aGroup < 0 && bKind === OUTSIDE) this.#setNat(a, this.#aPort, b, this.#bPort);
-    if (this.nat && bKind === NODE && bGroup < 0 && aKind === OUTSIDE) this.#setNat(b, this.#bPort, a, this.#aPort);
+    const aHidden = this.#isHidden(aKind, bKind, aGroup, bGroup, v6);
+    const bHidden = this.#isHidden(bKind, aKind, bGroup, aGroup, v6);
+    // An echo has one identifier, which NAT changes too.
+    const isEchoOfNode = (aHidden || bHidden) && protocol === (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+    const aPort = isEchoOfNode || this.#isSticky(bGroup) ? 0 : this.#aPort;
+    const bPort = isEchoOfNode || this.#isSticky(aGroup) ? 0 : this.#bPort;
+    const aWord = aHidden ? NODE_WORD : aGroup >= 0 ? aFlow : endWord(a, aPort);
+    const bWord = bHidden ? NODE_WORD : bGroup >= 0 ? bFlow : endWord(b, bPort);
     return (aWord + bWord) | 0;
   }
 
-  #clientWord(address: Int32Array, port: number, kind: number, otherKind: number, group: number, v6: boolean): number {
-    const sticky = group >= 0 && this.#places.groups[group]!.sticky;
-    const toRemote = group >= 0 && this.#places.groups[group]!.remote;
-    const masquerades = (v6 ? this.#masquerade6 : this.#masquerade4) && kind === LOCAL_POD && otherKind === OUTSIDE;
-    const underNode = this.nat && (kind === NODE || masquerades || (kind === OUTSIDE && toRemote));
-    if (underNode) return mixWords(NODE_WORD, sticky ? 0 : port);
-    return endWord(address, sticky ? 0 : port);
+  /** Is this end one that NAT may show as the node? Its place is then not that of a service. */
+  #isHidden(kind: number, otherKind: number, group: number, otherGroup: number, v6: boolean): boolean {
+    if (!this.#nat || group >= 0) return false;
+    const masquerades = v6 ? this.#masquerade6 : this.#masquerade4;
+    if (kind === LOCAL_POD) return masquerades && otherKind === OUTSIDE;
+    return kind === NODE || (otherGroup >= 0 && this.#places.groups[otherGroup]!.remote);
   }
 
-  #setNat(node: Int32Array, port: number, remote: Int32Array, remotePort: number): void {
-    if (port < this.#minPort && this.protocol !== IPPROTO_ICMP && this.protocol !== IPPROTO_ICMPV6) return;
-    this.natPort = port;
-    this.node.set(node);
-    this.remote.set(remote);
-    this.remotePort = remotePort;
+  #isSticky(group: number): boolean {
+    return group >= 0 && this.#places.groups[group]!.sticky;
   }
 }
 
