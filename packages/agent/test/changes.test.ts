@@ -231,11 +231,6 @@ const refusals: [what: string, spec: string, message: string][] = [
     'ingress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { kafka: [{ topic: t }] } }] }]',
     `19:83: spec.ingress[0].toPorts[0].rules.kafka: the proxy's filter for Kafka`,
   ],
-  [
-    'headers',
-    'ingress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { http: [{ headers: ["X-A: b"] }] } }] }]',
-    '19:94: spec.ingress[0].toPorts[0].rules.http[0].headers: rules about headers',
-  ],
 ];
 test.each(refusals)('%s cannot be emulated, and the message says where', async (_what, spec, message) => {
   await expect(start(TWO + policy(`endpointSelector: {}\n  ${spec}`))).rejects.toMatchObject({

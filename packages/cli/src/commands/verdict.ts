@@ -81,7 +81,6 @@ function question(
   const asked = http && { ...http, host: hostOf(server, to) };
   const base = { client: endpointOf(client), transport: protocol, ...(asked && { http: asked }) };
   if (typeof server === 'number') return { ...base, server: { address: server, port }, answering: undefined };
-  const { namespace, name } = server.metadata;
   if (server.kind === 'Pod') {
     const pod = endpointOf(server);
     return { ...base, server: { address: pod.address, port }, answering: { pod, port } };
