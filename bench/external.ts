@@ -54,6 +54,11 @@ export class Workshop implements Disposable {
     return this.datapath;
   }
 
+  /** Program of the calibration loop. @throws Unavailable without a C compiler */
+  calibrationCommand(): string {
+    return this.compile('cc', ['-O2', here('c/calibrate.c')], 'calibrate');
+  }
+
   path(name: string): string {
     return join(this.folder, name);
   }

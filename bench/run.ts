@@ -6,10 +6,12 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { run as datapath } from './datapath.ts';
 import { checkNames } from './field.ts';
+import { run as httpRules } from './http_rules.ts';
 import { run as ipcache } from './ipcache.ts';
 import { run as lookup } from './lookup.ts';
 import { run as mapLookup } from './map_lookup.ts';
 import { run as memory } from './memory.ts';
+import { run as policy } from './policy.ts';
 import { printRatios } from './print.ts';
 import { writeReport } from './report.ts';
 import { run as scaling } from './scaling.ts';
@@ -26,6 +28,8 @@ const QUESTIONS: Record<string, (options: BenchOptions) => Promise<QuestionResul
   scaling,
   ipcache,
   datapath,
+  policy,
+  'http-rules': httpRules,
 };
 const DURATION_MS = 1000;
 const QUICK_DURATION_MS = 100;

@@ -89,3 +89,12 @@ test.each([
 ])('%s: message on stderr, exit code 2', async (_what, args, message) => {
   await expect(bench(...args)).rejects.toMatchObject({ code: 2, stderr: expect.stringMatching(message) });
 });
+
+test('the policy engine computes what the real one computed, and its times stand beside that', async () => {
+  const { stdout } = await bench('policy', '--quick', '--json');
+  const { results, ratios } = JSON.parse(stdout);
+  const rows = results.filter(({ question }: { question: string }) => question === 'policy');
+  expect(rows.map(({ mode }: { mode: string }) => mode)).toContain('one identity more, map changes');
+  for (const row of rows) expect(row).toMatchObject({ entries: 11_762, agrees: true, ms: expect.any(Number) });
+  expect(ratios).toHaveLength(5);
+}, 60_000);

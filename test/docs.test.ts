@@ -10,7 +10,8 @@ const MAIN = `${ROOT}packages/cli/src/main.ts`;
 /** Commands as documents show them: indented lines (joined by a backslash), and the block of text right behind them. */
 const SHOWN = /((?: {4}.*\n)+)\n```text\n([\s\S]*?)```/g;
 
-const shown = ['README.md', 'docs/drop-or-403.md'].flatMap((file) =>
+const FILES = ['README.md', 'docs/drop-or-403.md', 'docs/policy.md', 'docs/trace-a-packet.md'];
+const shown = FILES.flatMap((file) =>
   [...readFileSync(`${ROOT}${file}`, 'utf8').matchAll(SHOWN)].map(
     ([, command, output]) => [file, command!.replaceAll('\\\n', ' ').trim(), output!] as const,
   ),
@@ -24,6 +25,6 @@ test.each(shown)('%s: %s', (_file, command, output) => {
   expect(execFileSync(process.execPath, [MAIN, ...args], { cwd: ROOT, encoding: 'utf8' })).toBe(output);
 });
 
-test('the documents show three outputs of commands', () => {
-  expect(shown).toHaveLength(3);
+test('the documents show all their outputs of commands', () => {
+  expect(shown).toHaveLength(11);
 });

@@ -2,7 +2,16 @@ import type { Step } from '@ciliate/bpf';
 import type { HttpAccessLog } from '@ciliate/envoy';
 import type { Labels } from '@ciliate/labels';
 import { type Memory, NULL, readPolicyKey } from '@ciliate/maps';
-import type { MapStateKey, PolicyRepository, RuleOrigin, SelectingPolicy } from '@ciliate/policy';
+import {
+  formatOrigin,
+  type MapStateEntry,
+  type MapStateKey,
+  type PolicyRepository,
+  protocolName,
+  qualified,
+  type RuleOrigin,
+  type SelectingPolicy,
+} from '@ciliate/policy';
 import { type Endpoint, podName } from './endpoint.ts';
 
 /** What one endpoint's policy said about a packet, and by whose order. */
@@ -41,9 +50,6 @@ interface PolicyContext {
 export const ownLabels = (labels: Labels | undefined): string =>
   (labels?.toStrings() ?? []).filter((label) => !/^k8s:io\.(cilium|kubernetes)\./.test(label)).join(' ');
 
-const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'ICMP', 6: 'TCP', 17: 'UDP', 58: 'ICMPv6', 132: 'SCTP' };
-export const protocolName = (protocol: number): string => PROTOCOLS[protocol] ?? `protocol ${protocol}`;
-
 /** Looks up whose order it was: from the entry's place in the policy map to its key, from there to the rules. */
 export function explainPolicyStep(
   step: PolicyStep,
@@ -60,21 +66,16 @@ export function explainPolicyStep(
     verdict: step.verdict < 0 ? 'deny' : step.proxyPort > 0 ? 'redirect' : 'allow',
     dropCode: step.verdict < 0 ? -step.verdict : 0,
     entry,
-    origins: entry === undefined ? [] : (endpoint.policy.mapState.get(entry)?.origins ?? []),
+    origins: originsOf(entry && endpoint.policy.mapState.get(entry)),
     enforced: step.direction === 'ingress' ? endpoint.policy.ingressEnforced : endpoint.policy.egressEnforced,
     selectedBy: entry === undefined ? repository.policiesSelecting(endpoint, step.direction) : [],
   };
 }
 
-/** `namespace/name`, or the name of what belongs to the whole cluster. */
-const qualified = (namespace: string, name: string): string => (namespace === '' ? name : `${namespace}/${name}`);
-
-/** A rule in a line: what it is, its number and its place in the user's file; or the name of what Cilium adds itself. */
-export function formatOrigin(origin: RuleOrigin): string {
-  const { kind, namespace, name, list, ruleIndex, position } = origin;
-  if (kind === 'implicit') return name;
-  const place = position === undefined ? '' : ` (${position.file}:${position.line})`;
-  return `${kind} ${qualified(namespace, name)} ${list}[${ruleIndex}]${place}`;
+/** Of a deny, those that deny: Cilium merges allows of the same peers and ports into it. */
+function originsOf(entry: MapStateEntry | undefined): readonly RuleOrigin[] {
+  if (entry === undefined) return [];
+  return entry.deny ? entry.origins.filter(({ list }) => list.endsWith('Deny')) : entry.origins;
 }
 
 /** Why a packet that policy let through was let through: the word of the last policy asked, the destination's. */
@@ -92,7 +93,7 @@ export function whyDropped(reasons: readonly PolicyReason[], otherwise: string):
   const denied = reasons.find(({ verdict }) => verdict === 'deny');
   if (denied === undefined) return otherwise;
   if (denied.entry !== undefined) return `denied by ${denied.origins.map(formatOrigin).join('; ')}`;
-  const policies = denied.selectedBy.map(({ kind, namespace, name }) => `${kind} ${qualified(namespace, name)}`);
+  const policies = denied.selectedBy.map((policy) => `${policy.kind} ${qualified(policy)}`);
   const selects = policies.length === 0 ? '' : `, which ${[...new Set(policies)].join(', ')} selects`;
   const flow = `${denied.port}/${denied.protocol}`;
   return denied.direction === 'ingress'

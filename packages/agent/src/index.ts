@@ -1,13 +1,18 @@
-export { Agent, type AgentOptions, CT_SHARDS, PROXY_PORT_HTTP } from './agent.ts';
+export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
 export { type Endpoint, podName } from './endpoint.ts';
 export { AgentError, type AgentErrorCode } from './errors.ts';
 export {
-  formatOrigin,
   ownLabels,
   type PolicyReason,
-  protocolName,
   whyAllowed,
   whyDropped,
   whyRequestDenied,
   whyRequestPassed,
 } from './explain.ts';
+export { PROXY_PORT_HTTP } from './regeneration.ts';
+export { ClusterPolicy, type PolicyPod } from './what_if/cluster_policy.ts';
+export { diffReach, type ReachChange, type ReachDiff } from './what_if/diff.ts';
+export { type MatrixCell, type MatrixFlow, type PartyFilter, reachMatrix } from './what_if/matrix.ts';
+export { ENTITIES, type Party, partiesOf } from './what_if/parties.ts';
+export type { PodChanges } from './what_if/pod_changes.ts';
+export type { ChangeReason } from './what_if/reasons.ts';

@@ -1,39 +1,62 @@
-import type { EndpointPolicy, PolicyRepository, RedirectFilter } from '@ciliate/policy';
+import type { CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy, PolicyObject, PortRule, Rule } from '@ciliate/k8s';
 import { AgentError } from './errors.ts';
 
+type CiliumPolicy = CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy;
+/** A field of a policy, and what it asks for. */
+type Demand = readonly [path: string, what: string];
+
 /**
- * Refuse, by name, what the policy room understands and the rest of the emulator does not yet.
- * @throws AgentError BAD_INPUT
+ * Refuse, by name, what the policy room understands and the rest of the emulator cannot do yet.
+ * @throws AgentError BAD_INPUT with the place of the first such field
  */
-export function checkRules(repository: PolicyRepository): void {
-  const [prefix] = repository.prefixes();
-  if (prefix !== undefined) refuse(`a rule names ${prefix}: identities of prefixes`);
-  const [name] = repository.fqdnSelectors();
-  if (name !== undefined) refuse(`a rule names ${name.matchName || name.matchPattern}: names learnt by the DNS proxy`);
+export function checkModelled(object: PolicyObject): void {
+  if (object.kind === 'NetworkPolicy') return;
+  for (const [path, what] of specsOf(object).flatMap(([spec, at]) => demandsOf(spec, at)))
+    throw AgentError.ofField(object, path, `${what} cannot be emulated yet`);
 }
 
-/** The same for what one endpoint's proxy would have to do. */
-export function checkRedirects({ redirects }: EndpointPolicy): void {
-  for (const filter of redirects) {
-    const problem = problemOf(filter);
-    if (problem !== undefined) refuse(problem);
-  }
+/** Which specs of a policy are about nodes; they are kept, and nothing is enforced by them: the host firewall is off. */
+export function nodeSpecs(object: PolicyObject): string[] {
+  if (object.kind === 'NetworkPolicy') return [];
+  return specsOf(object).flatMap(([{ nodeSelector }, path]) => (nodeSelector === undefined ? [] : [path]));
 }
 
-function problemOf({ direction, portName, selectors }: RedirectFilter): string | undefined {
-  for (const { parser, l7, origins } of selectors) {
-    if (parser === '') continue;
-    const rule = `${origins[0]?.kind} ${origins[0]?.name}`;
-    if (direction === 'egress') return `${rule}: L7 rules for egress`;
-    if (parser !== 'http') return `${rule}: the proxy's filter "${parser}"`;
-    if (portName !== '') return `${rule}: L7 rules for a named port`;
-    if (l7.http.some(({ headers, headerMatches }) => (headers?.length ?? 0) + (headerMatches?.length ?? 0) > 0)) {
-      return `${rule}: HTTP rules about headers`;
-    }
-  }
-  return undefined;
+const specsOf = ({ spec, specs }: CiliumPolicy): (readonly [spec: Rule, path: string])[] => [
+  ...(spec === undefined ? [] : [[spec, 'spec'] as const]),
+  ...(specs ?? []).map((one, index) => [one, `specs[${index}]`] as const),
+];
+
+/** Nothing is asked of the node itself, so whatever is said about it can be emulated. */
+function demandsOf({ nodeSelector, ingress, egress }: Rule, at: string): Demand[] {
+  if (nodeSelector !== undefined) return [];
+  const lists = [
+    { name: 'ingress', rules: ingress ?? [] },
+    { name: 'egress', rules: egress ?? [] },
+  ];
+  return lists.flatMap(({ name, rules }) =>
+    rules.flatMap(({ fqdns, toPorts }, index) => {
+      const path = `${at}.${name}[${index}]`;
+      const names: Demand[] = fqdns?.length ? [[`${path}.toFQDNs`, 'names learnt by the DNS proxy']] : [];
+      const ports = (toPorts ?? []).flatMap((rule, of) =>
+        portDemands(rule, `${path}.toPorts[${of}]`, name === 'egress'),
+      );
+      return [...names, ...ports];
+    }),
+  );
 }
 
-function refuse(what: string): never {
-  throw new AgentError('BAD_INPUT', `${what} cannot be emulated yet`);
+function portDemands(rule: PortRule, at: string, egress: boolean): Demand[] {
+  const { rules: l7 } = rule;
+  const http = l7?.http ?? [];
+  const found: (Demand | false)[] = [
+    rule.listener !== undefined && [`${at}.listener`, 'a listener of a CiliumEnvoyConfig'],
+    rule.terminatingTLS !== undefined && [`${at}.terminatingTLS`, 'TLS in the proxy'],
+    rule.originatingTLS !== undefined && [`${at}.originatingTLS`, 'TLS in the proxy'],
+    Boolean(rule.serverNames?.length) && [`${at}.serverNames`, 'names of TLS servers'],
+    Boolean(l7?.dns?.length) && [`${at}.rules.dns`, 'the DNS proxy'],
+    Boolean(l7?.kafka?.length) && [`${at}.rules.kafka`, "the proxy's filter for Kafka"],
+    Boolean(l7?.l7proto) && [`${at}.rules.l7proto`, `the proxy's filter "${l7?.l7proto}"`],
+    egress && http.length > 0 && [`${at}.rules.http`, 'L7 rules for egress'],
+  ];
+  return found.filter((one) => one !== false);
 }

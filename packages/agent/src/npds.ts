@@ -1,44 +1,45 @@
 import type { NetworkPolicy, PortNetworkPolicy, PortNetworkPolicyRule } from '@ciliate/envoy';
 import { httpRulesToNpds } from '@ciliate/envoy';
 import { formatIpv4 } from '@ciliate/packet';
-import { type EndpointPolicy, type RedirectFilter, type RedirectSelector, redirectOf } from '@ciliate/policy';
+import { type EndpointPolicy, formatOrigin, type L4Filter, type RedirectSelector, redirectOf } from '@ciliate/policy';
 import type { Endpoint } from './endpoint.ts';
-import { formatOrigin } from './explain.ts';
 
 /**
- * What the proxy must know of an endpoint: the filters whose traffic it gets, and who is allowed on every port. A packet to
- * a port with HTTP rules goes to the proxy even if its sender may do everything (the redirect wins in the policy map), so
- * the proxy must know that it may. Source: pkg/envoy/xds_server.go, getDirectionNetworkPolicy.
+ * What the proxy must know of an endpoint: all that is said about TCP to it. A packet to a port with HTTP rules goes to the
+ * proxy even if another filter, of more ports, lets its sender do everything (the redirect wins in the policy map), so the
+ * proxy must know that filter too. Source: pkg/envoy/xds_server.go, getDirectionNetworkPolicy.
+ * @returns undefined if the proxy gets none of its traffic
  */
-export function networkPolicyOf(endpoint: Endpoint, policy: EndpointPolicy): NetworkPolicy {
+export function networkPolicyOf(endpoint: Endpoint, policy: EndpointPolicy): NetworkPolicy | undefined {
+  if (policy.redirects.length === 0) return undefined;
   return {
     endpointIps: [formatIpv4(endpoint.address)],
     endpointId: endpoint.id,
-    ingressPerPortPolicies: [...policy.redirects.map(portPolicyOf), ...everyPortPolicies(policy)],
+    ingressPerPortPolicies: policy.l4.ingress.filters
+      .flatMap((filter) => portPolicyOf(filter, policy))
+      .sort((a, b) => lastIfEveryPort(a) - lastIfEveryPort(b) || a.endPort - b.endPort),
   };
 }
 
-const portPolicyOf = (filter: RedirectFilter): PortNetworkPolicy => ({
-  port: filter.port,
-  ...(filter.endPort > filter.port && { endPort: filter.endPort }),
-  protocol: 'TCP', // HTTP rules are refused for anything else
-  rules: rulesOf(filter),
-});
+type PortPolicy = PortNetworkPolicy & { port: number; endPort: number };
 
-/** The filters without a port, of TCP or of every protocol: no HTTP rule can stand in them. */
-function everyPortPolicies({ l4 }: EndpointPolicy): PortNetworkPolicy[] {
-  return l4.ingress.filters.flatMap((filter) => {
-    const { port, portName, endPort, protocol } = filter;
-    const everyPort = port === 0 && portName === '' && (endPort === 0 || endPort === 0xffff);
-    if (!everyPort || (protocol !== 'TCP' && protocol !== 'ANY')) return [];
-    const rules = rulesOf(redirectOf(filter));
-    return rules.length === 0 ? [] : [{ port, protocol: 'TCP', rules }];
-  });
+/** None for a filter that allows nobody now, or about a name that no port has. */
+function portPolicyOf(filter: L4Filter, policy: EndpointPolicy): PortPolicy[] {
+  if (filter.protocol !== 'TCP' && filter.protocol !== 'ANY') return [];
+  const port = policy.portOf(filter);
+  const rules = rulesOf(filter);
+  if (port === undefined || rules.length === 0) return [];
+  return [{ port, endPort: filter.endPort > port && port > 0 ? filter.endPort : 0, protocol: 'TCP', rules }];
 }
 
+/** By ports; what is said about every port comes last. */
+const lastIfEveryPort = ({ port }: PortPolicy): number => (port === 0 ? 0x1_0000 : port);
+
 /** Who is denied is not among them: the datapath drops his packets before the proxy sees them. */
-const rulesOf = ({ selectors }: RedirectFilter): PortNetworkPolicyRule[] =>
-  selectors.filter(({ deny }) => !deny).map(ruleOf);
+const rulesOf = (filter: L4Filter): PortNetworkPolicyRule[] =>
+  redirectOf(filter)
+    .selectors.filter(({ deny }) => !deny)
+    .map(ruleOf);
 
 function ruleOf({ identities, l7, origins }: RedirectSelector): PortNetworkPolicyRule {
   const httpRules = httpRulesToNpds(l7.http);

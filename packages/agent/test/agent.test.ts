@@ -110,12 +110,13 @@ test('a range that begins with port 0 is every port to the policy map, and stays
 test('the agent logs what it does, as JSON lines', async () => {
   const lines: string[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
-  await start(CLUSTER + L7, log);
-  const messages = lines.map((line) => JSON.parse(line).msg);
-  expect(messages).toContain('proxy acknowledged');
+  const { agent, store } = await start(CLUSTER, log);
+  const messages = () => lines.splice(0).map((line) => JSON.parse(line).msg);
+  expect(messages().at(-1)).toBe('agent started');
+  apply(store, L7);
+  await agent.settled();
   // Only the two that the policy selects.
-  expect(messages.filter((message) => message === 'endpoint regenerated')).toHaveLength(2);
-  expect(messages.at(-1)).toBe('agent started');
+  expect(messages()).toEqual(['proxy acknowledged', 'endpoint regenerated', 'endpoint regenerated']);
 });
 
 test('a policy that cannot be is refused with its place when the agent starts', async () => {

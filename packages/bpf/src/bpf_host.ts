@@ -26,6 +26,7 @@ import {
   WORLD_IPV4_ID,
   WORLD_IPV6_ID,
 } from './lib/common.ts';
+import { noteIdentity } from './lib/dbg.ts';
 import {
   DROP_FRAG_NOSUPPORT,
   DROP_INVALID,
@@ -134,6 +135,7 @@ function doNetdev(
       fromIpcache = identityOf(dp, fam, info);
       if (fromIpcache !== HOST_ID) identity = fromIpcache;
     }
+    if (dp.steps !== null) noteIdentity(dp, fam, fam.saddr(skb), identity, info !== NULL);
   }
   const { ingressIfindex } = skb;
   sendTraceNotify(dp, skb, site.id, point, fromIpcache, 0, 0, ingressIfindex, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);

@@ -3,6 +3,7 @@ import { ETH_P_ARP, ethType, IPPROTO_ICMPV6 } from '@ciliate/packet';
 import { cilHostPolicyFromHost, cilHostPolicyToHost } from './bpf_host.ts';
 import { hasPerPacketLb } from './config.ts';
 import type { Datapath, EndpointProgram } from './datapath.ts';
+import { noteDebug } from './explain.ts';
 import { respondToArp } from './lib/arp.ts';
 import {
   CT_EGRESS,
@@ -34,6 +35,13 @@ import {
   WORLD_ID,
 } from './lib/common.ts';
 import { ctCreate, ctLookup, hasLoopbackEgressEntry, hasPorts } from './lib/conntrack.ts';
+import {
+  DBG_CAPTURE_DELIVERY,
+  DBG_CAPTURE_PROXY_PRE,
+  DBG_INHERIT_IDENTITY,
+  DBG_LOCAL_DELIVERY,
+  noteIdentity,
+} from './lib/dbg.ts';
 import {
   DROP_EP_NOT_READY,
   DROP_FRAG_NOSUPPORT,
@@ -201,6 +209,7 @@ function routeFromPod(
 
   const info = lookupRemoteEndpoint(dp, fam, fam.daddr(skb));
   const dstIdentity = identityOf(dp, fam, info);
+  if (dp.steps !== null) noteIdentity(dp, fam, fam.daddr(skb), dstIdentity, info !== NULL);
   dp.steps?.push({
     kind: 'identity',
     endpoint: ep.id,
@@ -313,6 +322,7 @@ function toStack(
   }
   skb.mark = identityMark(ep.identity, MARK_MAGIC_IDENTITY);
   sendTraceNotify(dp, skb, ep.id, TRACE_TO_STACK, ep.identity, dstIdentity, 0, 0, status, dp.ct.monitor);
+  dp.steps?.push({ kind: 'debug-capture', subType: DBG_CAPTURE_DELIVERY, arg1: 0 });
   dp.steps?.push({ kind: 'to-stack', endpoint: ep.id });
   return CTX_ACT_OK;
 }
@@ -418,6 +428,7 @@ export function inheritIdentity(dp: Datapath, skb: Skb, type: number): number {
   if (magic === MARK_MAGIC_PROXY_INGRESS) skb.tcIndex |= TC_INDEX_F_FROM_INGRESS_PROXY;
   if (magic === MARK_MAGIC_PROXY_EGRESS) skb.tcIndex |= TC_INDEX_F_FROM_EGRESS_PROXY;
   skb.mark = 0;
+  if (dp.steps !== null) noteDebug(dp, DBG_INHERIT_IDENTITY, identity, 0);
   return identity;
 }
 
@@ -455,7 +466,9 @@ function ingressPolicy(
       const known = info === NULL ? HOST_ID : identityOf(dp, fam, info);
       if (known !== HOST_ID) srcIdentity = known;
       dp.srcIdentity = srcIdentity;
+      if (dp.steps !== null) noteIdentity(dp, fam, fam.saddr(skb), srcIdentity, info !== NULL);
     }
+    if (dp.steps !== null) noteDebug(dp, DBG_LOCAL_DELIVERY, ep.id, ep.identity);
     dp.metrics.update(skb.len, METRIC_INGRESS, REASON_FORWARDED);
   }
   if (isZeroAddress(m, fam, tupleSaddrAt(fam, tuple))) return DROP_INVALID_TC_BUFFER;
@@ -530,6 +543,7 @@ function toProxy(
 /** The mark by which the stack gives the packet to the proxy's socket. @param port host order, 0 for replies */
 function redirectToProxy(dp: Datapath, ep: EndpointProgram, skb: Skb, port: number): number {
   skb.mark = (MARK_MAGIC_TO_PROXY | (htons(port) << 16)) >>> 0;
+  dp.steps?.push({ kind: 'debug-capture', subType: DBG_CAPTURE_PROXY_PRE, arg1: htons(port) });
   dp.steps?.push({ kind: 'to-proxy', endpoint: ep.id, port });
   return CTX_ACT_OK;
 }

@@ -1,6 +1,7 @@
 import { ENDPOINT_F_ATHOSTNS, ENDPOINT_F_HOST, endpointFlags, NULL } from '@ciliate/maps';
 import { familyOf, validEthertype } from './bpf_lxc.ts';
 import type { Datapath } from './datapath.ts';
+import { noteDebug } from './explain.ts';
 import {
   CTX_ACT_OK,
   HOST_ID,
@@ -9,6 +10,7 @@ import {
   MARK_MAGIC_IDENTITY,
   TC_INDEX_F_SKIP_NODEPORT,
 } from './lib/common.ts';
+import { DBG_DECAP } from './lib/dbg.ts';
 import {
   DROP_FRAG_NOSUPPORT,
   DROP_INVALID,
@@ -63,6 +65,7 @@ export function cilFromOverlay(dp: Datapath, skb: Skb): number {
   let identity = 0;
   if (fam !== undefined) {
     if (skb.tunnelIdIn === undefined) return drop(dp, skb, 0, DROP_NO_TUNNEL_KEY);
+    if (dp.steps !== null) noteDebug(dp, DBG_DECAP, skb.tunnelIdIn, 0);
     identity = identityFromTunnelId(dp, skb.tunnelIdIn, fam.isV6);
     if (identity === HOST_ID) return drop(dp, skb, identity, DROP_INVALID_IDENTITY);
   }

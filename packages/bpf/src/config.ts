@@ -40,12 +40,12 @@ export interface DatapathConfig {
   /** Packet and byte counters of conntrack entries, and of policy entries. */
   readonly ctAccounting: boolean;
   readonly policyAccounting: boolean;
-  /** How much is told: 0 each packet at each point, 1 not where it arrives, 3 and not again for a known flow. */
+  /** How much is told: 0 each packet at each point, from 1 not where it arrives, from 3 not again for a known flow. */
   readonly monitorAggregation: MonitorAggregation;
   readonly node: NodeConfig;
 }
 
-export type MonitorAggregation = 0 | 1 | 3;
+export type MonitorAggregation = 0 | 1 | 2 | 3 | 4;
 
 export interface NodeConfig {
   readonly hostEndpointId: number;

@@ -25,7 +25,7 @@ import {
   Scratch,
 } from '@ciliate/maps';
 import { type DatapathConfig, DEFAULT_CONFIG } from './config.ts';
-import type { Step } from './explain.ts';
+import type { StepSink } from './explain.ts';
 import { HOST_ID } from './lib/common.ts';
 import { CtState } from './lib/conntrack.ts';
 import { Family } from './lib/family.ts';
@@ -110,7 +110,7 @@ export class Datapath {
   /** What a drop notification adds to its code (ext_err). */
   extError = 0;
   /** The steps of the current packets while someone wants them explained; null on the hot path. */
-  steps: Step[] | null = null;
+  steps: StepSink | null = null;
   /** What the structs of the programs lie in. */
   readonly #scratch: Scratch;
   readonly #programs: (EndpointProgram | undefined)[] = [];

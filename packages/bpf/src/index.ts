@@ -9,7 +9,7 @@ export {
   type MonitorAggregation,
   type NodeConfig,
 } from './config.ts';
-export { type Outcome, runScenario, type StepResult } from './conformance/runner.ts';
+export { type Outcome, pathOf, runScenario, type StepResult } from './conformance/runner.ts';
 export type { Scenario } from './conformance/scenario.ts';
 export { World } from './conformance/world.ts';
 export { Datapath, type DatapathOptions, type EndpointProgram } from './datapath.ts';
@@ -42,7 +42,15 @@ export type { PolicyQuestion } from './engines/profiles/question.ts';
 export type { Policy, Rule } from './engines/profiles/random_policies.ts';
 export { Reference, type ReferenceAnswer } from './engines/reference.ts';
 export { ENGINES, engineByName } from './engines/registry.ts';
-export type { Step } from './explain.ts';
+export {
+  type DebugCaptureStep,
+  type DebugStep,
+  type Decision,
+  isDecision,
+  type MapStep,
+  type Step,
+  type StepSink,
+} from './explain.ts';
 export { collectGarbage, collectOrphanNat } from './gc.ts';
 export {
   CTX_ACT_DROP,
@@ -54,6 +62,7 @@ export {
   MARK_MAGIC_TO_PROXY,
   ntohs,
 } from './lib/common.ts';
+export { DebugNotifications } from './lib/dbg.ts';
 export { DROP_POLICY, DROP_POLICY_DENY, dropReason } from './lib/drop_reasons.ts';
 export { PolicyVerdict, policyCanAccess } from './lib/policy.ts';
 export { createDatapathMaps, type DatapathMapsOptions } from './maps.ts';

@@ -1,7 +1,7 @@
 import { Agent } from '@ciliate/agent';
 import { InputError, loadObjects, ObjectStore } from '@ciliate/k8s';
 import { MAX_WORKERS } from '@ciliate/replay';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { destination, pino } from 'pino';
 
 /** Options that every command has. */
@@ -14,13 +14,30 @@ export interface RunOptions {
 /** Options of the commands that run on the user's own objects. */
 export interface CommonOptions extends RunOptions {
   file: string[];
+  enablePolicy: 'default' | 'always' | 'never';
 }
 
+const FILE_OPTION = '-f, --file <path>';
+const OBJECTS = 'objects: a YAML file or a folder of them, not recursive; may be repeated';
+const ENABLE_POLICY = 'drop what no rule allows: when a rule about that direction selects the pod, always, or never';
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 export function withCommonOptions(command: Command): Command {
-  const objects = 'objects: a YAML file or a folder of them, not recursive; may be repeated';
-  return withRunOptions(command.requiredOption('-f, --file <path>', objects, collect));
+  return withClusterOptions(command.requiredOption(FILE_OPTION, OBJECTS, collect));
+}
+
+/** As `withCommonOptions`, for a command with subcommands that need no objects: it asks `checkFile` itself. */
+export function withOptionalFile(command: Command): Command {
+  return withClusterOptions(command.option(FILE_OPTION, OBJECTS, collect));
+}
+
+export function checkFile(command: Command, { file }: Partial<CommonOptions>): void {
+  if (file === undefined) command.error(`error: required option '${FILE_OPTION}' not specified`);
+}
+
+function withClusterOptions(command: Command): Command {
+  const mode = new Option('--enable-policy <mode>', ENABLE_POLICY);
+  return withRunOptions(command.addOption(mode.choices(['default', 'always', 'never']).default('default')));
 }
 
 export function withRunOptions(command: Command): Command {
@@ -45,6 +62,13 @@ export function natural(text: string): number {
   return value;
 }
 
+/** An integer from 1 on. */
+export function positive(text: string): number {
+  const value = natural(text);
+  if (value === 0) throw new InvalidArgumentError('want a number from 1 on.');
+  return value;
+}
+
 function collect(path: string, before: string[] = []): string[] {
   return [...before, path];
 }
@@ -65,10 +89,14 @@ export function loadStore(paths: readonly string[]): ObjectStore {
 
 export function startAgent(
   store: ObjectStore,
-  { seed, logLevel }: Pick<RunOptions, 'seed' | 'logLevel'>,
+  {
+    seed,
+    logLevel,
+    enablePolicy,
+  }: Pick<RunOptions, 'seed' | 'logLevel'> & Partial<Pick<CommonOptions, 'enablePolicy'>>,
 ): Promise<Agent> {
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
-  return Agent.start({ store, seed, log });
+  return Agent.start({ store, seed, log, enablePolicy });
 }
 
 /** JSON with bigints as decimal text. */

@@ -1,8 +1,13 @@
 import { Command, CommanderError } from 'commander';
+import { bpfCommand } from './commands/bpf.ts';
 import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
+import { diffCommand } from './commands/diff.ts';
+import { matrixCommand } from './commands/matrix.ts';
+import { policyCommand } from './commands/policy.ts';
 import { profilesCommand } from './commands/profiles.ts';
 import { replayCommand } from './commands/replay.ts';
+import { traceCommand } from './commands/trace.ts';
 import { verdictCommand } from './commands/verdict.ts';
 
 /** What was wrong with the input or the command line. */
@@ -16,7 +21,18 @@ export async function run(args: readonly string[]): Promise<number> {
     .version('0.1.0')
     .showSuggestionAfterError()
     .exitOverride();
-  for (const command of [demoCommand(), replayCommand(), verdictCommand(), conformanceCommand(), profilesCommand()])
+  for (const command of [
+    demoCommand(),
+    replayCommand(),
+    verdictCommand(),
+    traceCommand(),
+    bpfCommand(),
+    policyCommand(),
+    diffCommand(),
+    matrixCommand(),
+    conformanceCommand(),
+    profilesCommand(),
+  ])
     program.addCommand(prepared(command));
   try {
     await program.parseAsync(args, { from: 'user' });

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
-import { type Agent, type Endpoint, ownLabels, podName, protocolName } from '@ciliate/agent';
+import { type Agent, type Endpoint, ownLabels, podName } from '@ciliate/agent';
+import { protocolName } from '@ciliate/policy';
 import type { Outcome, Row, ThroughputResult } from '@ciliate/replay';
 import { table } from './table.ts';
 

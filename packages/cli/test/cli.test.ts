@@ -1,15 +1,13 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ciliate, ROOT } from './ciliate.ts';
 
-/** The command as a user runs it: its own process, exit codes and streams. */
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const MAIN = join(ROOT, 'packages/cli/src/main.ts');
 const DEATHSTAR = 'examples/deathstar';
 const CAPTURE = `${DEATHSTAR}/deathstar.pcapng`;
+const MAIN = join(ROOT, 'packages/cli/src/main.ts');
 const L7 = `${DEATHSTAR}/policies/l7.yaml`;
 
 let folder: string;
@@ -17,15 +15,6 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ciliate-cli-'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-function ciliate(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const options = { cwd: ROOT, maxBuffer: 16 * 1024 * 1024 };
-    execFile(process.execPath, [MAIN, ...args], options, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
-    });
-  });
-}
 
 function file(name: string, content: string | Uint8Array): string {
   const path = join(folder, name);
@@ -53,6 +42,26 @@ const verdicts: [name: string, args: string[], want: object][] = [
     'a pod can be asked instead of a service',
     ['--from', 'xwing', '--to', 'pod/default/deathstar-2', '--port', '80'],
     { outcome: 'dropped', destination: 'default/deathstar-2:80' },
+  ],
+  [
+    'an address of a pod is that pod',
+    ['--from', 'xwing', '--to', '10.0.0.11', '--port', '80'],
+    { outcome: 'dropped', destination: 'default/deathstar-1:80' },
+  ],
+  [
+    'an address outside of the cluster is the world',
+    ['--from', 'xwing', '--to', '8.8.8.8', '--port', '53/UDP'],
+    { outcome: 'forwarded', destination: '8.8.8.8:53' },
+  ],
+  [
+    'with --enable-policy always the world needs a rule',
+    ['--enable-policy', 'always', '--from', 'xwing', '--to', '8.8.8.8', '--port', '53/UDP'],
+    { outcome: 'dropped', dropCode: 133 },
+  ],
+  [
+    'with --enable-policy never nobody is dropped',
+    ['--enable-policy', 'never', '--from', 'xwing', ...asked],
+    { outcome: 'answered' },
   ],
 ];
 
@@ -85,23 +94,68 @@ test('replay --flows prints what hubble observe would show', async () => {
   expect(stdout).toContain('http-request DROPPED (HTTP/1.1 PUT ');
 });
 
-test('replay --mode packets measures, one worker and many', async () => {
-  const args = [
-    'replay',
-    '-f',
-    DEATHSTAR,
-    CAPTURE,
-    '--mode',
-    'packets',
-    '--duration',
-    '20',
-    '--workers',
-    '2',
-    '--json',
-  ];
-  const { lookups, packets } = JSON.parse((await ciliate(...args)).stdout);
-  expect(lookups.single.perSecond).toBeGreaterThan(0);
-  expect([packets.packets, packets.parallel.workers]).toEqual([160, 2]);
+const packets = (...args: string[]) =>
+  ciliate('replay', '-f', DEATHSTAR, '-f', L7, '--mode', 'packets', CAPTURE, ...args);
+
+test('replay --mode packets says what became of the packets, and how fast', async () => {
+  const { code, stdout, stderr } = await packets('--workers', '2');
+  expect([code, stderr]).toEqual([0, '']);
+  expect(stdout).toMatch(/^160 packets, 19\.1 kB: 160 judged\n/);
+  expect(stdout).toMatch(/dropped +10 +6\.3 %/);
+  expect(stdout).toMatch(/133 +Policy denied +10 /);
+  expect(stdout).toMatch(/packets\/s with 2 workers in /);
+  expect(stdout).toMatch(/p99\.9 \d+ ns \(means over 64 packets each, of which asking the clock is /);
+});
+
+test('replay --mode packets --flows - prints JSON lines, and the result on stderr', async () => {
+  const { code, stdout, stderr } = await packets('--flows');
+  expect(code).toBe(0);
+  const lines = stdout.trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line).node_name)).toEqual(lines.map(() => 'node-1'));
+  expect(stderr).toContain(`events: ${lines.length} read, 0 lost`);
+});
+
+test('replay merge joins the shares, one named and one of an indexed Job, into what one run gives', async () => {
+  const named = await packets('--json', '--shard', '0/2');
+  process.env.JOB_COMPLETION_INDEX = '1';
+  process.env.JOB_COMPLETIONS = '2';
+  const ofJob = await packets('--json');
+  delete process.env.JOB_COMPLETION_INDEX;
+  delete process.env.JOB_COMPLETIONS;
+  const files = [file('0.json', named.stdout), file('1.json', ofJob.stdout)];
+  const merged = await ciliate('replay', 'merge', ...files, '--json');
+  const { timings, ...whole } = JSON.parse((await packets('--json')).stdout);
+  expect(timings.workers).toBeGreaterThan(0);
+  expect(JSON.parse(merged.stdout)).toEqual(whole);
+  expect((await ciliate('replay', 'merge', ...files)).stdout).toMatch(/^160 packets, 19\.1 kB: 160 judged\n/);
+});
+
+test('replay ended by SIGINT prints the partial result and says so', async () => {
+  const args = ['replay', '-f', DEATHSTAR, '--mode', 'packets', CAPTURE, '--loop', '1000000'];
+  const child = spawn(process.execPath, [MAIN, ...args, '--write-pcap', join(folder, 'begun.pcapng')], { cwd: ROOT });
+  let stdout = '';
+  child.stdout.on('data', (text) => {
+    stdout += text;
+  });
+  const watch = setInterval(() => {
+    if ((statSync(join(folder, 'begun.pcapng'), { throwIfNoEntry: false })?.size ?? 0) === 0) return;
+    clearInterval(watch);
+    child.kill('SIGINT');
+  }, 20);
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect(stdout).toContain('ENDED BEFORE THE TRACE WAS');
+  expect(code).toBe(130);
+});
+
+test('trace generate writes what it says, and replay reads it', async () => {
+  const path = join(folder, 'generated.pcapng');
+  const args = ['trace', 'generate', '-f', DEATHSTAR, '-o', path, '--packets', '500', '--mix', 'tcp=3,udp=1'];
+  const { code, stdout } = await ciliate(...args, '--sizes', '64-128', '--scan', '5');
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/generated\.pcapng: 500 packets, \d+ bytes, 0\.00\d s, seed 1\n/);
+  expect(stdout).toMatch(/\d+ connections: .*; tcp \d+, udp \d+; answered by server \d+\nattacks: scan \d+ packets\n/);
+  const replayed = await ciliate('replay', '-f', DEATHSTAR, '--mode', 'packets', path, '--json');
+  expect(JSON.parse(replayed.stdout)).toMatchObject({ judged: { packets: 500 }, drops: [] });
 });
 
 test('the demo gives every expected verdict and exits 0', async () => {
@@ -224,6 +278,37 @@ const bad: [name: string, args: () => string[], message: RegExp][] = [
     () => ['replay', '-f', DEATHSTAR, CAPTURE, '--mode', 'packets', '--workers', '0'],
     /--workers.*want a number from 1 to 64/,
   ],
+  [
+    'an option of the other mode',
+    () => ['replay', '-f', DEATHSTAR, CAPTURE, '--loop', '2'],
+    /--loop: only with --mode packets/,
+  ],
+  [
+    'a share that is none',
+    () => ['replay', '-f', DEATHSTAR, '--mode', 'packets', CAPTURE, '--shard', '2/2'],
+    /share 2\/2: .* 0\/2 to 1\/2/,
+  ],
+  [
+    'a number of shares without the one',
+    () => ['replay', '-f', DEATHSTAR, '--mode', 'packets', CAPTURE, '--shards', '2'],
+    /--shards .*JOB_COMPLETION_INDEX.*is not set/,
+  ],
+  [
+    'two outputs in one',
+    () => ['replay', '-f', DEATHSTAR, '--mode', 'packets', CAPTURE, '--flows', '-', '--json'],
+    /--flows - and --json both/,
+  ],
+  ['a replay without objects', () => ['replay', CAPTURE], /required option '-f, --file <path>'/],
+  [
+    'a file to merge that is no result',
+    () => ['replay', 'merge', file('none.json', '{}')],
+    /none\.json: not a result of replay/,
+  ],
+  [
+    'an unknown protocol to generate',
+    () => ['trace', 'generate', '-f', DEATHSTAR, '-o', '/dev/null', '--mix', 'tpc=1'],
+    /"tpc" is none of tcp, udp, icmp, sctp, did you mean "tcp"\?/,
+  ],
   ['an unknown log level', () => ['demo', '--log-level', 'loud'], /--log-level.*want one of trace, debug/],
   ['an unknown command', () => ['repaly'], /repaly[\s\S]*replay/],
 ];
@@ -238,5 +323,117 @@ test.each(bad)('%s is refused with its place and cause, exit code 2', async (_na
 test('--help says what the commands do', async () => {
   const { code, stdout } = await ciliate('--help');
   expect(code).toBe(0);
-  for (const command of ['demo', 'replay', 'verdict']) expect(stdout).toContain(command);
+  for (const command of ['demo', 'replay', 'trace', 'verdict']) expect(stdout).toContain(command);
 });
+
+test('verdict of a drop shows what the nearest rule lacks, and a policy that, applied, lets the packet through', async () => {
+  const asks = ['--from', 'xwing', '--to', 'deathstar', '--port', '80/TCP'];
+  const { stdout } = await ciliate('verdict', '-f', DEATHSTAR, '-f', L7, ...asks);
+  expect(stdout).toContain('but the peer has org=alliance');
+  const suggested = file('suggested.yaml', stdout.slice(stdout.indexOf('apiVersion:')));
+  const after = await ciliate(...verdict('-f', suggested, ...asks));
+  expect(JSON.parse(after.stdout)).toMatchObject({ outcome: 'answered' });
+});
+
+test('verdict --json carries the explanation of each step in which policy was asked', async () => {
+  const { stdout } = await ciliate(...verdict('--from', 'xwing', '--to', 'deathstar', '--port', '80/TCP'));
+  const explanations = JSON.parse(stdout).steps.flatMap(
+    ({ explanation }: { explanation?: object }) => explanation ?? [],
+  );
+  expect(explanations).toMatchObject([
+    { verdict: 'allow', because: [{ origins: [{ name: 'allow-any-egress' }] }] },
+    {
+      verdict: 'drop',
+      selectedBy: [{ name: 'rule1', position: { file: L7, line: 8 } }],
+      nearMisses: [{ origin: { list: 'ingress', ruleIndex: 0 }, misses: [{ by: 'peer' }] }],
+      remedy: { kind: 'allow', suggestion: { policy: { kind: 'CiliumNetworkPolicy' } } },
+    },
+  ]);
+});
+
+const denyAll = (name: string, spec: string): string => `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: ${name}, namespace: default }
+spec: ${spec}
+`;
+
+test('a packet that its sender may not send is also asked about at its destination', async () => {
+  const path = file(
+    'egress.yaml',
+    denyAll('quiet', '{ endpointSelector: { matchLabels: { class: xwing } }, egress: [{}] }'),
+  );
+  const asks = ['--from', 'xwing', '--to', 'deathstar', '--port', '80/TCP'];
+  const { stdout } = await ciliate('verdict', '-f', DEATHSTAR, '-f', L7, '-f', path, ...asks);
+  expect(stdout).toContain('ingress policy would not have let it in either');
+  expect(stdout.match(/the smallest policy that lets this through/g)).toHaveLength(2);
+});
+
+test('a denied packet names the rules that deny it, and suggests nothing', async () => {
+  const path = file('deny.yaml', denyAll('shut', '{ endpointSelector: {}, ingressDeny: [{ fromEntities: [all] }] }'));
+  const { stdout } = await ciliate(
+    'verdict',
+    '-f',
+    DEATHSTAR,
+    '-f',
+    path,
+    '--from',
+    'xwing',
+    '--to',
+    'deathstar',
+    '--port',
+    '80',
+  );
+  expect(stdout).toContain('no allow rule can let this through the ingress policy of default/deathstar-');
+  expect(stdout).toContain('CiliumNetworkPolicy default/shut ingressDeny[0]');
+  expect(stdout).not.toContain('apiVersion');
+});
+
+const changed: [name: string, args: string[], code: number, want: string | RegExp][] = [
+  ['the same twice', ['-f', DEATHSTAR, '-f', DEATHSTAR, '--exit-code'], 0, 'No flow changes its verdict.\n'],
+  ['differences', ['--old', DEATHSTAR, '--new', DEATHSTAR, L7], 0, /everything but 80\/TCP\n {2}allow -> deny\n/],
+  [
+    'differences with --exit-code',
+    ['--old', DEATHSTAR, '--new', DEATHSTAR, L7, '--exit-code'],
+    1,
+    /allow -> L7 http: POST/,
+  ],
+];
+
+test.each(changed)('diff of %s', async (_name, args, code, want) => {
+  const { code: exit, stdout, stderr } = await ciliate('diff', ...args);
+  expect([exit, stderr]).toEqual([code, '']);
+  if (typeof want === 'string') expect(stdout).toBe(want);
+  else expect(stdout).toMatch(want);
+});
+
+test('diff and matrix print one JSON document', async () => {
+  const diff = JSON.parse((await ciliate('diff', '--json', '--old', DEATHSTAR, '--new', DEATHSTAR, L7)).stdout);
+  expect(diff.changes[0]).toMatchObject({ before: { verdict: 'allow' }, after: { verdict: 'deny' } });
+  const matrix = JSON.parse(
+    (await ciliate('matrix', '--json', '-f', DEATHSTAR, '-f', L7, '--from', 'tiefighter')).stdout,
+  );
+  expect(matrix.cells.every(({ from }: { from: { names: string[] } }) => from.names[0] === 'default/tiefighter')).toBe(
+    true,
+  );
+});
+
+const wrongQuestions: [name: string, args: string[], want: RegExp][] = [
+  ['one cluster', ['diff', '-f', DEATHSTAR], /-f is there 1 times, want -f OLD -f NEW/],
+  ['both ways', ['diff', '-f', DEATHSTAR, '--old', DEATHSTAR], /either -f OLD -f NEW or --old/],
+  ['a side without pods', ['diff', '-f', DEATHSTAR, '-f', L7], /no Pod in /],
+  [
+    'nobody',
+    ['matrix', '-f', DEATHSTAR, '--to', 'deathstr-1'],
+    /--to deathstr-1: no pod, .* did you mean "default\/deathstar-1"/,
+  ],
+  ['the policy of a service', ['policy', '-f', DEATHSTAR, '--pod', 'svc/deathstar'], /a service has no policy/],
+];
+
+test.each(wrongQuestions)(
+  'asked for %s, the exit code is 2 and the message says what is wanted',
+  async (_name, args, want) => {
+    const { code, stdout, stderr } = await ciliate(...args);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(want);
+  },
+);

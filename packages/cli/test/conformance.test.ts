@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { runScenario } from '@ciliate/bpf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { answerCase } from '../src/conformance/policy_answer.ts';
 import { readCase } from '../src/conformance/policy_case.ts';
@@ -98,20 +99,28 @@ function withoutExpected(one: Json): Json {
   };
 }
 
-describe.each(['labels', 'ports', 'fqdn'])('conformance %s', (set) => {
+const WRONG = {
+  labels: ['"match":true', '"match":false'],
+  ports: ['"prefix_len":16', '"prefix_len":15'],
+  fqdn: ['"dnsproxy_allowed":true', '"dnsproxy_allowed":false'],
+  http: ['"rejected_headers":[{"name":"x-key"', '"rejected_headers":[{"name":"x-kez"'],
+  kafka: ['"denied_response_hex":"00000026', '"denied_response_hex":"00000027'],
+} as const;
+/** Whose facts lie in the file of another set. */
+const fileOf = (set: string): string => (set === 'kafka' ? 'http' : set);
+describe.each(Object.keys(WRONG) as (keyof typeof WRONG)[])('conformance %s', (set) => {
   test('everything agrees', async () => {
-    const { code, stdout, stderr } = await conformance(set, `${FIXTURES}/${set}.json.gz`);
+    const { code, stdout, stderr } = await conformance(set, `${FIXTURES}/${fileOf(set)}.json.gz`);
     expect(stderr).toBe('');
     expect(stdout).toMatch(/\nagree (\d+)\/\1\n$/);
     expect(code).toBe(0);
   });
 
   test('a wrong answer in the file is found', async () => {
-    const facts = gunzipSync(readFileSync(join(ROOT, FIXTURES, `${set}.json.gz`))).toString('utf8');
-    const wrong = { labels: ['"match":true', '"match":false'], ports: ['"prefix_len":16', '"prefix_len":15'] };
-    const [right, spoilt] =
-      set === 'fqdn' ? ['"dnsproxy_allowed":true', '"dnsproxy_allowed":false'] : wrong[set as 'ports'];
-    const { code, stdout } = await conformance(set, file(`${set}.json`, facts.replace(right!, spoilt!)));
+    const facts = gunzipSync(readFileSync(join(ROOT, FIXTURES, `${fileOf(set)}.json.gz`))).toString('utf8');
+    const [right, spoilt] = WRONG[set];
+    expect(facts).toContain(right);
+    const { code, stdout } = await conformance(set, file(`${set}.json`, facts.replace(right, spoilt)));
     const [, agreed, total] = /\nagree (\d+)\/(\d+)\n$/.exec(stdout) ?? [];
     expect([code, Number(total) - Number(agreed)]).toEqual([1, 1]);
   });
@@ -457,6 +466,63 @@ test('the first 20 disagreements are printed, with --all each of them', async ()
   expect(all.stdout).toMatch(new RegExp(`\nfinal +0/${count}\n`));
 });
 
+describe('conformance datapath', () => {
+  const path = 'packages/bpf/test/fixtures/scenarios.jsonl.gz';
+  const scenarios: Json[] = gunzipSync(readFileSync(join(ROOT, path)))
+    .toString('utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+  test('every packet agrees, and is counted', async () => {
+    const packets = scenarios.flatMap(({ steps }) => steps).filter(({ op }: Json) => op === 'packet').length;
+    const { code, stdout } = await conformance('datapath', path);
+    expect(stdout).toMatch(new RegExp(`\nagree ${packets}/${packets}\n$`));
+    expect(code).toBe(0);
+  }, 60_000);
+
+  test('a packet that disagrees is shown: what it is, what differs, which way it went', async () => {
+    const one = structuredClone(
+      scenarios.find(({ steps, acceptable_runs }) => steps[0].op === 'packet' && !acceptable_runs),
+    );
+    one.steps[0].expect.ret = 3;
+    const { code, stdout } = await conformance('datapath', file('spoilt.jsonl', JSON.stringify(one)));
+    expect(stdout).toMatch(
+      /steps\[0\], [a-z-]+\n {2}Ethernet [^]* {2}ciliate +ret: -?\d\n {2}cilium +ret: 3\n[^]* {2}path +/,
+    );
+    expect(code).toBe(1);
+  });
+
+  test('what is expected is not looked at before it is compared', () => {
+    for (const one of scenarios.slice(0, 5)) {
+      const blank = {
+        ret: 0,
+        packet_hex_out: '',
+        mark_out: 0,
+        events: [],
+        signals: [],
+        ct: [],
+        metrics_by_reason_dir: [],
+        policy_stats: [],
+      };
+      const { acceptable_runs, ...kept } = one;
+      const stripped = {
+        ...kept,
+        steps: one.steps.map((step: Json) => (step.op === 'packet' ? { ...step, expect: blank } : step)),
+      };
+      expect(runScenario(stripped).map(({ actual }) => actual)).toEqual(runScenario(one).map(({ actual }) => actual));
+    }
+  });
+
+  test('a scenario that lacks a part is refused with its place', async () => {
+    const { code, stderr } = await conformance('datapath', file('part.jsonl', '{"name":"x","node":{},"config":{}}'));
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringContaining('part.jsonl:1: config.defines: missing; want a list of texts'),
+    ]);
+  });
+});
+
 const whole: [set: string, files: string[]][] = [
   ['policy', ['policy/policy-handmade.jsonl', 'policy/policy-dev.jsonl.gz']],
   ['incremental', ['policy/policy-incremental-dev.jsonl.gz']],
@@ -466,9 +532,12 @@ const whole: [set: string, files: string[]][] = [
   ['labels', ['facts/labels.json']],
   ['ports', ['facts/ports.json']],
   ['fqdn', ['facts/fqdn.json']],
+  ['http', ['facts/http.json']],
+  ['kafka', ['facts/http.json']],
+  ['datapath', ['datapath/datapath-dev.jsonl.gz']],
 ];
 describe.runIf(existsSync(join(ROOT, SHARED)))('the whole sets in ../shared', () => {
-  test.each(whole)('conformance %s %j', async (set, patterns) => {
+  test.each(whole)('conformance %s %j', { timeout: 300_000 }, async (set, patterns) => {
     const files = globSync(
       patterns.map((pattern) => join(SHARED, pattern)),
       { cwd: ROOT },

@@ -1,8 +1,17 @@
-import type { FilterVerdict } from './filter.ts';
+import type { HeaderLog } from './header_match.ts';
 import { BodyWriter } from './http1/encode.ts';
 import type { HeadPlace, RequestStart } from './http1/message.ts';
+import type { FilterVerdict } from './port_rules.ts';
 import type { HttpAccessLog, ProxyConnection } from './protocol.ts';
-import type { RoutedRequest } from './target.ts';
+
+/** What policy was asked, as rules left it, and what it said. */
+interface Judged {
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly verdict: FilterVerdict;
+  readonly log: HeaderLog;
+}
 
 /** One request and its response, as far as they got. */
 export class Exchange {
@@ -12,7 +21,7 @@ export class Exchange {
   /** When the first byte of the request was read. */
   readonly startedNs: bigint;
   /** Set once policy was asked. */
-  judged: { readonly authority: string; readonly path: string; readonly verdict: FilterVerdict } | undefined;
+  judged: Judged | undefined;
   /** The request goes to the server; else what is left of it is dropped. */
   forwarded = false;
   /** When all of the request was there. */
@@ -45,13 +54,9 @@ export class Exchange {
       this.requestDoneNs = times.nowNs;
   }
 
-  judge({ authority, path }: RoutedRequest, verdict: FilterVerdict): void {
-    this.judged = { authority, path, verdict };
-  }
-
   /** The access log's entry for the request, or for the response with `status`. Only once judged. */
   record(connection: ProxyConnection, response?: { status: number; nowNs: bigint }): HttpAccessLog {
-    const { authority, path, verdict } = this.judged!;
+    const { method, authority, path, verdict, log } = this.judged!;
     return {
       timestampNs: response?.nowNs ?? this.startedNs,
       entryType: response !== undefined ? 'Response' : verdict.allowed ? 'Request' : 'Denied',
@@ -60,13 +65,15 @@ export class Exchange {
       destinationIdentity: connection.localIdentity ?? 0,
       source: connection.source,
       destination: connection.destination,
-      method: this.request.method,
+      method,
       path,
       host: authority,
       protocol: this.request.version === '1.0' ? 'HTTP/1' : 'HTTP/1.1',
       status: response?.status,
       latencyNs: response === undefined ? undefined : response.nowNs - this.startedNs,
       rule: verdict.matchedRule,
+      ...(log.missing.length > 0 && { missingHeaders: log.missing }),
+      ...(log.rejected.length > 0 && { rejectedHeaders: log.rejected }),
     };
   }
 }

@@ -1,6 +1,7 @@
 export { ProxyCore } from './core.ts';
 export { ProxyError, type ProxyErrorCode } from './errors.ts';
-export { allowed, allowedAtNetwork, type FilterVerdict } from './filter.ts';
+export { type Asked, allowed, allowedAtNetwork } from './filter.ts';
+export { HeaderLog, type LoggedHeader } from './header_match.ts';
 export { type HttpRequest, type HttpResponse, RequestDecoder, ResponseDecoder } from './http1/decoder.ts';
 export type {
   Framing,
@@ -11,7 +12,10 @@ export type {
   ResponseStart,
 } from './http1/message.ts';
 export { type ParserEvent, RequestParser } from './http1/parser.ts';
-export type { PolicyRequest } from './matcher.ts';
+export { denialOf } from './kafka/denial.ts';
+export { frameLength, type KafkaRequest, type KafkaTopic, readRequest } from './kafka/request.ts';
+export { type KafkaNetworkPolicyRule, kafkaAllowed, kafkaRuleToNpds } from './kafka/rules.ts';
+export { KafkaError } from './kafka/wire.ts';
 export { CompiledPolicy } from './network_policy.ts';
 export {
   type DiscoveryRequest,
@@ -22,6 +26,7 @@ export {
   encodeDiscoveryRequest,
   encodeDiscoveryResponse,
   encodeNetworkPolicy,
+  type HeaderMatch,
   type HeaderMatcher,
   type HttpNetworkPolicyRule,
   type HttpNetworkPolicyRules,
@@ -32,6 +37,7 @@ export {
   type StringMatcher,
 } from './npds.ts';
 export { httpRulesToNpds } from './npds_rules.ts';
+export type { FilterVerdict } from './port_rules.ts';
 export type {
   HttpAccessLog,
   PolicyAnswer,
@@ -41,3 +47,4 @@ export type {
   SocketAddress,
 } from './protocol.ts';
 export { EnvoyProxy } from './proxy.ts';
+export { type PolicyRequest, RequestHeaderMap } from './request_header_map.ts';

@@ -1,26 +1,13 @@
 import { RE2JS } from 're2js';
 import type { HeaderMatcher, StringMatcher } from './npds.ts';
+import type { RequestHeaderMap } from './request_header_map.ts';
 
-/** The parts of a request that policy looks at, after the path was normalised. */
-export interface PolicyRequest {
-  readonly method: string;
-  /** With query. */
-  readonly path: string;
-  readonly authority: string;
-}
-
-export type RequestMatcher = (request: PolicyRequest) => boolean;
+export type RequestMatcher = (headers: RequestHeaderMap) => boolean;
 
 /** A message that the proxy does not accept. The message starts with the path of the field at fault. */
 export class RejectedPolicy extends Error {}
 
-const PARTS: Readonly<Record<string, keyof PolicyRequest>> = {
-  ':path': 'path',
-  ':method': 'method',
-  ':authority': 'authority',
-};
-
-/** Of the deprecated forms none is sent by the agent; the others change what a string match means. */
+/** The deprecated forms: the agent sends none of them. */
 const UNMODELLED = {
   exactMatch: 'exact_match',
   prefixMatch: 'prefix_match',
@@ -28,22 +15,36 @@ const UNMODELLED = {
   containsMatch: 'contains_match',
   rangeMatch: 'range_match',
   safeRegexMatch: 'safe_regex_match',
-  presentMatch: 'present_match',
-  invertMatch: 'invert_match',
-  treatMissingHeaderAsEmpty: 'treat_missing_header_as_empty',
 } as const satisfies Partial<Record<keyof HeaderMatcher, string>>;
 
-/** @throws RejectedPolicy naming the field, which is at `at` in the message */
+/**
+ * Looks at all values of the header, joined with commas. A header that is not there matches nothing, inverted or not,
+ * unless it counts as empty; only its absence itself can be asked for. Source: Envoy, http/header_utility.
+ * @throws RejectedPolicy naming the field, which is at `at` in the message
+ */
 export function compileMatcher(matcher: HeaderMatcher, at: string): RequestMatcher {
   for (const [field, name] of Object.entries(UNMODELLED))
     if (matcher[field as keyof HeaderMatcher]) throw new RejectedPolicy(`${at}.${name}: not modelled yet`);
-  const part = PARTS[matcher.name];
-  if (part === undefined)
-    throw new RejectedPolicy(`${at}.name: matching the header ${JSON.stringify(matcher.name)} is not modelled yet`);
-  if (matcher.stringMatch === undefined) throw new RejectedPolicy(`${at}.string_match: missing`);
-  const matches = compileString(matcher.stringMatch, `${at}.string_match`);
-  return (request) => matches(request[part]);
+  if (!matcher.name) throw new RejectedPolicy(`${at}.name: missing`);
+  const name = matcher.name.toLowerCase();
+  const { presentMatch, invertMatch: inverted = false, treatMissingHeaderAsEmpty = false, stringMatch } = matcher;
+  // Neither form: the header must be there.
+  if (presentMatch !== undefined || stringMatch === undefined) {
+    const wanted = (presentMatch ?? true) !== inverted;
+    return (headers) => (treatMissingHeaderAsEmpty || headers.get(name) !== undefined) === wanted;
+  }
+  // How the agent says that a rule can never match, for a secret that is not there.
+  if (stringMatch.exact === '' && inverted) return () => false;
+  const matches = compileString(stringMatch, `${at}.string_match`);
+  return (headers) => {
+    const value = headers.get(name) ?? (treatMissingHeaderAsEmpty ? '' : undefined);
+    return value !== undefined && matches(value) !== inverted;
+  };
 }
+
+/** The expression that the whole value must match, if the matcher says nothing else. */
+export const regexOf = ({ stringMatch, invertMatch, presentMatch }: HeaderMatcher): string | undefined =>
+  invertMatch || presentMatch ? undefined : stringMatch?.safeRegex?.regex;
 
 function compileString(match: StringMatcher, at: string): (value: string) => boolean {
   if (match.ignoreCase) throw new RejectedPolicy(`${at}.ignore_case: not modelled yet`);
@@ -57,10 +58,16 @@ function compileString(match: StringMatcher, at: string): (value: string) => boo
   return compileRegex(safeRegex.regex ?? '', `${at}.safe_regex.regex`);
 }
 
+/** What an expression without any operator but `|` matches: these words. */
+const plainWords = (regex: string): ReadonlySet<string> | undefined =>
+  /[.[\](){}*+?^$\\]/.test(regex) ? undefined : new Set(regex.split('|'));
+
 /** RE2, over the whole value: in time linear in the value, whatever the expression. */
 function compileRegex(regex: string, at: string): (value: string) => boolean {
   try {
     const compiled = RE2JS.compile(regex);
+    const words = plainWords(regex);
+    if (words !== undefined) return words.size === 1 ? (value) => value === regex : (value) => words.has(value);
     return (value) => compiled.testExact(value);
   } catch (error) {
     throw new RejectedPolicy(`${at}: ${(error as Error).message}`, { cause: error });

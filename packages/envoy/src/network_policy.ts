@@ -1,4 +1,5 @@
-import { compileMatcher, RejectedPolicy, type RequestMatcher } from './matcher.ts';
+import { compileHttpRule, type HttpRule } from './http_rules.ts';
+import { RejectedPolicy } from './matcher.ts';
 import {
   type DiscoveryRequest,
   decodeDiscoveryResponse,
@@ -6,21 +7,13 @@ import {
   type PortNetworkPolicy,
   type PortNetworkPolicyRule,
 } from './npds.ts';
-
-/** One rule, ready to be asked. */
-export interface CompiledRule {
-  readonly name: string;
-  /** undefined: any identity. */
-  readonly remotes: ReadonlySet<number> | undefined;
-  /** Any of them lets a request pass; undefined: any request passes. */
-  readonly http: readonly RequestMatcher[] | undefined;
-}
+import { type PortRule, PortRules } from './port_rules.ts';
 
 /** The rules for a range of TCP ports; without any, everything is allowed. */
-export interface CompiledPorts {
+interface CompiledPorts {
   readonly first: number;
   readonly last: number;
-  readonly rules: readonly CompiledRule[];
+  readonly rules: readonly PortRule[];
 }
 
 /** All that one endpoint's policy says about traffic to it. */
@@ -28,6 +21,7 @@ export class CompiledPolicy {
   readonly endpointId: number;
   readonly #ports: readonly CompiledPorts[];
   readonly #wildcards: readonly CompiledPorts[];
+  readonly #byPort = new Map<number, PortRules>();
 
   /** @throws RejectedPolicy */
   constructor(policy: NetworkPolicy) {
@@ -41,12 +35,19 @@ export class CompiledPolicy {
     this.#wildcards = all.filter(({ first }) => first === 0);
   }
 
-  /**
-   * What holds for a port: all entries whose range has it, then those for every port.
-   * @returns empty if no entry is about the port: nothing is allowed then
-   */
-  onPort(port: number): readonly CompiledPorts[] {
-    return [...this.#ports.filter(({ first, last }) => first <= port && port <= last), ...this.#wildcards];
+  /** What holds for a port: all entries whose range has it, then those for every port. */
+  onPort(port: number): PortRules {
+    let rules = this.#byPort.get(port);
+    if (rules === undefined) {
+      const entries = [...this.#ports.filter(({ first, last }) => first <= port && port <= last), ...this.#wildcards];
+      const open = entries.some((entry) => entry.rules.length === 0);
+      rules = new PortRules(
+        entries.flatMap((entry) => entry.rules),
+        open,
+      );
+      this.#byPort.set(port, rules);
+    }
+    return rules;
   }
 }
 
@@ -78,7 +79,7 @@ const UNMODELLED = {
 } as const satisfies Partial<Record<keyof PortNetworkPolicyRule, string>>;
 
 /** @throws RejectedPolicy that also says which rule it is about, if the rule says so itself */
-function compileNamedRule(rule: PortNetworkPolicyRule, at: string): CompiledRule {
+function compileNamedRule(rule: PortNetworkPolicyRule, at: string): PortRule {
   try {
     return compileRule(rule, at);
   } catch (error) {
@@ -87,7 +88,7 @@ function compileNamedRule(rule: PortNetworkPolicyRule, at: string): CompiledRule
   }
 }
 
-function compileRule(rule: PortNetworkPolicyRule, at: string): CompiledRule {
+function compileRule(rule: PortNetworkPolicyRule, at: string): PortRule {
   for (const [field, name] of Object.entries(UNMODELLED))
     if (rule[field as keyof PortNetworkPolicyRule]) throw new RejectedPolicy(`${at}.${name}: not modelled yet`);
   if (rule.serverNames?.length) throw new RejectedPolicy(`${at}.server_names: not modelled yet`);
@@ -95,16 +96,11 @@ function compileRule(rule: PortNetworkPolicyRule, at: string): CompiledRule {
   return { name: rule.name ?? '', remotes, http: compileHttp(rule, `${at}.http_rules`) };
 }
 
-function compileHttp({ httpRules }: PortNetworkPolicyRule, at: string): RequestMatcher[] | undefined {
+function compileHttp({ httpRules }: PortNetworkPolicyRule, at: string): HttpRule[] | undefined {
   if (httpRules === undefined) return undefined;
   const rules = httpRules.httpRules ?? [];
   if (rules.length === 0) throw new RejectedPolicy(`${at}: empty`);
-  return rules.map(({ headers = [], headerMatches = [] }, index) => {
-    const ruleAt = `${at}[${index}]`;
-    if (headerMatches.length > 0) throw new RejectedPolicy(`${ruleAt}.header_matches: not modelled yet`);
-    const matchers = headers.map((header, of) => compileMatcher(header, `${ruleAt}.headers[${of}]`));
-    return (request) => matchers.every((matches) => matches(request));
-  });
+  return rules.map((rule, index) => compileHttpRule(rule, `${at}[${index}]`));
 }
 
 const INVALID_ARGUMENT = 3; // google.rpc.Code

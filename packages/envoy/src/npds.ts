@@ -46,14 +46,28 @@ export interface HttpNetworkPolicyRules {
   readonly httpRules?: readonly HttpNetworkPolicyRule[];
 }
 
-/** Matches if all of its header matchers do; without any it matches every request. */
+/** Matches if all of its header matchers do, and then, if its header matches let it; without any it matches every request. */
 export interface HttpNetworkPolicyRule {
   readonly headers?: readonly HeaderMatcher[];
-  /** Not modelled: refused. */
-  readonly headerMatches?: readonly object[];
+  readonly headerMatches?: readonly HeaderMatch[];
 }
 
-/** `envoy.config.route.v3.HeaderMatcher`. Modelled: a string match of `:path`, `:method` or `:authority`. */
+/** What is done about a header that has, or has not, a value; '' asks for its presence. */
+export interface HeaderMatch {
+  readonly name: string;
+  readonly value?: string;
+  readonly matchAction?: 'CONTINUE_ON_MATCH' | 'FAIL_ON_MATCH' | 'DELETE_ON_MATCH';
+  readonly mismatchAction?:
+    | 'FAIL_ON_MISMATCH'
+    | 'CONTINUE_ON_MISMATCH'
+    | 'ADD_ON_MISMATCH'
+    | 'DELETE_ON_MISMATCH'
+    | 'REPLACE_ON_MISMATCH';
+  /** Name of a secret that has the value. None is ever delivered here: `value` stands in for it. */
+  readonly valueSdsSecret?: string;
+}
+
+/** `envoy.config.route.v3.HeaderMatcher`. Modelled: a string match, or presence. */
 export interface HeaderMatcher {
   readonly name: string;
   readonly stringMatch?: StringMatcher;

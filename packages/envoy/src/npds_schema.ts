@@ -43,7 +43,22 @@ message Presence {}
 message HttpNetworkPolicyRules { repeated HttpNetworkPolicyRule http_rules = 1; }
 message HttpNetworkPolicyRule {
   repeated HeaderMatcher headers = 1;
-  repeated Presence header_matches = 2;
+  repeated HeaderMatch header_matches = 2;
+}
+message HeaderMatch {
+  enum MatchAction { CONTINUE_ON_MATCH = 0; FAIL_ON_MATCH = 1; DELETE_ON_MATCH = 2; }
+  enum MismatchAction {
+    FAIL_ON_MISMATCH = 0;
+    CONTINUE_ON_MISMATCH = 1;
+    ADD_ON_MISMATCH = 2;
+    DELETE_ON_MISMATCH = 3;
+    REPLACE_ON_MISMATCH = 4;
+  }
+  string name = 1;
+  string value = 2;
+  MatchAction match_action = 3;
+  MismatchAction mismatch_action = 4;
+  string value_sds_secret = 5;
 }
 message HeaderMatcher {
   string name = 1;

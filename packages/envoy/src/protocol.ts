@@ -1,6 +1,7 @@
 // Everything that crosses the thread boundary, in one file. Each message to the worker except `stop` has a sequence
 // number, and gets exactly one answer with the same number.
 import type { ProxyErrorCode } from './errors.ts';
+import type { LoggedHeader } from './header_match.ts';
 
 export type Side = 'downstream' | 'upstream';
 
@@ -59,6 +60,9 @@ export interface HttpAccessLog {
   readonly latencyNs: bigint | undefined;
   /** Name of the policy rule that let the request pass; undefined if none did. */
   readonly rule: string | undefined;
+  /** What header rules expected and did not find, and what they did not want; only if there is any. */
+  readonly missingHeaders?: readonly LoggedHeader[];
+  readonly rejectedHeaders?: readonly LoggedHeader[];
 }
 
 /**

@@ -39,7 +39,6 @@ export const expectsContinue = (headers: Headers): boolean =>
   firstValue(headers, 'expect')?.toLowerCase() === '100-continue';
 
 export interface ForwardedRequest {
-  readonly authority: string;
   /** IPv4 of the client, host order. */
   readonly sourceIp: number;
   /** Taken if the client sent no x-request-id, or is outside the cluster. */
@@ -47,12 +46,11 @@ export interface ForwardedRequest {
 }
 
 /**
- * The headers that the server gets: without what concerned only the client's connection, with what Envoy adds.
- * Source: pkg/envoy/xds_server.go (use remote address, no x-forwarded-for appended, internal ranges);
- * Envoy's conn_manager_utility, router and HTTP/1 encoder.
+ * The headers that policy sees: without what concerns only the client's connection, with what Envoy adds before any filter.
+ * Source: pkg/envoy/xds_server.go (use remote address, no x-forwarded-for appended, internal ranges); Envoy's
+ * conn_manager_utility.
  */
-export function forwardedHeaders(request: RequestStart, { authority, sourceIp, requestId }: ForwardedRequest): Headers {
-  const { headers, framing } = request;
+export function filterHeaders({ headers }: RequestStart, { sourceIp, requestId }: ForwardedRequest): Headers {
   const internal = isInternalAddress(sourceIp) && firstValue(headers, 'x-forwarded-for') === undefined;
   const dropped = new Set([
     ...HOP_BY_HOP,
@@ -61,19 +59,34 @@ export function forwardedHeaders(request: RequestStart, { authority, sourceIp, r
     ...(internal ? [] : NEVER_FROM_OUTSIDE),
     ...(expectsContinue(headers) ? ['expect'] : []),
   ]);
-  const kept = headers.filter(([name]) => !dropped.has(name));
-  const out: [string, string][] = [
-    ['host', authority],
-    ...kept.map(([name, value]): [string, string] => [name, value]),
-  ];
+  const out = headers.filter(([name]) => !dropped.has(name)).map(([name, value]): [string, string] => [name, value]);
+  const ownId = firstValue(out, 'x-request-id');
   if (hasToken(headers, 'te', 'trailers')) out.push(['te', 'trailers']);
   setHeader(out, 'x-forwarded-proto', 'http');
   if (internal) out.push(['x-envoy-internal', 'true']);
   else setHeader(out, 'x-envoy-external-address', formatIp(sourceIp));
-  if (!internal || firstValue(kept, 'x-request-id') === undefined) setHeader(out, 'x-request-id', requestId);
+  if (!internal || ownId === undefined) setHeader(out, 'x-request-id', requestId);
+  return out;
+}
+
+/**
+ * The headers that the server gets, after rules may have changed them. How the body ends is never theirs to say: it is
+ * written as the client's request had it. Source: Envoy's router and HTTP/1 encoder.
+ */
+export function upstreamHeaders(
+  authority: string,
+  filtered: Headers,
+  { method, framing }: Pick<RequestStart, 'method' | 'framing'>,
+): Headers {
+  const out: [string, string][] = [['host', authority]];
+  for (const [name, value] of filtered) {
+    const isFraming = name === 'content-length' && framing.kind !== 'length';
+    if (!isFraming && (name === 'te' || !HOP_BY_HOP.includes(name))) out.push([name, value]);
+  }
   setHeader(out, 'x-envoy-expected-rq-timeout-ms', `${REQUEST_TIMEOUT_MS}`);
+  if (framing.kind === 'length') setHeader(out, 'content-length', `${framing.length}`);
   if (framing.kind === 'chunked') out.push(['transfer-encoding', 'chunked']);
-  if (framing.kind === 'none' && !BODY_NOT_EXPECTED.includes(request.method)) out.push(['content-length', '0']);
+  if (framing.kind === 'none' && !BODY_NOT_EXPECTED.includes(method)) out.push(['content-length', '0']);
   return out;
 }
 

@@ -22,6 +22,9 @@ export const upstreamFailed = (status: 502 | 503, reason: string): LocalReply =>
   body: `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`,
 });
 
+/** Rules have removed what no request can be without. Source: Envoy's filter_manager. */
+export const incomplete = (header: string): LocalReply => ({ status: 503, body: `missing required header: ${header}` });
+
 /** @param bodiless answers HEAD @param close the connection ends with it */
 export function encodeLocalReply(
   { status, body, location }: LocalReply,

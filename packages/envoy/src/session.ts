@@ -1,8 +1,10 @@
 import { ActionList } from './action_list.ts';
 import { Exchange } from './exchange.ts';
 import { allowed, allowedAtNetwork } from './filter.ts';
+import { HeaderLog } from './header_match.ts';
 import { BodyWriter, encodeRequestHead, encodeResponseHead } from './http1/encode.ts';
 import {
+  type Headers,
   type HeadPlace,
   type HttpError,
   hasToken,
@@ -13,19 +15,29 @@ import {
 import { type BodyEvent, type ParserEvent, RequestParser, ResponseParser } from './http1/parser.ts';
 import type { CompiledPolicy } from './network_policy.ts';
 import type { ProxyAction, ProxyConnection, Side } from './protocol.ts';
-import { expectsContinue, forwardedHeaders } from './request_headers.ts';
+import { RequestHeaderMap } from './request_header_map.ts';
+import { expectsContinue, filterHeaders, upstreamHeaders } from './request_headers.ts';
 import { requestId } from './request_id.ts';
 import {
   ACCESS_DENIED,
   codecError,
   encodeForwardedHead,
   encodeLocalReply,
+  incomplete,
   type LocalReply,
   upstreamFailed,
 } from './responses.ts';
 import { type RoutedRequest, route } from './target.ts';
 
 const CONNECTION_TERMINATED = upstreamFailed(503, 'connection termination');
+
+/** A request as rules left it. */
+interface UpstreamRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+  readonly headers: Headers;
+}
 
 type ResponseEvent = Exclude<ParserEvent<ResponseStart>, { type: 'error' }>;
 
@@ -60,7 +72,7 @@ export class Session {
 
   open(): ProxyAction[] {
     const { remoteIdentity, localPort } = this.#connection;
-    if (!allowedAtNetwork(this.#policy(), remoteIdentity, localPort).allowed) {
+    if (!allowedAtNetwork(this.#policy(), { remoteIdentity, port: localPort }).allowed) {
       this.#actions.add('resetDownstream');
       this.closed = true;
     }
@@ -160,27 +172,32 @@ export class Session {
     }
     if (expectsContinue(request.headers)) this.#actions.bytes('downstream', encodeResponseHead(100, []));
 
-    const { remoteIdentity, localPort } = this.#connection;
-    const asked = { method: request.method, path: routed.path, authority: routed.authority };
-    const verdict = allowed(this.#policy(), asked, remoteIdentity, localPort);
-    exchange.judge(routed, verdict);
-    this.#actions.log(exchange.number, exchange.record(this.#connection));
-    if (verdict.allowed) this.#forward(exchange, routed);
-    else this.#reply(exchange, { status: 403, body: ACCESS_DENIED }, false, nowNs);
+    this.#judge(exchange, routed, nowNs);
   }
 
-  #forward(exchange: Exchange, { authority, path }: RoutedRequest): void {
+  #judge(exchange: Exchange, { authority, path }: RoutedRequest, nowNs: bigint): void {
     const { request } = exchange;
-    const { id, source } = this.#connection;
-    const headers = forwardedHeaders(request, {
-      authority,
-      sourceIp: source.ip,
-      requestId: requestId(this.#seed, id, exchange.number),
+    const { id, source, remoteIdentity, localPort } = this.#connection;
+    const headers = new RequestHeaderMap({
+      ...{ method: request.method, path, authority },
+      headers: filterHeaders(request, { sourceIp: source.ip, requestId: requestId(this.#seed, id, exchange.number) }),
     });
-    this.#actions.bytes('upstream', encodeRequestHead(request.method, path, headers));
+    const log = new HeaderLog();
+    const verdict = allowed(this.#policy(), headers, log, { remoteIdentity, port: localPort });
+    const [method = '', host = '', target = ''] = [':method', ':authority', ':path'].map((name) => headers.get(name));
+    exchange.judged = { method, authority: host, path: target, verdict, log };
+    this.#actions.log(exchange.number, exchange.record(this.#connection));
+    if (!verdict.allowed) this.#reply(exchange, { status: 403, body: ACCESS_DENIED }, false, nowNs);
+    else if (headers.missing !== undefined) this.#reply(exchange, incomplete(headers.missing), false, nowNs);
+    else this.#forward(exchange, { method, target, authority: host, headers: headers.lines });
+  }
+
+  #forward(exchange: Exchange, { method, target, authority, headers }: UpstreamRequest): void {
+    const lines = upstreamHeaders(authority, headers, { method, framing: exchange.request.framing });
+    this.#actions.bytes('upstream', encodeRequestHead(method, target, lines));
     exchange.forwarded = true;
     this.#responses ??= new ResponseParser();
-    this.#responses.expect(request.method);
+    this.#responses.expect(method);
   }
 
   #readResponses(nowNs: bigint): void {

@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest';
-import { allowed, allowedAtNetwork, CompiledPolicy, type PortNetworkPolicy } from '../src/index.ts';
+import {
+  allowedAtNetwork,
+  CompiledPolicy,
+  type HeaderMatch,
+  type Headers,
+  type HttpNetworkPolicyRules,
+  type PortNetworkPolicy,
+} from '../src/index.ts';
+import { judge } from './judge.ts';
 import { ALLIANCE, EMPIRE, httpRules, policyOf } from './support.ts';
 
 const http = (name: string, path: string, remotePolicies: number[] = []) =>
@@ -60,21 +68,84 @@ test.each(scenarios)('%s: %i to port %i asks %s: %s', (name, who, port, path, wa
   const entries = policies[name];
   const policy = entries && new CompiledPolicy({ ...policyOf([]), ingressPerPortPolicies: entries });
   const request = { method: 'GET', path, authority: 'deathstar' };
-  const network = allowedAtNetwork(policy, who, port);
-  const verdict = allowed(policy, request, who, port);
+  const network = allowedAtNetwork(policy, { remoteIdentity: who, port });
+  const verdict = judge(policy, request, who, port);
   const got = !network.allowed ? 'reset' : !verdict.allowed ? '403' : (verdict.matchedRule ?? '-');
   expect(got).toBe(want);
 });
 
 test('a policy withdrawn from an open connection denies its next request', () => {
   const request = { method: 'GET', path: '/', authority: 'deathstar' };
-  expect(allowed(undefined, request, EMPIRE, 80)).toEqual({ allowed: false, matchedRule: undefined });
+  expect(judge(undefined, request, EMPIRE, 80)).toMatchObject({ allowed: false, matchedRule: undefined });
 });
 
 test('an expression that drives backtracking engines mad takes no time', () => {
   const policy = new CompiledPolicy(policyOf([http('l7', '/(a*)*b')]));
   const started = performance.now();
   const request = { method: 'GET', path: `/${'a'.repeat(20_000)}`, authority: '' };
-  expect(allowed(policy, request, EMPIRE, 80).allowed).toBe(false);
+  expect(judge(policy, request, EMPIRE, 80).allowed).toBe(false);
   expect(performance.now() - started).toBeLessThan(2_000);
+});
+
+const action = (match: HeaderMatch, name = 'X-A') => ({ httpRules: [{ headerMatches: [{ ...match, name }] }] });
+const changes: [what: string, rules: HttpNetworkPolicyRules, headers: Headers, want: object][] = [
+  [
+    'a header that must not be there denies',
+    action({ name: '', matchAction: 'FAIL_ON_MATCH', mismatchAction: 'CONTINUE_ON_MISMATCH' }),
+    [['x-a', '1']],
+    { allowed: false, rejected: [{ name: 'x-a', value: '' }], missing: [] },
+  ],
+  [
+    'a header that must not be there is taken out',
+    action({ name: '', matchAction: 'DELETE_ON_MATCH', mismatchAction: 'CONTINUE_ON_MISMATCH' }),
+    [['x-a', '1']],
+    { allowed: true, lines: [], rejected: [{ name: 'x-a', value: '' }] },
+  ],
+  [
+    'what Envoy keeps in one line gets one more value there',
+    action({ name: '', mismatchAction: 'ADD_ON_MISMATCH', value: 'b' }, 'User-Agent'),
+    [['user-agent', 'a']],
+    { allowed: true, lines: [['user-agent', 'a,b']] },
+  ],
+  [
+    'the host goes by both of its names',
+    action({ name: '', mismatchAction: 'REPLACE_ON_MISMATCH', value: 'b' }, 'Host'),
+    [],
+    { allowed: true, authority: 'b', rejected: [{ name: 'host', value: 'deathstar' }] },
+  ],
+  [
+    'a secret never shows in the log, and a value stands in for it',
+    action({ name: '', mismatchAction: 'REPLACE_ON_MISMATCH', value: 'b', valueSdsSecret: 's' }),
+    [['x-a', '1']],
+    { allowed: true, lines: [['x-a', 'b']], rejected: [{ name: 'x-a', value: '[redacted]' }] },
+  ],
+  [
+    'a secret that did not come lets nothing pass',
+    action({ name: '', valueSdsSecret: 's' }),
+    [['x-a', '']],
+    { allowed: false },
+  ],
+  [
+    'a header that counts as empty when it is not there',
+    { httpRules: [{ headers: [{ name: 'X-A', stringMatch: { exact: '' }, treatMissingHeaderAsEmpty: true }] }] },
+    [],
+    { allowed: true },
+  ],
+  [
+    'a header that must be absent',
+    { httpRules: [{ headers: [{ name: 'X-A', presentMatch: true, invertMatch: true }] }] },
+    [['x-a', '1']],
+    { allowed: false },
+  ],
+];
+
+test.each(changes)('%s', (_what, httpRules, headers, want) => {
+  const policy = new CompiledPolicy(policyOf([{ httpRules }]));
+  const { headers: after, ...verdict } = judge(
+    policy,
+    { method: 'GET', path: '/', authority: 'deathstar', headers },
+    EMPIRE,
+    80,
+  );
+  expect({ ...verdict, lines: after.lines, authority: after.get(':authority') }).toMatchObject(want);
 });

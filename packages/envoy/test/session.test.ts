@@ -414,3 +414,36 @@ test('without HTTP rules for the port every request passes: the connection was j
   const { client } = dial(policyOf([{ name: 'l4', remotePolicies: [EMPIRE] }]));
   expect(client(EXHAUST)[0]).toBe('Request PUT /v1/exhaust-port');
 });
+
+describe('header rules', () => {
+  const acting = (name: string, value: string, mismatchAction: 'REPLACE_ON_MISMATCH' | 'DELETE_ON_MISMATCH') =>
+    policyOf([{ name: 'acting', httpRules: { httpRules: [{ headerMatches: [{ name, value, mismatchAction }] }] } }]);
+
+  test('the server gets the request as rules left it, and the log says what they found', () => {
+    const { core } = dial(acting('X-Key', 'new', 'REPLACE_ON_MISMATCH'));
+    const request = 'GET / HTTP/1.1\r\nHost: deathstar\r\nX-Key: old\r\n\r\n';
+    const actions = core.data(1, 'downstream', bytes(request), NOW);
+    const [record] = actions.flatMap((action) => (action.type === 'log' ? [action.record] : []));
+    expect(record).toMatchObject({
+      missingHeaders: [{ name: 'x-key', value: 'new' }],
+      rejectedHeaders: [{ name: 'x-key', value: 'old' }],
+    });
+    expect(headOf(lines(actions).at(-1), 'x-key')).toBe('x-key: new');
+  });
+
+  test.each(['REPLACE_ON_MISMATCH', 'DELETE_ON_MISMATCH'] as const)(
+    '%s of content-length does not change where the body ends',
+    (mismatchAction) => {
+      const { client } = dial(acting('Content-Length', '1', mismatchAction));
+      const [, forwarded] = client('POST / HTTP/1.1\r\nHost: deathstar\r\nContent-Length: 5\r\n\r\nabcde');
+      expect(headOf(forwarded, 'content-length')).toBe('content-length: 5');
+      expect(forwarded?.endsWith('\r\n\r\nabcde')).toBe(true);
+    },
+  );
+
+  test('a request that rules leave without a path is answered with 503', () => {
+    const { client } = dial(acting(':path', '/other', 'DELETE_ON_MISMATCH'));
+    const answer = client('GET / HTTP/1.1\r\nHost: deathstar\r\n\r\n').at(-1);
+    expect(answer).toMatch(/^<HTTP\/1.1 503 [^]*missing required header: :path$/);
+  });
+});

@@ -1,4 +1,5 @@
 export { flowFromAccessLog, type HttpRecord } from './access_log.ts';
+export { type DebugEvent, isDebugEvent, parseDebug } from './debug.ts';
 export { HubbleError, type HubbleErrorCode } from './errors.ts';
 export type {
   AuthType,
@@ -11,5 +12,6 @@ export type {
   Resolver,
   ServiceName,
 } from './flow.ts';
+export { formatLost, type LostEvents } from './lost.ts';
 export { parseEvent } from './parser.ts';
 export { formatCompact } from './printer.ts';

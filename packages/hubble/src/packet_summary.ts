@@ -1,18 +1,4 @@
-import {
-  formatIpv4,
-  IPPROTO_SCTP,
-  type ParsedFrame,
-  parseFrame,
-  TCP,
-  TCP_ACK,
-  TCP_CWR,
-  TCP_ECE,
-  TCP_FIN,
-  TCP_PSH,
-  TCP_RST,
-  TCP_SYN,
-  TCP_URG,
-} from '@ciliate/packet';
+import { formatIpv4, IPPROTO_SCTP, type ParsedFrame, parseFrame, TCP, tcpFlagNames } from '@ciliate/packet';
 import type { FlowL4 } from './flow.ts';
 import { icmpName } from './icmp.ts';
 
@@ -25,17 +11,6 @@ export interface PacketSummary {
 }
 
 const ETH_P_IPV6 = 0x86dd;
-/** Hubble's order. */
-const TCP_FLAGS = [
-  [TCP_SYN, 'SYN'],
-  [TCP_ACK, 'ACK'],
-  [TCP_RST, 'RST'],
-  [TCP_FIN, 'FIN'],
-  [TCP_PSH, 'PSH'],
-  [TCP_URG, 'URG'],
-  [TCP_ECE, 'ECE'],
-  [TCP_CWR, 'CWR'],
-] as const;
 const TCP_NS = 0x01; // of the byte before the flags
 
 /**
@@ -59,9 +34,8 @@ function summarizeL4(packet: Uint8Array, { ipv4, tcp, udp, icmp }: ParsedFrame):
   if (ipv4!.isFragment) return { l4: undefined, text: 'IPv4' };
   if (tcp !== undefined) {
     const ns = (packet[tcp.at + TCP.flags - 1]! & TCP_NS) !== 0 ? ['NS'] : [];
-    const flags = TCP_FLAGS.filter(([bit]) => (tcp.flags & bit) !== 0).map(([, name]) => name);
     const l4: FlowL4 = { protocol: 'TCP', sourcePort: tcp.srcPort, destinationPort: tcp.dstPort };
-    return { l4, text: `TCP Flags: ${[...flags, ...ns].join(', ')}` };
+    return { l4, text: `TCP Flags: ${[...tcpFlagNames(tcp.flags), ...ns].join(', ')}` };
   }
   if (udp !== undefined) {
     return { l4: { protocol: 'UDP', sourcePort: udp.srcPort, destinationPort: udp.dstPort }, text: 'UDP' };

@@ -12,6 +12,7 @@ import {
 } from '@ciliate/kvstore';
 import type { Labels } from '@ciliate/labels';
 import { IdentityError } from './errors.ts';
+import { deleteUnused } from './garbage.ts';
 import { IdPool } from './id_pool.ts';
 import type { IdentityCache } from './identity_cache.ts';
 import {
@@ -147,6 +148,21 @@ export class IdentityAllocator {
       await this.#client.delete(slaveKey(labels, this.#node));
       return true;
     });
+  }
+
+  /**
+   * Frees the number of labels that no agent uses any more.
+   * @returns the number; undefined if somebody uses it, or there is none to free
+   * @throws KvstoreError
+   */
+  async collect(labels: Labels): Promise<NumericIdentity | undefined> {
+    if (this.#cache.reserved.lookup(labels) !== undefined) return undefined;
+    const lock = await this.#locks.lock(lockPath(labels));
+    try {
+      return await deleteUnused(labels, this.#masters, lock);
+    } finally {
+      await lock.unlock();
+    }
   }
 
   /** The number of these labels, if they need none allocated or some agent allocated it and the store told of it. */

@@ -44,6 +44,12 @@ export {
 } from './numeric.ts';
 export { comparePrefixes, formatPrefix, type Prefix, parseAddress, parsePrefix } from './prefixes/prefix.ts';
 export { type PrefixChanges, type PrefixEntry, PrefixIdentities } from './prefixes/prefix_identities.ts';
-export { cidrLabel, cidrLabelOfText, labelsOfPolicyPrefix, worldLabel } from './prefixes/prefix_labels.ts';
+export {
+  cidrLabel,
+  cidrLabelOfText,
+  labelsOfCidrGroup,
+  labelsOfPolicyPrefix,
+  worldLabel,
+} from './prefixes/prefix_labels.ts';
 export type { PrefixInfo } from './prefixes/prefix_metadata.ts';
 export { type IdentityEntry, ReservedIdentities } from './reserved.ts';

@@ -69,6 +69,12 @@ export class MasterKeys {
     this.#cache.add(identity, labels);
   }
 
+  /** The agent deleted this master key. @param revision of the store when it did: what it tells of earlier is over */
+  retire(identity: NumericIdentity, revision: number): void {
+    this.#forget(identity);
+    this.#revisions.set(identity, revision);
+  }
+
   /** @param entries all master keys at `revision` */
   refresh(entries: readonly KeyValue[], revision: number): void {
     if (revision <= this.#listedAt) return;

@@ -51,6 +51,21 @@ test('users of a label set are counted: the last one deletes the slave key, the 
   await expect(allocator.release(db)).rejects.toMatchObject({ code: 'NOT_ALLOCATED' });
 });
 
+test('a number that nobody uses can be collected: it is free, and what the watch tells of the past changes nothing', async () => {
+  const { agent, dump } = cluster();
+  const [one, two] = [await agent('n1'), await agent('n2')];
+  const { identity } = await one.allocator.allocate(web);
+  await two.allocator.allocate(web);
+  expect(await one.allocator.collect(web)).toBeUndefined(); // used here
+  await one.allocator.release(web);
+  expect(await one.allocator.collect(web)).toBeUndefined(); // used by the other
+  await two.allocator.release(web);
+  expect(await one.allocator.collect(web)).toBe(identity);
+  await settled();
+  expect([await dump(), one.cache.get(identity), two.cache.get(identity)]).toEqual([[], undefined, undefined]);
+  expect(await one.allocator.allocate(db)).toEqual({ identity, isNew: true });
+});
+
 test('an agent on another node finds the number, with or without slave keys, and its cache learns of all', async () => {
   const { agent, dump } = cluster();
   const one = await agent('n1');

@@ -1,1 +1,8 @@
-export { type Backend, type Frontend, type ServiceEntry, ServiceError, serviceEntries } from './services.ts';
+export {
+  type Backend,
+  type Frontend,
+  type ServiceEntry,
+  ServiceError,
+  ServiceIds,
+  serviceEntries,
+} from './services.ts';

@@ -1,4 +1,5 @@
 import type { L4Protocol, Pod, Position, Service, ServicePort } from '@ciliate/k8s';
+import { Numbering } from './numbering.ts';
 
 /** `address` is IPv4 in host order. */
 export interface Frontend {
@@ -38,43 +39,56 @@ export class ServiceError extends Error {
 
 const MAX_REV_NAT_ID = 0xffff;
 
+/** The ids of service ports and backends, which stay as long as what they name does: connections are known by them. */
+export class ServiceIds {
+  readonly services = new Numbering();
+  readonly backends = new Numbering();
+}
+
 /**
  * Every port of every Service with the pods behind it: those of its namespace that its selector selects. Services come
- * in the order of namespace, name and port as written; ids count up in that order, so that the same objects give the
- * same ids, whatever the order of files.
+ * in the order of namespace, name and port as written; new ids are given in that order, the lowest first, so that the same
+ * objects give the same ids, whatever the order of files.
  *
  * A target port that is a name is looked up in each pod, among container ports of the protocol; a pod without it does
  * not serve. A Service without a selector has no backends.
- * @throws ServiceError if two Services claim one address, port and protocol
+ * @param ids of the entries that were there before; those that are not any more are free afterwards
+ * @throws ServiceError if two Services claim one address, port and protocol; `ids` are as they were, or some more
  */
-export function serviceEntries(services: readonly Service[], pods: readonly Pod[]): ServiceEntry[] {
+export function serviceEntries(
+  services: readonly Service[],
+  pods: readonly Pod[],
+  ids = new ServiceIds(),
+): ServiceEntry[] {
   const sortedPods = [...pods].sort(byName);
-  const backendIds = new Map<string, number>();
   const claimed = new Map<string, Service>();
-  let revNatId = 0;
-  return [...services].sort(byName).flatMap((service) => {
+  const entries = [...services].sort(byName).flatMap((service) => {
     const selected = sortedPods.filter((pod) => selects(service, pod));
     return service.spec.ports.map((port) => {
       const frontend = { address: ipv4(service.spec.clusterIP), port: port.port, protocol: port.protocol };
       claim(claimed, service, port);
-      if (++revNatId > MAX_REV_NAT_ID)
+      const revNatId = ids.services.of(placeOf(frontend));
+      if (revNatId > MAX_REV_NAT_ID)
         throw new ServiceError(service.position, `more than ${MAX_REV_NAT_ID} service ports`);
-      const backends = selected.flatMap((pod) => backend(pod, port, backendIds));
+      const backends = selected.flatMap((pod) => backend(pod, port, ids));
       const { namespace, name } = service.metadata;
       return { namespace, name, portName: port.name, revNatId, frontend, backends };
     });
   });
+  ids.services.keep(new Set(entries.map(({ frontend }) => placeOf(frontend))));
+  ids.backends.keep(new Set(entries.flatMap(({ backends }) => backends.map(placeOf))));
+  return entries;
 }
 
-function backend(pod: Pod, servicePort: ServicePort, ids: Map<string, number>): Backend[] {
+function backend(pod: Pod, servicePort: ServicePort, ids: ServiceIds): Backend[] {
   const { protocol } = servicePort;
   const port = targetPort(pod, servicePort);
   if (port === undefined) return [];
-  const key = `${pod.status.podIP}:${port}/${protocol}`;
-  const id = ids.get(key) ?? ids.size + 1;
-  ids.set(key, id);
-  return [{ id, address: ipv4(pod.status.podIP), port, protocol, pod: fullName(pod) }];
+  const frontend = { address: ipv4(pod.status.podIP), port, protocol };
+  return [{ id: ids.backends.of(placeOf(frontend)), ...frontend, pod: fullName(pod) }];
 }
+
+const placeOf = ({ address, port, protocol }: Frontend): string => `${address}:${port}/${protocol}`;
 
 function targetPort(pod: Pod, { targetPort: target, protocol }: ServicePort): number | undefined {
   if (typeof target === 'number') return target;

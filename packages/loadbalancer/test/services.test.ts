@@ -1,6 +1,6 @@
 import type { Pod, Service } from '@ciliate/k8s';
 import { expect, test } from 'vitest';
-import { type ServiceEntry, serviceEntries } from '../src/index.ts';
+import { type ServiceEntry, ServiceIds, serviceEntries } from '../src/index.ts';
 
 const position = { file: 'cluster.yaml', line: 7, column: 1 };
 const meta = (fullName: string, labels: Record<string, string> = {}) => {
@@ -109,6 +109,19 @@ const scenarios: [name: string, services: Service[], want: string[]][] = [
 test.each(scenarios)('%s', (_name, services, want) => {
   expect(serviceEntries(services, pods).map(line)).toEqual(want);
   expect(serviceEntries(services.toReversed(), pods.toReversed()).map(line)).toEqual(want);
+});
+
+test('with the ids of the last time, what is there already keeps its ids and what is gone frees them', () => {
+  const ids = new ServiceIds();
+  const of = (...last: number[]) =>
+    serviceEntries(
+      last.map((byte) => service(`default/s${byte}`, `10.96.0.${byte}`, empire, [{ port: 80, targetPort: 80 }])),
+      [],
+      ids,
+    ).map(({ name, revNatId }) => `${name}=${revNatId}`);
+  expect(of(2, 3)).toEqual(['s2=1', 's3=2']);
+  expect(of(1, 3)).toEqual(['s1=3', 's3=2']); // 1 is free only now
+  expect(of(1, 3, 4)).toEqual(['s1=3', 's3=2', 's4=1']);
 });
 
 test('addresses above 127.255.255.255 are positive numbers', () => {

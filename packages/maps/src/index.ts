@@ -17,6 +17,7 @@ export {
   readCtEntry,
   readCtTuple,
 } from './ctmap/ctmap.ts';
+export { ctEntryText, ctKeyText, ctLine, ctRecord, readTuple, type TupleFields } from './ctmap/dump.ts';
 export { type ConntrackShard, type GcStats, gcConntrack, type NatGcStats, purgeOrphanNat } from './ctmap/gc.ts';
 export {
   addCtPacket,
@@ -46,6 +47,7 @@ export {
   setCtTxFlagsSeen,
 } from './ctmap/layout.ts';
 export { IPV6_CT_TUPLE } from './ctmap/layout6.ts';
+export { type EntryBytes, pinnedCounters, pinnedEntries } from './entries.ts';
 export {
   E2BIG,
   EAGAIN,
@@ -70,10 +72,12 @@ export {
   TRACE_SOCK_NOTIFY,
   TRACE_SOCK_NOTIFY_MASK,
 } from './events/layout.ts';
+export { type FragmentRecord, fragmentRecord } from './fragmap/dump.ts';
 export { IPV4_FRAG_ID, IPV4_FRAG_L4PORTS, IPV6_FRAG_ID, IPV6_FRAG_L4PORTS } from './fragmap/layout.ts';
 export { HashMap } from './hash.ts';
 export { HashOfMaps } from './hash_of_maps.ts';
 export type { InnerShape } from './inner_map.ts';
+export { ipcacheKeyText, ipcacheValueText } from './ipcachemap/dump.ts';
 export { IPCACHE_MAP_NAME, type IpcacheEntry, IpcacheMap, type RemoteEndpointInfo } from './ipcachemap/ipcachemap.ts';
 export {
   encryptKey,
@@ -90,6 +94,16 @@ export {
   setTunnelEndpoint,
   tunnelEndpoint,
 } from './ipcachemap/layout.ts';
+export {
+  backendText,
+  readBackend,
+  revNatText,
+  serviceEntryText,
+  serviceKeyText,
+  serviceSlot,
+  serviceValueText,
+  sourceRangeText,
+} from './lbmap/dump.ts';
 export {
   LB_LOOKUP_SCOPE_EXT,
   LB4_BACKEND,
@@ -129,6 +143,7 @@ export {
 export { LpmTrie } from './lpm_trie.ts';
 export { LruHashMap } from './lru_hash.ts';
 export { LruPerCpuHashMap } from './lru_percpu_hash.ts';
+export { endpointInfoText, endpointKeyText } from './lxcmap/dump.ts';
 export {
   ENDPOINT_F_ATHOSTNS,
   ENDPOINT_F_HOST,
@@ -165,7 +180,9 @@ export {
   type MapSpec,
 } from './map.ts';
 export { type Address, Memory, NULL, type WasmMemory } from './memory.ts';
+export { type MetricsKeyText, metricsKeyText } from './metricsmap/dump.ts';
 export { METRICS_KEY, METRICS_KEY_MASK, METRICS_VALUE } from './metricsmap/layout.ts';
+export { natEntryText, natKeyText, natLine, natRecord } from './natmap/dump.ts';
 export { IPV4_NAT_ENTRY, IPV6_NAT_ENTRY } from './natmap/layout.ts';
 export { NODE_KEY, NODE_VALUE } from './nodemap/layout.ts';
 export { openMap } from './open_map.ts';
@@ -173,6 +190,16 @@ export { PerCpuArrayMap } from './percpu_array.ts';
 export { PerCpuHashMap } from './percpu_hash.ts';
 export { PerfEventArray } from './perf_event_array.ts';
 export { pin, pinned, pins, unpin } from './pins.ts';
+export {
+  comparePolicyDumps,
+  type PolicyDump,
+  policyCells,
+  policyIdentity,
+  policyPrefixLen,
+  policyRecord,
+  policyStatsKey,
+  portProtoText,
+} from './policymap/dump.ts';
 export {
   authType,
   hasExplicitAuth,
@@ -214,3 +241,4 @@ export { RATELIMIT_KEY, RATELIMIT_VALUE } from './ratelimitmap/layout.ts';
 export { Reader } from './readers.ts';
 export { BPF_RB_AVAIL_DATA, BPF_RB_CONS_POS, BPF_RB_PROD_POS, BPF_RB_RING_SIZE, RingBufMap } from './ringbuf.ts';
 export { Scratch } from './scratch.ts';
+export { addressText, be16, hexOf, hostPort, le16, le32, u8protoText } from './text.ts';

@@ -1,15 +1,8 @@
 import { ChunkReader } from './chunks.ts';
+import type { CaptureInterface, OnInterface, PacketCursor } from './cursor.ts';
 import { CaptureError } from './errors.ts';
-import { isPcap, readPcap } from './pcap.ts';
-import { isPcapng, readPcapng } from './pcapng.ts';
-
-/** Where packets were recorded. A pcap file has one, without a name. */
-export interface CaptureInterface {
-  name: string | undefined;
-  description: string | undefined;
-  linkType: number; // LINKTYPE_ETHERNET
-  snapLength: number; // bytes kept of a packet at most; 0: no limit
-}
+import { isPcap, PcapCursor } from './pcap.ts';
+import { isPcapng, PcapngCursor } from './pcapng.ts';
 
 export interface CapturedPacket {
   number: number; // 1-based in the file, as Wireshark counts
@@ -28,9 +21,6 @@ export interface Capture {
   [Symbol.iterator](): Iterator<CapturedPacket>;
 }
 
-/** Called for each interface a file declares, by its index in the file (over all sections). */
-export type OnInterface = (index: number, found: CaptureInterface) => void;
-
 /**
  * Open a pcap or pcapng file, of either byte order, and read as far as its first packet. Packets are then read in
  * chunks as they are asked for: memory does not grow with the file, and an abandoned iteration closes it.
@@ -40,22 +30,61 @@ export type OnInterface = (index: number, found: CaptureInterface) => void;
 export function openCapture(path: string): Capture {
   const format = detectFormat(path);
   const interfaces: CaptureInterface[] = [];
-  const packets = (): Generator<CapturedPacket> =>
-    readPackets(path, format, (index, found) => {
-      if (index === interfaces.length) interfaces.push(found);
-    });
-  const upToFirst = packets();
-  upToFirst.next();
-  upToFirst.return(undefined);
-  return { format, interfaces, [Symbol.iterator]: packets };
+  const open = (): PacketCursor => newCursor(path, format, interfaces);
+  const upToFirst = open();
+  try {
+    upToFirst.next();
+  } finally {
+    upToFirst.close();
+  }
+  return { format, interfaces, [Symbol.iterator]: () => readPackets(open) };
 }
 
-function* readPackets(path: string, format: Capture['format'], onInterface: OnInterface): Generator<CapturedPacket> {
-  const reader = new ChunkReader(path);
+/** A cursor, and the interfaces that the file has declared up to its packet. */
+export interface OpenCursor {
+  readonly cursor: PacketCursor;
+  readonly interfaces: readonly CaptureInterface[];
+}
+
+/**
+ * Open a capture to go through many packets fast; whoever opens it closes the cursor.
+ *
+ * @param chunkBytes how much of the file is read at a time, and so kept in the buffer
+ * @throws CaptureError as `openCapture` does
+ */
+export function openCursor(path: string, chunkBytes: number): OpenCursor {
+  const interfaces: CaptureInterface[] = [];
+  return { cursor: newCursor(path, detectFormat(path), interfaces, chunkBytes), interfaces };
+}
+
+function newCursor(
+  path: string,
+  format: Capture['format'],
+  interfaces: CaptureInterface[],
+  chunkBytes?: number,
+): PacketCursor {
+  const onInterface: OnInterface = (index, found) => {
+    if (index === interfaces.length) interfaces.push(found);
+  };
+  const reader = new ChunkReader(path, chunkBytes);
   try {
-    yield* format === 'pcap' ? readPcap(reader, onInterface) : readPcapng(reader, onInterface);
-  } finally {
+    return format === 'pcap' ? new PcapCursor(reader, onInterface) : new PcapngCursor(reader, onInterface);
+  } catch (error) {
     reader.close();
+    throw error;
+  }
+}
+
+function* readPackets(open: () => PacketCursor): Generator<CapturedPacket> {
+  const cursor = open();
+  try {
+    while (cursor.next()) {
+      const { number, interfaceId, seconds, nanoseconds, at, length, originalLength, comment } = cursor;
+      const timestampNs = BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
+      yield { number, interfaceId, timestampNs, originalLength, data: cursor.bytes.slice(at, at + length), comment };
+    }
+  } finally {
+    cursor.close();
   }
 }
 

@@ -10,8 +10,8 @@ const CHUNK_BYTES = 64 * 1024;
  */
 export class ChunkReader {
   readonly file: string;
-  bytes = new Uint8Array(CHUNK_BYTES);
-  view = new DataView(this.bytes.buffer);
+  bytes: Uint8Array;
+  view: DataView;
   /** Index in `bytes` and `view` of the next byte not yet read. */
   at = 0;
   #end = 0;
@@ -19,14 +19,21 @@ export class ChunkReader {
   readonly #fd: number;
 
   /** @throws CaptureError if the file cannot be opened */
-  constructor(file: string) {
+  constructor(file: string, chunkBytes: number = CHUNK_BYTES) {
     this.file = file;
+    this.bytes = new Uint8Array(chunkBytes);
+    this.view = new DataView(this.bytes.buffer);
     this.#fd = this.#orFail(() => openSync(file, 'r'));
   }
 
   /** Byte offset in the file of the next byte not yet read. */
   get position(): number {
     return this.#forgotten + this.at;
+  }
+
+  /** How many bytes are there at `at` without reading the file. */
+  get left(): number {
+    return this.#end - this.at;
   }
 
   /** @returns how many bytes are there at `at`: at least `length`, unless the file ends before. */

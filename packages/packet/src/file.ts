@@ -8,6 +8,7 @@ export class CaptureFile {
   readonly #path: string;
   readonly #fd: number;
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
+  readonly #view = new DataView(this.#buffer.buffer);
   #used = 0;
 
   /** Creates the file or empties it. @throws CaptureError if it cannot be written */
@@ -26,6 +27,26 @@ export class CaptureFile {
     }
     this.#buffer.set(bytes, this.#used);
     this.#used += bytes.length;
+  }
+
+  /** Where the next `take` bytes lie, for the caller to fill in; old content. */
+  get bytes(): Uint8Array {
+    return this.#buffer;
+  }
+  get view(): DataView {
+    return this.#view;
+  }
+
+  /**
+   * Makes `length` bytes of `bytes` and `view` the next ones of the file.
+   * @returns their index; -1 if that is more than the buffer holds: then `write` them. @throws CaptureError as `write`
+   */
+  take(length: number): number {
+    if (length > BUFFER_BYTES) return -1;
+    if (this.#used + length > BUFFER_BYTES) this.#flush();
+    const at = this.#used;
+    this.#used += length;
+    return at;
   }
 
   [Symbol.dispose](): void {

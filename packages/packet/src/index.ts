@@ -7,8 +7,9 @@ export {
   type UdpSpec,
   udpDatagram,
 } from './build.ts';
-export { type Capture, type CapturedPacket, type CaptureInterface, openCapture } from './capture.ts';
+export { type Capture, type CapturedPacket, type OpenCursor, openCapture, openCursor } from './capture.ts';
 export { fixChecksums, internetChecksum, updateChecksum16, updateChecksum32, verifyChecksums } from './checksum.ts';
+export type { CaptureInterface, PacketCursor } from './cursor.ts';
 export { CaptureError } from './errors.ts';
 export {
   ETH,
@@ -80,7 +81,13 @@ export {
   parseFrame,
 } from './parse.ts';
 export { type PcapPacket, writePcap } from './pcap.ts';
-export { type PcapngInterface, type PcapngPacket, type PcapngSection, PcapngWriter } from './pcapng-writer.ts';
+export {
+  encodeComment,
+  type PcapngInterface,
+  type PcapngPacket,
+  type PcapngSection,
+  PcapngWriter,
+} from './pcapng-writer.ts';
 export {
   setTcpAck,
   setTcpChecksum,
@@ -99,6 +106,7 @@ export {
   tcpAck,
   tcpChecksum,
   tcpDstPort,
+  tcpFlagNames,
   tcpFlags,
   tcpHeaderLength,
   tcpSeq,

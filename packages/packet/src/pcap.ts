@@ -1,5 +1,5 @@
-import type { CapturedPacket, OnInterface } from './capture.ts';
 import type { ChunkReader } from './chunks.ts';
+import { type OnInterface, PacketCursor } from './cursor.ts';
 import { CaptureFile } from './file.ts';
 import { LINKTYPE_ETHERNET, refusedLinkType } from './linktype.ts';
 
@@ -18,45 +18,71 @@ export function isPcap(start: Uint8Array): boolean {
   return start.length === 4 && readMagic(new DataView(start.buffer, start.byteOffset, 4), 0) !== undefined;
 }
 
-function readMagic(view: DataView, at: number): { little: boolean; nsPerUnit: bigint } | undefined {
+function readMagic(view: DataView, at: number): { little: boolean; nsPerUnit: number } | undefined {
   for (const little of [true, false]) {
     const magic = view.getUint32(at + FILE_HEADER.magic, little);
-    if (magic === MAGIC_MICROSECONDS) return { little, nsPerUnit: 1000n };
-    if (magic === MAGIC_NANOSECONDS) return { little, nsPerUnit: 1n };
+    if (magic === MAGIC_MICROSECONDS) return { little, nsPerUnit: 1000 };
+    if (magic === MAGIC_NANOSECONDS) return { little, nsPerUnit: 1 };
   }
   return undefined;
 }
 
-/** @param reader at the start of a file that `isPcap` */
-export function* readPcap(reader: ChunkReader, onInterface: OnInterface): Generator<CapturedPacket> {
-  reader.need(FILE_HEADER.size, 'pcap file header', 0);
-  const { little, nsPerUnit } = readMagic(reader.view, 0)!;
-  const major = reader.view.getUint16(FILE_HEADER.major, little);
-  const minor = reader.view.getUint16(FILE_HEADER.minor, little);
-  if (major !== 2) reader.fail(`pcap version ${major}.${minor}: only 2.x can be read`, FILE_HEADER.major);
-  const linkType = reader.view.getUint32(FILE_HEADER.linkType, little) & LINKTYPE_MASK;
-  const refused = refusedLinkType(linkType);
-  if (refused) reader.fail(refused, FILE_HEADER.linkType);
-  const snapLength = reader.view.getUint32(FILE_HEADER.snapLength, little);
-  onInterface(0, { name: undefined, description: undefined, linkType, snapLength });
-  reader.at += FILE_HEADER.size;
+/** The packets of a pcap file. */
+export class PcapCursor extends PacketCursor {
+  readonly #little: boolean;
+  readonly #nsPerUnit: number;
 
-  for (let number = 1; reader.fill(1) > 0; number++) {
+  /** @param reader at the start of a file that `isPcap` */
+  constructor(reader: ChunkReader, onInterface: OnInterface) {
+    super(reader);
+    reader.need(FILE_HEADER.size, 'pcap file header', 0);
+    const { little, nsPerUnit } = readMagic(reader.view, 0)!;
+    this.#little = little;
+    this.#nsPerUnit = nsPerUnit;
+    const major = reader.view.getUint16(FILE_HEADER.major, little);
+    const minor = reader.view.getUint16(FILE_HEADER.minor, little);
+    if (major !== 2) reader.fail(`pcap version ${major}.${minor}: only 2.x can be read`, FILE_HEADER.major);
+    const linkType = reader.view.getUint32(FILE_HEADER.linkType, little) & LINKTYPE_MASK;
+    const refused = refusedLinkType(linkType);
+    if (refused) reader.fail(refused, FILE_HEADER.linkType);
+    const snapLength = reader.view.getUint32(FILE_HEADER.snapLength, little);
+    onInterface(0, { name: undefined, description: undefined, linkType, snapLength });
+    reader.at += FILE_HEADER.size;
+  }
+
+  override next(): boolean {
+    const { reader } = this;
+    if (reader.left < RECORD.size) {
+      if (reader.fill(1) === 0) return false;
+      reader.need(RECORD.size, `header of packet ${this.number + 1}`, reader.position);
+    }
+    const { view, at } = reader;
+    const little = this.#little;
     const from = reader.position;
-    reader.need(RECORD.size, `header of packet ${number}`, from);
-    const seconds = reader.view.getUint32(reader.at + RECORD.seconds, little);
-    const fraction = reader.view.getUint32(reader.at + RECORD.fraction, little);
-    const captured = reader.view.getUint32(reader.at + RECORD.captured, little);
-    const originalLength = reader.view.getUint32(reader.at + RECORD.original, little);
+    const captured = view.getUint32(at + RECORD.captured, little);
+    this.number++;
+    this.seconds = view.getUint32(at + RECORD.seconds, little);
+    this.nanoseconds = view.getUint32(at + RECORD.fraction, little) * this.#nsPerUnit;
+    this.length = captured;
+    this.originalLength = view.getUint32(at + RECORD.original, little);
     if (captured > MAX_PACKET_BYTES) {
-      reader.fail(`packet ${number} at byte ${from}: says it has ${captured} bytes, the most is 262144`, from);
+      reader.fail(`packet ${this.number} at byte ${from}: says it has ${captured} bytes, the most is 262144`, from);
     }
     reader.at += RECORD.size;
-    reader.need(captured, `packet ${number}`, from);
-    const data = reader.bytes.slice(reader.at, reader.at + captured);
+    if (reader.left < captured) reader.need(captured, `packet ${this.number}`, from);
+    this.at = reader.at;
     reader.at += captured;
-    const timestampNs = BigInt(seconds) * 1_000_000_000n + BigInt(fraction) * nsPerUnit;
-    yield { number, interfaceId: 0, timestampNs, originalLength, data, comment: undefined };
+    return true;
+  }
+
+  override nextInBuffer(): boolean {
+    const { left, view, at } = this.reader;
+    if (left < RECORD.size) return false;
+    return left >= RECORD.size + view.getUint32(at + RECORD.captured, this.#little) && this.next();
+  }
+
+  override get comment(): undefined {
+    return undefined;
   }
 }
 

@@ -84,24 +84,77 @@ export class PcapngWriter {
   }
 
   write({ interfaceId, timestampNs, data, originalLength = data.length, comment }: PcapngPacket): void {
-    if (interfaceId >= this.#interfaces) throw new RangeError(`interface ${interfaceId} has not been added`);
     if (timestampNs < 0n || timestampNs >= 2n ** 64n) throw new RangeError(`time ${timestampNs} ns: not in 64 bits`);
-    if (data.length > MAX_PACKET_BYTES) throw new RangeError(`a packet of ${data.length} bytes: the most is 262144`);
-    const optionsAt = ENHANCED_PACKET.data + padded(data.length);
-    const block = newBlock(ENHANCED_PACKET.type, optionsAt, encodeOptions([[OPT_COMMENT, comment]]));
-    block.setUint32(ENHANCED_PACKET.interfaceId, interfaceId, true);
-    block.setUint32(ENHANCED_PACKET.timeHigh, Number(timestampNs >> 32n), true);
-    block.setUint32(ENHANCED_PACKET.timeLow, Number(timestampNs & 0xffff_ffffn), true);
-    block.setUint32(ENHANCED_PACKET.captured, data.length, true);
-    block.setUint32(ENHANCED_PACKET.original, originalLength, true);
-    new Uint8Array(block.buffer).set(data, ENHANCED_PACKET.data);
-    this.#file.write(block);
+    const high = Number(timestampNs >> 32n);
+    const low = Number(timestampNs & 0xffff_ffffn);
+    this.#put(interfaceId, high, low, data, 0, data.length, originalLength, encodeComment(comment));
+  }
+
+  /**
+   * As `write`, for many packets: nothing but a copy of the bytes is made.
+   * @param seconds of 1970..2106, with the nanoseconds of that second
+   * @param bytes the packet is `length` of them from `at` on
+   * @param comment as `encodeComment` gives it
+   */
+  writeFrom(
+    interfaceId: number,
+    seconds: number,
+    nanoseconds: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    originalLength: number,
+    comment: Uint8Array = NO_OPTIONS,
+  ): void {
+    // seconds * 10^9 has more bits than a number holds exactly: in two pieces of the seconds' halves.
+    const upper = Math.floor(seconds / 2 ** 16) * 1e9;
+    const lower = (seconds % 2 ** 16) * 1e9 + nanoseconds + (upper % 2 ** 16) * 2 ** 16;
+    const high = Math.floor(upper / 2 ** 16) + Math.floor(lower / 2 ** 32);
+    this.#put(interfaceId, high, lower % 2 ** 32, bytes, at, length, originalLength, comment);
+  }
+
+  #put(
+    interfaceId: number,
+    timeHigh: number,
+    timeLow: number,
+    bytes: Uint8Array,
+    from: number,
+    length: number,
+    originalLength: number,
+    options: Uint8Array,
+  ): void {
+    if (interfaceId >= this.#interfaces) throw new RangeError(`interface ${interfaceId} has not been added`);
+    if (length > MAX_PACKET_BYTES) throw new RangeError(`a packet of ${length} bytes: the most is 262144`);
+    const optionsAt = ENHANCED_PACKET.data + padded(length);
+    const total = optionsAt + options.length + BLOCK.trailer;
+    const place = this.#file.take(total);
+    const at = Math.max(0, place);
+    const target = place < 0 ? new Uint8Array(total) : this.#file.bytes;
+    const view = place < 0 ? new DataView(target.buffer) : this.#file.view;
+    view.setUint32(at + BLOCK.type, ENHANCED_PACKET.type, true);
+    view.setUint32(at + BLOCK.length, total, true);
+    view.setUint32(at + ENHANCED_PACKET.interfaceId, interfaceId, true);
+    view.setUint32(at + ENHANCED_PACKET.timeHigh, timeHigh, true);
+    view.setUint32(at + ENHANCED_PACKET.timeLow, timeLow, true);
+    view.setUint32(at + ENHANCED_PACKET.captured, length, true);
+    view.setUint32(at + ENHANCED_PACKET.original, originalLength, true);
+    target.set(length === bytes.length ? bytes : bytes.subarray(from, from + length), at + ENHANCED_PACKET.data);
+    for (let i = ENHANCED_PACKET.data + length; i < optionsAt; i++) target[at + i] = 0;
+    target.set(options, at + optionsAt);
+    view.setUint32(at + total - BLOCK.trailer, total, true);
+    if (place < 0) this.#file.write(target);
   }
 
   [Symbol.dispose](): void {
     this.#file[Symbol.dispose]();
   }
 }
+
+const NO_OPTIONS = new Uint8Array(0);
+
+/** A packet's comment as it stands in the file; to be made once for packets that have the same. @throws RangeError beyond 65535 bytes */
+export const encodeComment = (comment: string | undefined): Uint8Array =>
+  comment === undefined ? NO_OPTIONS : encodeOptions([[OPT_COMMENT, comment]]);
 
 /** A block with both of its lengths, its type and its options in place. */
 function newBlock(type: number, optionsAt: number, options: Uint8Array): DataView {

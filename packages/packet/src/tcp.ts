@@ -24,6 +24,20 @@ export const TCP_URG = 0x20;
 export const TCP_ECE = 0x40;
 export const TCP_CWR = 0x80;
 
+/** In the order in which Hubble names them. */
+const FLAG_NAMES = [
+  [TCP_SYN, 'SYN'],
+  [TCP_ACK, 'ACK'],
+  [TCP_RST, 'RST'],
+  [TCP_FIN, 'FIN'],
+  [TCP_PSH, 'PSH'],
+  [TCP_URG, 'URG'],
+  [TCP_ECE, 'ECE'],
+  [TCP_CWR, 'CWR'],
+] as const;
+export const tcpFlagNames = (flags: number): string[] =>
+  FLAG_NAMES.filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+
 export const tcpSrcPort = (u8: Uint8Array, at: number): number => be16(u8, at + TCP.srcPort);
 export const tcpDstPort = (u8: Uint8Array, at: number): number => be16(u8, at + TCP.dstPort);
 export const tcpSeq = (u8: Uint8Array, at: number): number => be32(u8, at + TCP.seq);

@@ -14,6 +14,7 @@ import type { ChangeSet } from './map_changes.ts';
 import { type Bucket, MapState } from './mapstate.ts';
 import { type NamedPort, type NamedPorts, podPort } from './named_ports.ts';
 import { portRangeToPrefixes } from './portrange.ts';
+import { PROTOCOL_NUMBERS } from './protocols.ts';
 import type { SelectorUpdate } from './selectorcache.ts';
 import { type AuthType, allowValue, type MapStateValue, sameForDatapath } from './types/entry.ts';
 import { prefixLength } from './types/key.ts';
@@ -135,11 +136,13 @@ export function applyUpdates(
 }
 
 /** @returns undefined for a name that means no port, or more than one */
-function portOf({ egress, port, portName, protocolNumber }: L4Filter, owner: PolicyOwner): number | undefined {
+export function portOf(
+  { egress, port, portName, protocol }: Pick<L4Filter, 'egress' | 'port' | 'portName' | 'protocol'>,
+  owner: PolicyOwner,
+): number | undefined {
   if (portName === '') return port;
-  return egress
-    ? owner.allNamedPorts.get(portName, protocolNumber)
-    : podPort(owner.namedPorts, portName, protocolNumber);
+  const number = PROTOCOL_NUMBERS[protocol];
+  return egress ? owner.allNamedPorts.get(portName, number) : podPort(owner.namedPorts, portName, number);
 }
 
 function bucketsOf({ egress, protocolNumber, endPort }: L4Filter, port: number, mapState: MapState): Bucket[] {
@@ -150,7 +153,8 @@ function bucketsOf({ egress, protocolNumber, endPort }: L4Filter, port: number, 
 
 const AUTH_TYPES = { disabled: 0, required: 1, 'test-always-fail': 2 } as const satisfies Record<string, AuthType>;
 
-function valueFor(filter: L4Filter, { policy, origins }: FilterPeer, port: number): MapStateValue {
+/** What a filter says to the peers of one selector. */
+export function valueFor(filter: L4Filter, { policy, origins }: FilterPeer, port: number): MapStateValue {
   if (policy === null) return allowValue(origins);
   if (policy.deny) return { ...allowValue(origins), deny: true };
   const { parser, listener, authentication } = policy;

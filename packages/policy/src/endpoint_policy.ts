@@ -1,5 +1,5 @@
-import { applyUpdates, distillPolicy, type PolicyOwner } from './distill.ts';
-import type { L4Policy } from './l4.ts';
+import { applyUpdates, distillPolicy, type PolicyOwner, portOf } from './distill.ts';
+import { type L4Filter, type L4Policy, REDIRECT_RULES } from './l4.ts';
 import { ChangeSet, type MapStateChanges, mapStateChanges } from './map_changes.ts';
 import type { MapState, MapStateView } from './mapstate.ts';
 import { type RedirectFilter, redirectsOf } from './redirects.ts';
@@ -9,14 +9,14 @@ import type { SelectorUpdate } from './selectorcache.ts';
 /** What one endpoint is held to. Source: pkg/policy/resolve.go, EndpointPolicy. */
 export class EndpointPolicy {
   readonly selectorPolicy: SelectorPolicy;
-  readonly #owner: PolicyOwner;
+  readonly owner: PolicyOwner;
   #mapState: MapState;
 
   /** For SelectorPolicy alone. */
   constructor(selectorPolicy: SelectorPolicy, owner: PolicyOwner) {
     selectorPolicy.retain();
     this.selectorPolicy = selectorPolicy;
-    this.#owner = owner;
+    this.owner = owner;
     this.#mapState = this.#distill();
   }
 
@@ -45,7 +45,13 @@ export class EndpointPolicy {
 
   /** What the proxy must know, by the identities known now: every filter that redirects some peers. Made when asked for. */
   get redirects(): readonly RedirectFilter[] {
+    if ((this.selectorPolicy.features & REDIRECT_RULES) === 0) return [];
     return redirectsOf([...this.l4.ingress.filters, ...this.l4.egress.filters]);
+  }
+
+  /** The port that a filter is about, 0 for every port; undefined for a name that means no port, or more than one. */
+  portOf(filter: Pick<L4Filter, 'egress' | 'port' | 'portName' | 'protocol'>): number | undefined {
+    return portOf(filter, this.owner);
   }
 
   /**
@@ -58,7 +64,7 @@ export class EndpointPolicy {
     const filtersOf = (selector: SelectorUpdate['selector']) => selectorPolicy.filtersOf(selector);
     if (updates.some(({ selector, lost }) => lost.length > 0 && filtersOf(selector).length > 0)) return this.#replace();
     const changes = new ChangeSet();
-    applyUpdates(this.#mapState, updates, filtersOf, selectorPolicy.features, this.#owner, changes);
+    applyUpdates(this.#mapState, updates, filtersOf, selectorPolicy.features, this.owner, changes);
     return changes.summary();
   }
 
@@ -75,6 +81,6 @@ export class EndpointPolicy {
 
   #distill(): MapState {
     const { l4, ingressEnforced: ingress, egressEnforced: egress, allowLocalhost } = this.selectorPolicy;
-    return distillPolicy(l4, { ingress, egress, allowLocalhost }, this.#owner);
+    return distillPolicy(l4, { ingress, egress, allowLocalhost }, this.owner);
   }
 }

@@ -74,6 +74,10 @@ export class PolicyRepository {
     return this.#revision;
   }
 
+  has(policy: PolicyRef): boolean {
+    return this.#rules.has(policy);
+  }
+
   /** Every prefix that a rule names, each once: they must have identities before policy is in force. */
   prefixes(): string[] {
     return prefixesOf([...this.#rules]);

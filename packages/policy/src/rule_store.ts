@@ -29,6 +29,10 @@ export class RuleStore {
     policies.set(textOf(ref), rules);
   }
 
+  has(ref: PolicyRef): boolean {
+    return this.#byNamespace.get(ref.namespace)?.has(textOf(ref)) ?? false;
+  }
+
   /** @returns whether there was such a policy */
   delete(ref: PolicyRef): boolean {
     return this.#byNamespace.get(ref.namespace)?.delete(textOf(ref)) ?? false;

@@ -79,6 +79,10 @@ export class IdentityIndex {
     return this.#labels.get(identity);
   }
 
+  entries(): Iterable<readonly [identity: number, labels: Labels]> {
+    return this.#labels;
+  }
+
   set(identity: number, labels: Labels): void {
     this.delete(identity);
     this.#labels.set(identity, labels);

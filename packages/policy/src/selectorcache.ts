@@ -172,6 +172,11 @@ export class SelectorCache {
     return this.#identities.get(identity);
   }
 
+  /** Every identity that is known, in no order. */
+  identities(): Iterable<readonly [identity: number, labels: Labels]> {
+    return this.#identities.entries();
+  }
+
   /** Number of selectors in use. */
   get size(): number {
     return this.#selectors.size;

@@ -197,6 +197,23 @@ export function evaluate(model: readonly ModelRule[], flow: Flow): string {
   return priority === 0 ? 'allow' : `redirect ${priority}`;
 }
 
+/** The entries that say something about a packet, as `rule-0 ingressDeny[1]`. */
+export function speakersOn(model: readonly ModelRule[], flow: Flow): string[] {
+  const direction: Direction = flow.egress ? 'egress' : 'ingress';
+  const selecting = model.map((rule, index) => ({ ...rule, index })).filter(({ selected }) => selected);
+  const required = selecting.flatMap(({ lists }) =>
+    lists[direction].flatMap(({ requires }) => (requires === undefined ? [] : [requires])),
+  );
+  return selecting.flatMap(({ lists, index }) =>
+    [direction, `${direction}Deny` as const].flatMap((list) =>
+      lists[list].flatMap((peer, at) => {
+        const says = wordsOf(peer, flow, list === direction ? required : []).length > 0;
+        return says ? [`rule-${index} ${list}[${at}]`] : [];
+      }),
+    ),
+  );
+}
+
 /** The proxy's priority for each of the entry's words about a packet, 0 for a plain one. */
 function wordsOf({ peers: named, ports: list }: ModelPeer, flow: Flow, required: readonly Pairs[]): number[] {
   if (named === undefined) return [];

@@ -1,29 +1,73 @@
-import { type Agent, ownLabels, type PolicyReason, podName } from '@ciliate/agent';
-import type { Step } from '@ciliate/bpf';
+import { type Agent, type Endpoint, ownLabels, type PolicyReason, podName } from '@ciliate/agent';
+import { type Decision, isDecision, type Step } from '@ciliate/bpf';
 import type { HttpAccessLog } from '@ciliate/envoy';
+import { NULL } from '@ciliate/maps';
 import { formatIpv4 } from '@ciliate/packet';
+import { type FlowExplanation, type FlowKey, protocolName } from '@ciliate/policy';
 
-/** One step of a packet or request, for people; `policy` only with the steps in which policy was asked. */
+/** One step of a packet or request, for people; `policy` and `explanation` only where policy was asked. */
 export interface DescribedStep {
-  kind: Step['kind'] | 'http';
+  kind: Decision['kind'] | 'http';
   /** `namespace/name` of the pod at whose interface it happened. */
   at: string;
   text: string;
   policy?: PolicyReason;
+  explanation?: FlowExplanation;
+}
+
+/** How endpoints and identities are called. */
+export interface Names {
+  endpoint(id: number): string;
+  /** Of an identity; '' if they are not known. */
+  labels(identity: number): string;
 }
 
 const place = ({ address, port }: { address: number; port: number }): string => `${formatIpv4(address)}:${port}`;
 
-/** The steps of one packet, in order. */
+/** What was decided about one packet, in order. Where policy was asked, the explanation tells what else matched and why it lost. */
 export function describeSteps(agent: Agent, steps: readonly Step[]): DescribedStep[] {
-  const reasons = agent.explainPolicy(steps);
-  return steps.map((step) => {
-    const at = podName(agent.endpoints[step.endpoint - 1]!);
-    if (step.kind !== 'policy') return { kind: step.kind, at, text: textOf(agent, step) };
-    const policy = reasons.shift()!;
-    return { kind: step.kind, at, text: policyText(policy), policy };
+  const decisions = steps.filter(isDecision);
+  return decisions.flatMap((step, index): DescribedStep[] => {
+    const described = describeDecision(agent, step);
+    if (step.kind !== 'policy') return [described];
+    const { direction, remoteIdentity: identity, protocol, dport } = step;
+    const flow = { egress: direction === 'egress', identity, protocol, dport };
+    const before = decisions.slice(0, index);
+    const looked = before.findLast((one) => one.kind === 'identity' && one.identity === identity);
+    const endpoint = agent.endpointOfId(step.endpoint)!;
+    const explanation = agent.explainFlow(endpoint, flow, looked?.kind === 'identity' ? looked.address : undefined);
+    const passed = step.verdict >= 0 || direction === 'ingress';
+    return [{ ...described, explanation }, ...(passed ? [] : notAsked(agent, endpoint, before, flow))];
   });
 }
+
+export function describeDecision(agent: Agent, step: Decision): DescribedStep {
+  const at = placeOf(agent, step.endpoint);
+  const described = { kind: step.kind, at, text: decisionText(namesOf(agent), step) };
+  return step.kind === 'policy' ? { ...described, policy: agent.explainPolicy([step])[0]! } : described;
+}
+
+/** What the policy of a destination that the packet never reached would have said, if not that it may pass. */
+function notAsked(agent: Agent, sender: Endpoint, before: readonly Decision[], flow: FlowKey): DescribedStep[] {
+  const looked = before.findLast((step) => step.kind === 'identity');
+  const destination = looked && agent.endpointOfAddress(looked.address);
+  if (destination === undefined) return [];
+  const explanation = agent.explainFlow(destination, { ...flow, egress: false, identity: sender.identity });
+  if (explanation.verdict === 'allow' || explanation.verdict === 'redirect') return [];
+  const text = 'ingress policy would not have let it in either';
+  return [{ kind: 'policy', at: podName(destination), text, explanation }];
+}
+
+/** Programs of the node's own devices have no pod. */
+export const placeOf = (agent: Agent, endpoint: number): string => namesOf(agent).endpoint(endpoint);
+
+const namesOf = (agent: Agent): Names => ({
+  endpoint: (id) => {
+    const found = agent.endpointOfId(id);
+    return found === undefined ? 'the host' : podName(found);
+  },
+  labels: (identity) => ownLabels(agent.identities.get(identity)),
+});
 
 /** What the proxy did with a request. */
 export function describeRequest(at: string, record: HttpAccessLog): DescribedStep {
@@ -32,7 +76,8 @@ export function describeRequest(at: string, record: HttpAccessLog): DescribedSte
   return { kind: 'http', at, text: `proxy: ${request}: ${rule}` };
 }
 
-function textOf(agent: Agent, step: Exclude<Step, { kind: 'policy' }>): string {
+/** A decision in a line. */
+export function decisionText(names: Names, step: Decision): string {
   switch (step.kind) {
     case 'service': {
       const how = step.known ? 'known from conntrack' : 'chosen now';
@@ -43,12 +88,13 @@ function textOf(agent: Agent, step: Exclude<Step, { kind: 'policy' }>): string {
     case 'conntrack':
       return `conntrack, ${step.direction}: ${step.status}`;
     case 'identity': {
-      const labels = ownLabels(agent.identities.get(step.identity));
       const found = step.found ? 'ipcache' : 'not in the ipcache';
-      return `${formatIpv4(step.address)} has identity ${step.identity} (${found}): ${labels}`;
+      return `${formatIpv4(step.address)} has identity ${step.identity} (${found}): ${names.labels(step.identity)}`;
     }
+    case 'policy':
+      return policyText(step);
     case 'local-delivery':
-      return `goes to ${podName(agent.endpoints[step.to - 1]!)} on this node`;
+      return `goes to ${names.endpoint(step.to)} on this node`;
     case 'to-proxy':
       return step.port === 0
         ? 'goes back to the proxy that opened the connection'
@@ -66,8 +112,10 @@ function textOf(agent: Agent, step: Exclude<Step, { kind: 'policy' }>): string {
   }
 }
 
-function policyText(policy: PolicyReason): string {
-  const { direction, port, protocol, remote } = policy;
-  const asked = `${direction} policy, ${port}/${protocol} ${direction === 'egress' ? 'to' : 'from'} identity ${remote.identity}`;
-  return `${asked}: ${policy.verdict}${policy.entry === undefined ? ', no entry matches' : ''}`;
+function policyText(step: Extract<Decision, { kind: 'policy' }>): string {
+  const { direction, dport, protocol, remoteIdentity, verdict, proxyPort, entry } = step;
+  const whose = direction === 'egress' ? 'to' : 'from';
+  const asked = `${direction} policy, ${dport}/${protocolName(protocol)} ${whose} identity ${remoteIdentity}`;
+  const answer = verdict < 0 ? 'deny' : proxyPort > 0 ? 'redirect' : 'allow';
+  return `${asked}: ${answer}${entry === NULL ? ', no entry matches' : ''}`;
 }

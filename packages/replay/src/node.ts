@@ -12,7 +12,7 @@ import {
   type Step,
 } from '@ciliate/bpf';
 import type { HttpAccessLog } from '@ciliate/envoy';
-import { type Flow, flowFromAccessLog, parseEvent } from '@ciliate/hubble';
+import { type Flow, flowFromAccessLog, type LostEvents, parseEvent } from '@ciliate/hubble';
 import { EventRing } from '@ciliate/maps';
 
 /** Where the programs sent a packet, and what they did to it on the way. */
@@ -30,14 +30,19 @@ const RING_BYTES = 64 * 1024;
 /** One machine: its pods' interfaces with the programs on them, and what Hubble sees of them. One packet at a time. */
 export class Node {
   readonly flows: Flow[] = [];
+  /** What found no room in the ring. */
+  readonly lost: LostEvents[] = [];
   readonly #agent: Agent;
   readonly #datapath: Datapath;
   readonly #skb: Skb;
   readonly #events: EventRing;
+  /** How many of the lost events are in `lost`. */
+  #counted = 0;
 
-  constructor(agent: Agent) {
+  /** @param ringBytes of the ring of events: what one packet writes beyond it is lost */
+  constructor(agent: Agent, ringBytes = RING_BYTES) {
     this.#agent = agent;
-    this.#events = EventRing.create(agent.memory, RING_BYTES);
+    this.#events = EventRing.create(agent.memory, ringBytes);
     this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed });
     this.#skb = new Skb(agent.memory);
   }
@@ -64,13 +69,21 @@ export class Node {
     this.#skb.destroy();
   }
 
+  #observe(timeNs: bigint): void {
+    this.#events.drain((event) => this.flows.push(parseEvent(event, this.#agent.resolver, timeNs)));
+    const numEventsLost = (this.#events.lost - this.#counted) >>> 0; // the count goes round
+    if (numEventsLost === 0) return;
+    this.#counted = this.#events.lost;
+    this.lost.push({ timeNs, source: 'PERF_EVENT_RING_BUFFER', cpu: 0, numEventsLost });
+  }
+
   #run(pod: Endpoint, frame: Uint8Array, mark: number, timeNs: bigint, program: typeof cilFromContainer): Fate {
     const steps: Step[] = [];
     this.#agent.memory.nowNs = timeNs;
     this.#skb.load(frame, pod.ifindex, mark);
     this.#datapath.steps = steps;
     const action = program(this.#datapath, this.#datapath.program(pod.id)!, this.#skb);
-    this.#events.drain((event) => this.flows.push(parseEvent(event, this.#agent.resolver, timeNs)));
+    this.#observe(timeNs);
     const after = { frame: this.#skb.frame(), steps };
 
     if (action === CTX_ACT_DROP) {

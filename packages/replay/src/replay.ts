@@ -1,5 +1,5 @@
 import type { Agent } from '@ciliate/agent';
-import type { Flow } from '@ciliate/hubble';
+import type { Flow, LostEvents } from '@ciliate/hubble';
 import { type Conversation, findConversations, type Unreplayed } from './conversations.ts';
 import { DatagramPlayer } from './datagram_player.ts';
 import { learnNames, type Names } from './names.ts';
@@ -13,6 +13,8 @@ export interface ReplayResult {
   rows: Row[];
   /** What Hubble saw, in order. */
   flows: Flow[];
+  /** What it missed. */
+  lost: LostEvents[];
   /** Packets that were left out, each with the reason. */
   unreplayed: Unreplayed[];
 }
@@ -33,8 +35,8 @@ export async function replayConversations(
   packets: Iterable<TracePacket>,
   onProgress?: OnProgress,
 ): Promise<ReplayResult> {
-  const { players, names, flows, unreplayed } = await playTrace(agent, packets, onProgress);
-  return { rows: players.flatMap((player) => rowsOf(agent, player, names)), flows, unreplayed };
+  const { players, names, flows, lost, unreplayed } = await playTrace(agent, packets, onProgress);
+  return { rows: players.flatMap((player) => rowsOf(agent, player, names)), flows, lost, unreplayed };
 }
 
 /** What was played, for whoever wants to see more of it than rows. */
@@ -52,7 +54,8 @@ export async function playTrace(
   const { conversations, unreplayed } = findConversations(recorded, agent.services);
   const node = new Node(agent);
   try {
-    return { ...(await playAll(agent, node, conversations, onProgress)), flows: node.flows, unreplayed };
+    const played = await playAll(agent, node, conversations, onProgress);
+    return { ...played, flows: node.flows, lost: node.lost, unreplayed };
   } finally {
     node.close();
   }

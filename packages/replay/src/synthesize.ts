@@ -21,7 +21,7 @@ const CLIENT_PORT = 40_000;
 const CLIENT_ISN = 1_000;
 const SERVER_ISN = 500_000;
 /** Far enough from 0 that conntrack's times look like times. */
-const START_NS = 1_000_000_000_000n;
+export const START_NS = 1_000_000_000_000n;
 const STEP_NS = 1_000_000n;
 const EMPTY = new Uint8Array(0);
 

@@ -119,12 +119,12 @@ function rate(measurements: readonly Measurement[]): Rate {
 /** The questions that policy is asked while the trace's packets run once through the programs. */
 function putKeys(agent: Agent, packets: readonly RecordedPacket[]): KeysInMemory {
   const { memory } = agent;
-  const steps: Step[] = [];
+  const asked: Extract<Step, { kind: 'policy' }>[] = [];
   const events = EventRing.create(memory, RING_BYTES);
   const datapath = new Datapath(memory, { shard: 0, events, seed: agent.seed });
   const skb = new Skb(memory);
   agent.flushConntrack();
-  datapath.steps = steps;
+  datapath.steps = { push: (step) => step.kind === 'policy' && asked.push(step) };
   for (const { sender, frame, timeNs } of packets) {
     if (sender === undefined) continue;
     memory.nowNs = timeNs;
@@ -132,7 +132,6 @@ function putKeys(agent: Agent, packets: readonly RecordedPacket[]): KeysInMemory
     cilFromContainer(datapath, datapath.program(sender.id)!, skb);
   }
   agent.flushConntrack();
-  const asked = steps.filter((step) => step.kind === 'policy');
   const index = memory.alloc(Math.max(8, asked.length * KEY.words * 4));
   asked.forEach((step, i) => {
     const at = (index >> 2) + i * KEY.words;

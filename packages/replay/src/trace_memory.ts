@@ -1,6 +1,8 @@
 import { type Agent, CT_SHARDS } from '@ciliate/agent';
+import { DEFAULT_CONFIG } from '@ciliate/bpf';
 import type { Address, Memory } from '@ciliate/maps';
-import { flowKeys, flowOf } from './flow.ts';
+import { Places } from './packets/places.ts';
+import { Steering } from './packets/steering.ts';
 import type { RecordedPacket } from './recording.ts';
 
 /** Words of a packet's entry in the trace: where its bytes are, how many, whose they are, and who judges them. */
@@ -14,20 +16,20 @@ export interface TraceInMemory {
 
 /**
  * Copies the packets that pods sent into the shared memory. All packets of a connection get the same shard, so that one
- * conntrack map sees them in the order of the trace. (Not so ICMP errors about it: they go by their own addresses.)
+ * conntrack map sees them in the order of the trace.
  */
 export function putTrace(agent: Agent, packets: readonly RecordedPacket[]): TraceInMemory {
   const sent = packets.filter(({ sender }) => sender !== undefined);
   const { memory } = agent;
-  const keyOf = flowKeys(agent.services);
+  const steering = new Steering(new Places(memory), DEFAULT_CONFIG, CT_SHARDS);
   const index = memory.alloc(Math.max(8, sent.length * PACKET.words * 4));
   sent.forEach((packet, i) => {
-    const flow = flowOf(packet.parsed);
+    steering.steer(packet.frame, 0, packet.frame.length);
     const entry = (index >> 2) + i * PACKET.words;
     memory.u32[entry + PACKET.at] = putBytes(memory, packet.frame);
     memory.u32[entry + PACKET.length] = packet.frame.length;
     memory.u32[entry + PACKET.endpoint] = packet.sender!.id;
-    memory.u32[entry + PACKET.shard] = flow === undefined ? 0 : hash(keyOf(flow)) % CT_SHARDS;
+    memory.u32[entry + PACKET.shard] = steering.shard;
   });
   return { index, count: sent.length };
 }
@@ -44,11 +46,4 @@ function putBytes(memory: Memory, bytes: Uint8Array): Address {
   const at = memory.alloc(Math.max(8, bytes.length));
   memory.u8.set(bytes, at);
   return at;
-}
-
-/** FNV-1a, 32 bits, over the text's UTF-16 units. */
-function hash(text: string): number {
-  let h = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  return h >>> 0;
 }

@@ -1,11 +1,14 @@
 import { cilFromHost, cilFromNetdev, cilToNetdev } from '../bpf_host.ts';
 import { cilFromContainer, cilLxcPolicy, cilToContainer } from '../bpf_lxc.ts';
 import { cilFromOverlay } from '../bpf_overlay.ts';
+import type { Step } from '../explain.ts';
 import { CTX_ACT_DROP, CTX_ACT_REDIRECT } from '../lib/common.ts';
 import { bytesOfHex, hexOf } from './addresses.ts';
 import { affinityText, changes, counters, ctText, type Snapshot, snapshot } from './observe.ts';
 import type { Expected, PacketInput, Scenario } from './scenario.ts';
 import { START_SECONDS, World } from './world.ts';
+
+type Watch = (world: World, index: number) => void;
 
 /** What a packet step left behind, by aspect: text that two runs can be compared by. */
 export type Outcome = Readonly<Record<string, string>>;
@@ -17,14 +20,26 @@ export interface StepResult {
   readonly agrees: boolean;
 }
 
-/** Plays a scenario through the programs and compares what its README calls deterministic, packet by packet. */
-export function runScenario(scenario: Scenario): StepResult[] {
-  const actual = play(scenario);
+/**
+ * Plays a scenario through the programs and compares what its README calls deterministic, packet by packet.
+ * @param watch gets the node before each packet, and the step's index in the scenario
+ */
+export function runScenario(scenario: Scenario, watch?: Watch): StepResult[] {
+  const actual = play(scenario, watch);
   const wanted = scenario.steps.flatMap((step) => (step.op === 'packet' ? [step.expect] : []));
   const runs = scenario.acceptable_runs?.map(({ steps }) => steps) ?? [wanted];
   const compared = runs.map((run) => compare(scenario, run, actual));
   const agreed = (results: StepResult[]): number => results.filter(({ agrees }) => agrees).length;
   return compared.reduce((best, results) => (agreed(results) > agreed(best) ? results : best));
+}
+
+/** What the programs did with the packet of one step, played once more. @param index of the step in the scenario */
+export function pathOf(scenario: Scenario, index: number): Step[] {
+  const path: Step[] = [];
+  play(scenario, ({ datapath }, at) => {
+    datapath.steps = at === index ? path : null;
+  });
+  return path;
 }
 
 function compare(scenario: Scenario, wanted: readonly Expected[], actual: readonly Outcome[]): StepResult[] {
@@ -38,18 +53,19 @@ function compare(scenario: Scenario, wanted: readonly Expected[], actual: readon
 }
 
 /** @returns what each packet step left behind */
-function play(scenario: Scenario): Outcome[] {
+function play(scenario: Scenario, watch?: Watch): Outcome[] {
   const world = new World(scenario);
   const { memory } = world;
   let now = START_SECONDS;
   let before = snapshot(world);
   let counted = counters(world);
   const outcomes: Outcome[] = [];
-  for (const step of scenario.steps) {
+  for (const [index, step] of scenario.steps.entries()) {
     if (step.op === 'advance_clock') now += step.seconds;
     else if (step.op === 'map_set') world.set(step.map, step.key_hex, step.value_hex);
     else if (step.op === 'map_delete') world.delete(step.map, step.key_hex);
     else {
+      watch?.(world, index);
       memory.nowNs = BigInt(now) * 1_000_000_000n;
       const ret = runHook(world, step);
       const after = snapshot(world);

@@ -1,5 +1,6 @@
 import { AUTH_INFO, AUTH_KEY, NODE_KEY, NODE_VALUE, NULL } from '@ciliate/maps';
 import type { Datapath } from '../datapath.ts';
+import { noteLookup } from '../explain.ts';
 import { CTX_ACT_OK } from './common.ts';
 import { DROP_NO_NODE_ID, DROP_POLICY_AUTH_REQUIRED } from './drop_reasons.ts';
 import { sendSignalAuthRequired } from './signal.ts';
@@ -21,6 +22,7 @@ export function authLookup(dp: Datapath, local: number, remote: number, remoteNo
     m.u32[nodeKey >> 2] = FAMILY_IPV4 << 24;
     m.u32[(nodeKey + NODE_KEY.ip4) >> 2] = remoteNode;
     const node = dp.nodes.lookup(nodeKey);
+    if (dp.steps !== null) noteLookup(dp, dp.nodes, nodeKey, node);
     nodeId = node === NULL ? 0 : m.u16[(node + NODE_VALUE.id) >> 1]!;
     if (nodeId === 0) return DROP_NO_NODE_ID;
   }
@@ -29,6 +31,7 @@ export function authLookup(dp: Datapath, local: number, remote: number, remoteNo
   m.u16[(authKey + AUTH_KEY.remote_node_id) >> 1] = nodeId;
   m.u8[authKey + AUTH_KEY.auth_type] = authType;
   const info = dp.auth.lookup(authKey);
+  if (dp.steps !== null) noteLookup(dp, dp.auth, authKey, info);
   if (info !== NULL) {
     const low = m.u32[(info + AUTH_INFO.expiration) >> 2]!;
     const high = m.u32[(info + AUTH_INFO.expiration + 4) >> 2]!;

@@ -6,6 +6,7 @@ import {
   ctFlags,
   ctLastRxReport,
   ctLastTxReport,
+  ctLifetime,
   ctRevNatIndex,
   ctRxFlagsSeen,
   ctTxFlagsSeen,
@@ -36,8 +37,10 @@ import {
   TCP_SYN,
 } from '@ciliate/packet';
 import type { Datapath } from '../datapath.ts';
+import { noteDebug, noteLookup, noteUpdate } from '../explain.ts';
 import type { Skb } from '../skb.ts';
-import { CT_EGRESS, CT_ESTABLISHED, CT_INGRESS, CT_NEW, CT_RELATED, CT_REPLY, CT_SERVICE } from './common.ts';
+import { CT_EGRESS, CT_ESTABLISHED, CT_INGRESS, CT_NEW, CT_RELATED, CT_REPLY, CT_SERVICE, htons } from './common.ts';
+import { DBG_CT_CREATED4, DBG_CT_CREATED6, DBG_CT_MATCH, DBG_CT_VERDICT, noteCtLookup } from './dbg.ts';
 import { DROP_CT_CREATE_FAILED, DROP_CT_INVALID_HDR, DROP_CT_UNKNOWN_PROTO, DROP_INVALID } from './drop_reasons.ts';
 import type { Family } from './family.ts';
 import { loadPorts } from './fragments.ts';
@@ -164,7 +167,9 @@ export function ctIsReply(dp: Datapath, fam: Family, tuple: Address): boolean {
   const m = dp.memory;
   const flags = tupleFlags(m, fam, tuple);
   setTupleFlags(m, fam, tuple, TUPLE_F_IN);
-  const entry = fam.ctMap(tupleNexthdr(m, fam, tuple)).lookup(tuple);
+  const map = fam.ctMap(tupleNexthdr(m, fam, tuple));
+  const entry = map.lookup(tuple);
+  if (dp.steps !== null) noteLookup(dp, map, tuple, entry);
   setTupleFlags(m, fam, tuple, flags);
   return entry !== NULL;
 }
@@ -174,7 +179,9 @@ export function nodePortRevNatIndex(dp: Datapath, fam: Family, tuple: Address): 
   const m = dp.memory;
   const flags = tupleFlags(m, fam, tuple);
   setTupleFlags(m, fam, tuple, TUPLE_F_OUT);
-  const entry = fam.ctMap(tupleNexthdr(m, fam, tuple)).lookup(tuple);
+  const map = fam.ctMap(tupleNexthdr(m, fam, tuple));
+  const entry = map.lookup(tuple);
+  if (dp.steps !== null) noteLookup(dp, map, tuple, entry);
   setTupleFlags(m, fam, tuple, flags);
   return entry !== NULL && hasFlags(m, entry, CT_ENTRY_FLAG.node_port) ? ctRevNatIndex(m, entry) : 0;
 }
@@ -242,15 +249,20 @@ function lookupScope(
     if (at === NULL) return DROP_CT_INVALID_HDR;
     tcpFlags = m.u8[at + 1]!;
   }
-  if (scope !== 'forward') {
-    // The reverse direction first: for policy, a reply counts as a reply even if it also matches a forward entry.
-    if (lookupOne(dp, fam, tuple, skb, isTcp, tcpFlags, dir, types, state) !== CT_NEW)
-      return (tupleFlags(m, fam, tuple) & TUPLE_F_RELATED) !== 0 ? CT_RELATED : CT_REPLY;
-    if (scope === 'reverse') return CT_NEW;
+  if (dp.steps !== null) noteCtLookup(dp, fam, tuple, dir, scope);
+  let status: number;
+  if (scope === 'forward') status = lookupOne(dp, fam, tuple, skb, isTcp, tcpFlags, dir, types, state);
+  // The reverse direction first: for policy, a reply counts as a reply even if it also matches a forward entry.
+  else if (lookupOne(dp, fam, tuple, skb, isTcp, tcpFlags, dir, types, state) !== CT_NEW)
+    status = (tupleFlags(m, fam, tuple) & TUPLE_F_RELATED) !== 0 ? CT_RELATED : CT_REPLY;
+  else if (scope === 'reverse') status = CT_NEW;
+  else {
     reverseTuple(m, fam, tuple);
     setTupleFlags(m, fam, tuple, tupleFlags(m, fam, tuple) ^ TUPLE_F_IN);
+    status = lookupOne(dp, fam, tuple, skb, isTcp, tcpFlags, dir, types, state);
   }
-  return lookupOne(dp, fam, tuple, skb, isTcp, tcpFlags, dir, types, state);
+  if (dp.steps !== null) noteDebug(dp, DBG_CT_VERDICT, status, htons(state.revNatIndex));
+  return status;
 }
 
 /** __ct_lookup: CT_NEW or CT_ESTABLISHED for exactly this tuple; keeps the entry's times, counters and closing bits. */
@@ -266,8 +278,11 @@ function lookupOne(
   state: CtState,
 ): number {
   const m = dp.memory;
-  const entry = fam.ctMap(tupleNexthdr(m, fam, tuple)).lookup(tuple);
+  const map = fam.ctMap(tupleNexthdr(m, fam, tuple));
+  const entry = map.lookup(tuple);
+  if (dp.steps !== null) noteLookup(dp, map, tuple, entry);
   if (entry === NULL || !matchesTypes(dp, entry, types, state)) return newFlow(state);
+  if (dp.steps !== null) noteDebug(dp, DBG_CT_MATCH, ctLifetime(m, entry), htons(ctRevNatIndex(m, entry)));
 
   const syn = (tcpFlags & TCP_SYN) !== 0;
   if (dir === CT_SERVICE && syn && isClosing(m, entry) && expiredRebalance(dp, entry)) return newFlow(state);
@@ -284,8 +299,10 @@ function lookupOne(
     setCtRxFlagsSeen(m, entry, 0);
     setCtTxFlagsSeen(m, entry, 0);
     state.monitor = updateTimeout(dp, entry, isTcp, tcpFlags, dir);
+    if (dp.steps !== null) noteUpdate(dp, map, tuple, entry);
     return CT_NEW;
   }
+  if (dp.steps !== null) noteUpdate(dp, map, tuple, entry);
 
   state.revNatIndex = ctRevNatIndex(m, entry);
   if (dir === CT_SERVICE) {
@@ -355,6 +372,8 @@ export function ctCreate(
     if (state.fromTunnel) setFlags(m, entry, CT_ENTRY_FLAG.from_tunnel);
   }
   updateTimeout(dp, entry, isTcp, isTcp ? TCP_SYN : 0, dir); // whatever the packet was, an entry begins as after a SYN
+  if (dp.steps !== null)
+    noteDebug(dp, fam.isV6 ? DBG_CT_CREATED6 : DBG_CT_CREATED4, htons(state.revNatIndex), state.srcSecId);
 
   if (relate) {
     const related = fam.otherTuple;
@@ -362,6 +381,7 @@ export function ctCreate(
     setTuplePorts(m, fam, related, 0, 0);
     m.u8[related + fam.tupleNexthdr] = fam.icmp;
     setTupleFlags(m, fam, related, tupleFlags(m, fam, tuple) | TUPLE_F_RELATED);
+    if (dp.steps !== null) noteUpdate(dp, fam.ctAny, related, entry);
     const err = fam.ctAny.update(related, entry);
     if (err < 0) return noRoom(dp, fam, err);
   }
@@ -369,7 +389,9 @@ export function ctCreate(
     add64(m, entry + CT_ENTRY.packets, 1);
     add64(m, entry + CT_ENTRY.bytes, skb.len);
   }
-  const err = fam.ctMap(tupleNexthdr(m, fam, tuple)).update(tuple, entry);
+  const map = fam.ctMap(tupleNexthdr(m, fam, tuple));
+  if (dp.steps !== null) noteUpdate(dp, map, tuple, entry);
+  const err = map.update(tuple, entry);
   return err < 0 ? noRoom(dp, fam, err) : 0;
 }
 
@@ -389,7 +411,9 @@ function egressFlags(dp: Datapath, fam: Family, tuple: Address): number {
   const m = dp.memory;
   const flags = tupleFlags(m, fam, tuple);
   setTupleFlags(m, fam, tuple, TUPLE_F_OUT);
-  const entry = fam.ctMap(tupleNexthdr(m, fam, tuple)).lookup(tuple);
+  const map = fam.ctMap(tupleNexthdr(m, fam, tuple));
+  const entry = map.lookup(tuple);
+  if (dp.steps !== null) noteLookup(dp, map, tuple, entry);
   setTupleFlags(m, fam, tuple, flags);
   return entry === NULL ? 0 : ctFlags(m, entry);
 }
@@ -403,10 +427,12 @@ export function updateServiceBackend(
   index: number,
 ): void {
   const m = dp.memory;
-  const entry = fam.ctMap(tupleNexthdr(m, fam, tuple)).lookup(tuple);
+  const map = fam.ctMap(tupleNexthdr(m, fam, tuple));
+  const entry = map.lookup(tuple);
   if (entry === NULL) return;
   setCtBackendId(m, entry, backendId);
   setCtRevNatIndex(m, entry, index);
+  if (dp.steps !== null) noteUpdate(dp, map, tuple, entry);
 }
 
 const hasFlags = (m: Memory, entry: Address, flags: number): boolean => (ctFlags(m, entry) & flags) !== 0;

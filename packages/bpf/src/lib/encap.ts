@@ -1,7 +1,9 @@
 import { type Address, REMOTE_ENDPOINT_INFO } from '@ciliate/maps';
 import type { Datapath } from '../datapath.ts';
+import { noteDebug } from '../explain.ts';
 import type { Skb } from '../skb.ts';
 import { HOST_ID, ntohl, REMOTE_NODE_ID, WORLD_ID, WORLD_IPV4_ID, WORLD_IPV6_ID } from './common.ts';
+import { DBG_ENCAP } from './dbg.ts';
 import { hasIpv6TunnelEndpoint } from './endpoints.ts';
 import { redirect } from './icmp6.ts';
 import { sendTraceNotify, TRACE_TO_OVERLAY } from './notify.ts';
@@ -37,10 +39,11 @@ export function encapAndRedirect(
   const { u32 } = dp.memory;
   const { encapIfindex } = dp.config;
   const label = identity === HOST_ID ? LOCAL_NODE_ID : identity;
+  const endpoint = (info + REMOTE_ENDPOINT_INFO.tunnel_endpoint) >> 2;
+  if (dp.steps !== null) noteDebug(dp, DBG_ENCAP, ntohl(u32[endpoint]!), label);
   sendTraceNotify(dp, skb, source, TRACE_TO_OVERLAY, label, dstIdentity, 0, encapIfindex, reason, monitor);
   skb.tunnelId = tunnelId(dp, label);
   skb.isTunnelIpv6 = hasIpv6TunnelEndpoint(dp, info);
-  const endpoint = (info + REMOTE_ENDPOINT_INFO.tunnel_endpoint) >> 2;
   if (skb.isTunnelIpv6) for (let i = 0; i < 4; i++) skb.tunnelRemote[i] = u32[endpoint + i]!;
   else {
     skb.tunnelRemote.fill(0);

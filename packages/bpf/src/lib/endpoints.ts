@@ -9,6 +9,7 @@ import {
   secIdentity,
 } from '@ciliate/maps';
 import type { Datapath } from '../datapath.ts';
+import { noteLookup } from '../explain.ts';
 import type { Family } from './family.ts';
 
 // What cilium_lxc and the ipcache know about an address. Source: bpf/lib/eps.h.
@@ -19,7 +20,9 @@ export function lookupEndpoint(dp: Datapath, fam: Family, address: Address): Add
   const key = dp.stack.endpointKey;
   setAddress(dp, fam, key, address);
   m.u32[(key + 16) >> 2] = fam.endpointFamily; // key and cluster_id: 0
-  return dp.lxc.lookup(key);
+  const endpoint = dp.lxc.lookup(key);
+  if (dp.steps !== null) noteLookup(dp, dp.lxc, key, endpoint);
+  return endpoint;
 }
 
 /** @returns the `struct remote_endpoint_info` of the longest prefix that holds the address, or NULL */
@@ -29,7 +32,9 @@ export function lookupRemoteEndpoint(dp: Datapath, fam: Family, address: Address
   m.u32[(key + IPCACHE_KEY.prefixlen) >> 2] = IPCACHE_STATIC_PREFIX_BITS + 32 * fam.words;
   m.u32[(key + IPCACHE_KEY.cluster_id) >> 2] = fam.endpointFamily << 24;
   setAddress(dp, fam, key + IPCACHE_KEY.ip4, address);
-  return dp.ipcache.lookup(key);
+  const info = dp.ipcache.lookup(key);
+  if (dp.steps !== null) noteLookup(dp, dp.ipcache, key, info);
+  return info;
 }
 
 /** Identity of what `lookupRemoteEndpoint` found. */

@@ -1,6 +1,7 @@
 import type { Address } from '@ciliate/maps';
 import { NULL } from '@ciliate/maps';
 import type { Datapath } from '../datapath.ts';
+import { noteLookup, noteUpdate } from '../explain.ts';
 import type { Skb } from '../skb.ts';
 import { DROP_CT_INVALID_HDR, DROP_FRAG_NOSUPPORT, DROP_FRAG_NOT_FOUND } from './drop_reasons.ts';
 import type { Family } from './family.ts';
@@ -20,6 +21,7 @@ export function loadPorts(dp: Datapath, fam: Family, skb: Skb, direction: number
     if (!fam.fragments) return DROP_FRAG_NOSUPPORT;
     setFragmentKey(dp, fam, skb);
     const ports = fam.frags.lookup(fam.fragKey);
+    if (dp.steps !== null) noteLookup(dp, fam.frags, fam.fragKey, ports);
     if (ports === NULL) return DROP_FRAG_NOT_FOUND;
     m.u16[to] = m.u16[ports >> 1]!;
     m.u16[to + 1] = m.u16[(ports >> 1) + 1]!;
@@ -34,6 +36,7 @@ export function loadPorts(dp: Datapath, fam: Family, skb: Skb, direction: number
     const ports = dp.stack.ports;
     m.u16[ports >> 1] = m.u16[to]!;
     m.u16[(ports >> 1) + 1] = m.u16[to + 1]!;
+    if (dp.steps !== null) noteUpdate(dp, fam.frags, fam.fragKey, ports);
     if (fam.frags.update(fam.fragKey, ports) !== 0) dp.metrics.update(skb.len, direction, REASON_FRAG_PACKET_UPDATE);
   }
   return 0;

@@ -1,6 +1,7 @@
 import { type Address, NULL } from '@ciliate/maps';
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from '@ciliate/packet';
 import type { Datapath } from '../datapath.ts';
+import { noteLookup } from '../explain.ts';
 import type { Skb } from '../skb.ts';
 import { CT_NEW, CT_REPLY, CT_SERVICE, CTX_ACT_OK, ETH_HLEN, htons, ntohl, ntohs } from './common.ts';
 import { CT_ENTRY_SVC, type CtState, ctCreate, ctLazyLookup, hasPorts, updateServiceBackend } from './conntrack.ts';
@@ -119,7 +120,9 @@ function translate(
 
 const lookupBackend = (dp: Datapath, fam: Family, id: number): Address => {
   dp.memory.u32[dp.stack.backendKey >> 2] = id;
-  return fam.backends.lookup(dp.stack.backendKey);
+  const backend = fam.backends.lookup(dp.stack.backendKey);
+  if (dp.steps !== null) noteLookup(dp, fam.backends, dp.stack.backendKey, backend);
+  return backend;
 };
 
 /** For steps: an IPv4 address in host order (an IPv6 one: its last word). */
@@ -180,7 +183,9 @@ export function rewritePort(
 /** What a service's client knows it by: `struct lbX_reverse_nat`, or NULL. @param index host order */
 export function lookupRevNat(dp: Datapath, fam: Family, index: number): Address {
   dp.memory.u16[dp.stack.revNatKey >> 1] = htons(index);
-  return fam.revNat.lookup(dp.stack.revNatKey);
+  const nat = fam.revNat.lookup(dp.stack.revNatKey);
+  if (dp.steps !== null) noteLookup(dp, fam.revNat, dp.stack.revNatKey, nat);
+  return nat;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { type Address, LB_AFFINITY_MATCH, LB_AFFINITY_VAL, MAP_HEADER, type Memory, NULL } from '@ciliate/maps';
 import type { Datapath } from '../datapath.ts';
+import { noteDelete, noteLookup, noteUpdate } from '../explain.ts';
 import type { Family } from './family.ts';
 import { jhash3Words, jhashTuple6 } from './jhash.ts';
 import { isAffinity, SERVICE } from './lb_service.ts';
@@ -33,6 +34,7 @@ function selectRandom(dp: Datapath, fam: Family, tuple: Address, service: Addres
   const flow = flowRandom(dp, fam, tuple, 0);
   m.u16[(fam.lbKey + fam.lbKeyDport + 2) >> 1] = (flow % count) + 1;
   const slot = fam.services.lookup(fam.lbKey);
+  if (dp.steps !== null) noteLookup(dp, fam.services, fam.lbKey, slot);
   return slot === NULL ? 0 : m.u32[(slot + SERVICE.backendId) >> 2]!;
 }
 
@@ -42,6 +44,7 @@ function selectMaglev(dp: Datapath, fam: Family, tuple: Address, service: Addres
   const index = dp.stack.revNatKey;
   m.u16[index >> 1] = m.u16[(service + SERVICE.revNatIndex) >> 1]!;
   const inner = fam.maglev.lookup(index);
+  if (dp.steps !== null) noteLookup(dp, fam.maglev, index, inner);
   if (inner === NULL) return 0;
   const ids = m.u32[(inner + MAP_HEADER.data) >> 2]!; // its one element
   const sport = isAffinity(m, service) ? 0 : tupleDport(m, fam, tuple);
@@ -62,6 +65,7 @@ export function affinityBackend(dp: Datapath, fam: Family, client: Address, serv
   const m = dp.memory;
   setAffinityKey(dp, fam, client, service);
   const value = fam.affinity.lookup(fam.affinityKey);
+  if (dp.steps !== null) noteLookup(dp, fam.affinity, fam.affinityKey, value);
   if (value === NULL) return 0;
   const timeout = m.u32[(service + SERVICE.affinityTimeout) >> 2]! & AFFINITY_TIMEOUT_MASK;
   const now = dp.nowSeconds();
@@ -71,6 +75,7 @@ export function affinityBackend(dp: Datapath, fam: Family, client: Address, serv
   m.u16[(matchKey + LB_AFFINITY_MATCH.rev_nat_id) >> 1] = m.u16[(service + SERVICE.revNatIndex) >> 1]!;
   const isStale = m.u32[(value + LB_AFFINITY_VAL.last_used) >> 2]! + timeout <= now;
   if (isStale || dp.affinityMatch.lookup(matchKey) === NULL) {
+    if (dp.steps !== null) noteDelete(dp, fam.affinity, fam.affinityKey);
     fam.affinity.delete(fam.affinityKey);
     return 0;
   }
@@ -84,6 +89,7 @@ export function updateAffinity(dp: Datapath, fam: Family, client: Address, servi
   const value = dp.stack.affinityValue;
   setLastUsed(m, value, dp.nowSeconds());
   m.u32[(value + LB_AFFINITY_VAL.backend_id) >> 2] = backend;
+  if (dp.steps !== null) noteUpdate(dp, fam.affinity, fam.affinityKey, value);
   fam.affinity.update(fam.affinityKey, value);
 }
 

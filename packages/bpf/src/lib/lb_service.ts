@@ -1,5 +1,6 @@
 import { type Address, type Memory, NULL } from '@ciliate/maps';
 import type { Datapath } from '../datapath.ts';
+import { noteLookup } from '../explain.ts';
 import type { Family } from './family.ts';
 import { tupleNexthdr, tupleSport } from './tuple.ts';
 
@@ -63,15 +64,19 @@ function lookupScope(dp: Datapath, fam: Family, tuple: Address, scope: number): 
   const m = dp.memory;
   const proto = fam.lbKey + fam.lbKeyDport + 4;
   m.u8[proto + 1] = scope;
-  if (!dp.config.serviceProtocolDifferentiation) {
-    m.u8[proto] = 0;
-    return fam.services.lookup(fam.lbKey);
+  if (dp.config.serviceProtocolDifferentiation) {
+    m.u8[proto] = tupleNexthdr(m, fam, tuple);
+    const service = lookupKey(dp, fam);
+    if (service !== NULL) return service;
   }
-  m.u8[proto] = tupleNexthdr(m, fam, tuple);
-  const service = fam.services.lookup(fam.lbKey);
-  if (service !== NULL) return service;
   m.u8[proto] = 0;
-  return fam.services.lookup(fam.lbKey);
+  return lookupKey(dp, fam);
+}
+
+function lookupKey(dp: Datapath, fam: Family): Address {
+  const service = fam.services.lookup(fam.lbKey);
+  if (dp.steps !== null) noteLookup(dp, fam.services, fam.lbKey, service);
+  return service;
 }
 
 /** lbX_src_range_ok: may this client use the service from outside? @param saddr where the client's address lies */
@@ -82,6 +87,8 @@ export function isSourceRangeOk(dp: Datapath, fam: Family, service: Address, sad
   m.u32[key >> 2] = 32 + 32 * fam.words;
   m.u32[(key + 4) >> 2] = m.u16[(service + SERVICE.revNatIndex) >> 1]!;
   fam.copyAddress(m, key + 8, saddr);
-  const isListed = fam.sourceRange.lookup(key) !== NULL;
+  const range = fam.sourceRange.lookup(key);
+  if (dp.steps !== null) noteLookup(dp, fam.sourceRange, key, range);
+  const isListed = range !== NULL;
   return isListed !== ((flags2(m, service) & SVC_FLAG2_SOURCE_RANGE_DENY) !== 0);
 }

@@ -1,8 +1,10 @@
 import { type Address, endpointIfindex, endpointLxcId, endpointMacAt, endpointNodeMacAt } from '@ciliate/maps';
 import { cilLxcPolicy } from '../bpf_lxc.ts';
 import type { Datapath } from '../datapath.ts';
+import { noteDebug } from '../explain.ts';
 import type { Skb } from '../skb.ts';
 import { CTX_ACT_OK, CTX_ACT_REDIRECT, identityMark } from './common.ts';
+import { DBG_LOCAL_DELIVERY } from './dbg.ts';
 import { DROP_EP_NOT_READY } from './drop_reasons.ts';
 import type { Family } from './family.ts';
 import { redirect, type Site } from './icmp6.ts';
@@ -32,6 +34,7 @@ export function localDelivery(
   fromTunnel: boolean,
 ): number {
   const m = dp.memory;
+  if (dp.steps !== null) noteDebug(dp, DBG_LOCAL_DELIVERY, endpointLxcId(m, to), identity);
   const err = routeL3(dp, fam, skb, site, direction, endpointNodeMacAt(to), endpointMacAt(to));
   if (err !== CTX_ACT_OK) return err;
   // bpf_overlay is compiled without this count.

@@ -8,6 +8,7 @@ import {
   IPPROTO_SCTP,
 } from '@ciliate/packet';
 import type { Datapath } from '../datapath.ts';
+import { noteDelete, noteLookup, noteUpdate } from '../explain.ts';
 import type { Skb } from '../skb.ts';
 import { CT_EGRESS, CT_INGRESS, CT_NEW, ETH_HLEN, htons, identityIsRemoteNode, ntohs } from './common.ts';
 import { CT_ENTRY_ANY, ctCreate, ctIsReply, ctLazyLookup, hasPorts, loadTuplePorts } from './conntrack.ts';
@@ -63,6 +64,7 @@ const ICMP_HLEN = 8;
 /** Of an echo's identifier in its header. */
 const ICMP_ID = 4;
 const NR_ICMP_UNREACH = 15;
+const BPF_NOEXIST = 1;
 const ICMPV6_DEST_UNREACH = 1;
 const ICMPV6_PKT_TOOBIG = 2;
 const ICMPV6_TIME_EXCEED = 3;
@@ -100,6 +102,24 @@ export class NatTrace {
 
 const entryAddress = (entry: Address): Address => entry + ENTRY.address;
 const entryPort = (m: Memory, fam: Family, entry: Address): number => m.u16[(entry + fam.layout.natEntry.port) >> 1]!;
+
+function lookupEntry(dp: Datapath, fam: Family, tuple: Address): Address {
+  const entry = fam.snat.lookup(tuple);
+  if (dp.steps !== null) noteLookup(dp, fam.snat, tuple, entry);
+  return entry;
+}
+
+/** @returns 0, or negative: there is one already, or no room */
+function insertEntry(dp: Datapath, fam: Family, tuple: Address, entry: Address): number {
+  const err = fam.snat.update(tuple, entry, BPF_NOEXIST);
+  if (dp.steps !== null && err === 0) noteUpdate(dp, fam.snat, tuple, entry);
+  return err;
+}
+
+function deleteEntry(dp: Datapath, fam: Family, tuple: Address): void {
+  if (dp.steps !== null) noteDelete(dp, fam.snat, tuple);
+  fam.snat.delete(tuple);
+}
 
 /** snat_vX_needs_masquerade: NAT_NEEDED, NAT_PUNT_TO_STACK or a drop code. @param tuple natural, without ports */
 export function needsMasquerade(dp: Datapath, fam: Family, skb: Skb, tuple: Address, target: NatTarget): number {
@@ -242,7 +262,7 @@ export function snatTuple(
 /** snat_vX_nat_handle_mapping: the egress entry of the tuple, made if there is none. @returns its address or a drop code */
 function mapping(dp: Datapath, fam: Family, skb: Skb, tuple: Address, target: NatTarget, trace: NatTrace): number {
   const m = dp.memory;
-  let state = fam.snat.lookup(tuple);
+  let state = lookupEntry(dp, fam, tuple);
   if (target.needsCt) {
     const ct = fam.otherTuple;
     copyTuple(m, fam, ct, tuple);
@@ -263,20 +283,18 @@ function mapping(dp: Datapath, fam: Family, skb: Skb, tuple: Address, target: Na
   const reverse = reverseOf(dp, fam, tuple, entryAddress(state), entryPort(m, fam, state));
   const isSame = fam.sameAddress(m, target.addr, entryAddress(state));
   if (isSame && target.needsCt === needsCt(m, state)) {
-    if (fam.snat.lookup(reverse) === NULL) {
+    if (lookupEntry(dp, fam, reverse) === NULL) {
       // The reverse entry was given up for another: it comes back.
       const entry = newEntry(dp, fam, tupleSaddrAt(fam, tuple), tupleSport(m, fam, tuple), target.needsCt);
-      if (fam.snat.update(reverse, entry, BPF_NOEXIST) < 0) return DROP_NAT_NO_MAPPING;
-      state = fam.snat.lookup(tuple);
+      if (insertEntry(dp, fam, reverse, entry) < 0) return DROP_NAT_NO_MAPPING;
+      state = lookupEntry(dp, fam, tuple);
     }
     return state;
   }
-  fam.snat.delete(tuple);
-  fam.snat.delete(reverse);
+  deleteEntry(dp, fam, tuple);
+  deleteEntry(dp, fam, reverse);
   return newMapping(dp, fam, tuple, target);
 }
-
-const BPF_NOEXIST = 1;
 
 /** snat_vX_new_mapping: keeps the port if it is free and in range. */
 function newMapping(dp: Datapath, fam: Family, tuple: Address, target: NatTarget): number {
@@ -292,13 +310,13 @@ function newMapping(dp: Datapath, fam: Family, tuple: Address, target: NatTarget
   const back = newEntry(dp, fam, tupleSaddrAt(fam, tuple), tupleSport(m, fam, tuple), target.needsCt);
   for (let retry = 0; retry < SNAT_COLLISION_RETRIES; retry++) {
     setTuplePorts(m, fam, reverse, htons(port), tupleDport(m, fam, tuple));
-    if (fam.snat.update(reverse, back, BPF_NOEXIST) === 0) {
+    if (insertEntry(dp, fam, reverse, back) === 0) {
       if (retry > SNAT_SIGNAL_THRES) sendSignalNatFillUp(dp, fam);
       const entry = newEntry(dp, fam, target.addr, htons(port), target.needsCt);
-      const err = fam.snat.update(tuple, entry, BPF_NOEXIST);
-      if (err === 0) return fam.snat.lookup(tuple);
+      const err = insertEntry(dp, fam, tuple, entry);
+      if (err === 0) return lookupEntry(dp, fam, tuple);
       dp.extError = err;
-      fam.snat.delete(reverse);
+      deleteEntry(dp, fam, reverse);
       return DROP_NAT_NO_MAPPING;
     }
     port = minPort + ((((retry > 0 ? port + 1 : next) & 0xffff) * range) >>> 16);
@@ -361,7 +379,7 @@ export function reverseSnat(dp: Datapath, fam: Family, skb: Skb, trace: NatTrace
   } else return NAT_PUNT_TO_STACK;
 
   setTupleFlags(m, fam, tuple, TUPLE_F_IN);
-  const state = fam.snat.lookup(tuple);
+  const state = lookupEntry(dp, fam, tuple);
   if (state === NULL) return DROP_NAT_NO_MAPPING;
   const err = restoreEgressEntry(dp, fam, tuple, state) || trackReverse(dp, fam, skb, tuple, state, trace);
   if (err < 0) return err;
@@ -391,9 +409,9 @@ function restoreEgressEntry(dp: Datapath, fam: Family, tuple: Address, state: Ad
   m.u8[original + fam.tupleNexthdr] = tupleNexthdr(m, fam, tuple);
   setTupleFlags(m, fam, original, TUPLE_F_OUT);
   setTuplePorts(m, fam, original, tupleSport(m, fam, tuple), entryPort(m, fam, state));
-  if (fam.snat.lookup(original) !== NULL) return 0;
+  if (lookupEntry(dp, fam, original) !== NULL) return 0;
   const entry = newEntry(dp, fam, tuple, tupleDport(m, fam, tuple), needsCt(m, state));
-  return fam.snat.update(original, entry, BPF_NOEXIST) < 0 ? DROP_NAT_NO_MAPPING : 0;
+  return insertEntry(dp, fam, original, entry) < 0 ? DROP_NAT_NO_MAPPING : 0;
 }
 
 function trackReverse(dp: Datapath, fam: Family, skb: Skb, tuple: Address, state: Address, trace: NatTrace): number {
@@ -454,7 +472,7 @@ function snatIcmpError(dp: Datapath, fam: Family, skb: Skb): number {
     if (id === NULL) return DROP_INVALID;
     setTuplePorts(m, fam, tuple, 0, m.u16[id >> 1]!);
   } else return DROP_UNKNOWN_L4;
-  const state = fam.snat.lookup(tuple);
+  const state = lookupEntry(dp, fam, tuple);
   if (state === NULL) return NAT_PUNT_TO_STACK;
   const saddr = tupleSaddrAt(fam, tuple);
   const to = entryAddress(state);
@@ -501,7 +519,7 @@ function reverseSnatIcmpError(dp: Datapath, fam: Family, skb: Skb, icmp: Address
     if (id === NULL) return DROP_INVALID;
     setTuplePorts(m, fam, tuple, m.u16[id >> 1]!, 0);
   } else return NAT_PUNT_TO_STACK;
-  const state = fam.snat.lookup(tuple);
+  const state = lookupEntry(dp, fam, tuple);
   if (state === NULL) return NAT_PUNT_TO_STACK;
   const to = entryAddress(state);
   const dport = tupleDport(m, fam, tuple);

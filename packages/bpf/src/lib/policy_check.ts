@@ -1,9 +1,20 @@
-import { type Address, lpmPrefixLength, NULL, POLICY_STATS_KEY, POLICY_STATS_VALUE } from '@ciliate/maps';
+import {
+  type Address,
+  isDeny,
+  lpmPrefixLength,
+  NULL,
+  POLICY_FULL_PREFIX_BITS,
+  POLICY_STATS_KEY,
+  POLICY_STATS_VALUE,
+  setPolicyKey,
+} from '@ciliate/maps';
 import { ICMP_DEST_UNREACH, IPPROTO_UDP } from '@ciliate/packet';
 import type { Datapath, EndpointProgram } from '../datapath.ts';
+import { noteDebug, noteLookup } from '../explain.ts';
 import type { Skb } from '../skb.ts';
 import { authLookup } from './auth.ts';
 import { CT_EGRESS, CT_ESTABLISHED, CTX_ACT_OK, HOST_ID, htons, ntohs, POLICY_MATCH_NONE } from './common.ts';
+import { DBG_L4_CREATE, DBG_POLICY_DENIED } from './dbg.ts';
 import { DROP_ENCAP_PROHIBITED, DROP_INVALID, DROP_POLICY_AUTH_REQUIRED } from './drop_reasons.ts';
 import { lookupRemoteEndpoint, tunnelEndpointOf } from './endpoints.ts';
 import type { Family } from './family.ts';
@@ -134,6 +145,7 @@ function ask(
       untracked,
       policy,
     );
+    if (dp.steps !== null) noteLookups(dp, ep, remoteIdentity, egress, proto, dport, port);
     if (policy.entry !== NULL && config.policyAccounting)
       account(dp, ep, policy.namesIdentity ? remoteIdentity : 0, egress, proto, port, skb.len);
   } else {
@@ -154,7 +166,35 @@ function ask(
     matchType: policy.matchType,
     entry: policy.entry,
   });
+  if (dp.steps !== null && verdict < 0 && verdict !== DROP_ENCAP_PROHIBITED) {
+    if (dir === CT_EGRESS) noteDebug(dp, DBG_POLICY_DENIED, ep.identity, remoteIdentity);
+    else noteDebug(dp, DBG_POLICY_DENIED, remoteIdentity, ep.identity);
+  }
   return verdict;
+}
+
+/** The lookups that `policyCanAccess` has made, made again for whoever wants to see them. */
+function noteLookups(
+  dp: Datapath,
+  ep: EndpointProgram,
+  remoteIdentity: number,
+  egress: 0 | 1,
+  proto: number,
+  dport: number,
+  port: number,
+): void {
+  const m = dp.memory;
+  const key = dp.stack.policyKey;
+  setPolicyKey(m, key, POLICY_FULL_PREFIX_BITS, remoteIdentity, egress, proto, dport);
+  const l3 = ep.policy.lookup(key);
+  noteLookup(dp, ep.policy, key, l3);
+  if (l3 === NULL || !isDeny(m, l3)) {
+    setPolicyKey(m, key, POLICY_FULL_PREFIX_BITS, 0, egress, proto, dport);
+    noteLookup(dp, ep.policy, key, ep.policy.lookup(key));
+  }
+  const { entry, namesIdentity } = dp.policy;
+  if (entry !== NULL && namesIdentity)
+    noteDebug(dp, DBG_L4_CREATE, remoteIdentity, ep.identity, (htons(port) << 16) | proto);
 }
 
 const isEncap = (dp: Datapath, proto: number, port: number): boolean =>

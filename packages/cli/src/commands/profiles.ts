@@ -1,7 +1,7 @@
-import { protocolName } from '@ciliate/agent';
 import { type Difference, findDifferences, type PolicyQuestion, pairsWithout, type Rule } from '@ciliate/bpf';
-import { Command, InvalidArgumentError } from 'commander';
-import { natural, toJson } from '../options.ts';
+import { protocolName } from '@ciliate/policy';
+import { Command } from 'commander';
+import { natural, positive, toJson } from '../options.ts';
 import { portText } from '../render.ts';
 import { table } from '../table.ts';
 
@@ -29,12 +29,6 @@ export function profilesCommand(): Command {
         );
       }),
   );
-}
-
-function positive(text: string): number {
-  const value = natural(text);
-  if (value === 0) throw new InvalidArgumentError('want a number from 1 on.');
-  return value;
 }
 
 function render(differences: readonly Difference[], without: readonly [string, string][], seed: number): string {

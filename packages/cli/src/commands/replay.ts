@@ -1,53 +1,67 @@
 import type { Agent } from '@ciliate/agent';
-import { formatCompact } from '@ciliate/hubble';
+import { formatCompact, formatLost } from '@ciliate/hubble';
+import { InputError } from '@ciliate/k8s';
 import { CaptureError, openCapture } from '@ciliate/packet';
-import {
-  measureThroughput,
-  type ReplayResult,
-  replayConversations,
-  type ThroughputResult,
-  type TracePacket,
-} from '@ciliate/replay';
+import { type ReplayResult, replayConversations, type TracePacket } from '@ciliate/replay';
 import { Command, Option } from 'commander';
-import { type CommonOptions, loadStore, natural, startAgent, toJson, withCommonOptions, workers } from '../options.ts';
+import { type CommonOptions, checkFile, loadStore, startAgent, toJson, withOptionalFile } from '../options.ts';
 import { Progress } from '../progress.ts';
-import { renderRows, renderThroughput } from '../render.ts';
+import { renderRows } from '../render.ts';
+import { replayMergeCommand } from './replay_merge.ts';
+import { type PacketsOptions, packets, withPacketsOptions } from './replay_packets.ts';
 
-interface ReplayOptions extends CommonOptions {
+interface ReplayOptions extends CommonOptions, PacketsOptions {
   mode: 'conversations' | 'packets';
-  flows?: true;
-  workers?: number;
-  duration: number;
+  flows?: true | string;
 }
 
+const ONLY_PACKETS = {
+  workers: '--workers',
+  loop: '--loop',
+  shard: '--shard',
+  shards: '--shards',
+  writePcap: '--write-pcap',
+};
+
 export function replayCommand(): Command {
-  return withCommonOptions(new Command('replay'))
+  const command = withOptionalFile(new Command('replay'))
     .description('replay a capture under the policies given')
     .argument('<capture>', 'pcap or pcapng; interfaces named namespace/pod, else the source address tells the pod')
     .addOption(
       new Option(
         '--mode <mode>',
-        'conversations: causal, what each client would see; packets: throughput, each packet as it stands',
+        'conversations: causal, what each client would see; packets: each as it stands, at speed',
       )
         .choices(['conversations', 'packets'])
         .default('conversations'),
     )
-    .option('--flows', 'conversations: print what hubble observe would show, instead of the table')
-    .option('--workers <number>', 'packets: threads of the parallel measurement (default: one for each core)', workers)
-    .option('--duration <milliseconds>', 'packets: of each measurement', natural, 1000)
+    .option(
+      '--flows [file]',
+      'what hubble observe would show; conversations: instead of the table; packets: as JSON lines, - the default',
+    );
+  return withPacketsOptions(command)
+    .addCommand(replayMergeCommand())
     .action(async (capture: string, options: ReplayOptions) => {
+      checkFile(command, options);
+      if (options.mode === 'conversations') checkConversations(options);
       const agent = await startAgent(loadStore(options.file), options);
       try {
-        const packets = readTrace(capture);
-        process.stdout.write(
-          options.mode === 'packets'
-            ? await throughput(agent, packets, options)
-            : await conversations(agent, packets, options),
-        );
+        if (options.mode === 'conversations')
+          process.stdout.write(await conversations(agent, readTrace(capture), options));
+        else await packets(agent, capture, { ...options, flows: options.flows === true ? '-' : options.flows });
       } finally {
         await agent.stop();
       }
     });
+}
+
+/** @throws InputError for an option that only mode packets has */
+function checkConversations(options: ReplayOptions): void {
+  for (const [name, option] of Object.entries(ONLY_PACKETS))
+    if (options[name as keyof PacketsOptions] !== undefined)
+      throw new InputError(`${option}: only with --mode packets`, {});
+  if (typeof options.flows === 'string')
+    throw new InputError(`--flows ${options.flows}: a file only with --mode packets`, {});
 }
 
 /** All packets of a capture. @throws CaptureError */
@@ -63,12 +77,26 @@ export function readTrace(path: string): TracePacket[] {
   }));
 }
 
-async function conversations(agent: Agent, packets: TracePacket[], { json, flows }: ReplayOptions): Promise<string> {
-  const result = await replayWithProgress(agent, packets);
-  const lines = result.flows.map(formatCompact);
+async function conversations(agent: Agent, trace: TracePacket[], { json, flows }: ReplayOptions): Promise<string> {
+  const result = await replayWithProgress(agent, trace);
+  const lines = flowLines(result);
   if (json) return `${toJson(replayJson(agent, result, flows ? lines : undefined))}\n`;
   const skipped = result.unreplayed.map(({ packet, reason }) => `packet ${packet.number} left out: ${reason}\n`);
   return `${flows ? lines.map((line) => `${line}\n`).join('') : renderRows(result.rows)}${skipped.join('')}`;
+}
+
+/** What `hubble observe` would show: flows, and between them how many events were lost until then. */
+export function flowLines({ flows, lost }: Pick<ReplayResult, 'flows' | 'lost'>): string[] {
+  const lines: string[] = [];
+  let told = 0;
+  const tellUntil = (timeNs: bigint): void => {
+    for (; told < lost.length && lost[told]!.timeNs < timeNs; told++) lines.push(formatLost(lost[told]!));
+  };
+  for (const flow of flows) {
+    tellUntil(flow.timeNs);
+    lines.push(formatCompact(flow));
+  }
+  return [...lines, ...lost.slice(told).map(formatLost)];
 }
 
 export async function replayWithProgress(agent: Agent, packets: TracePacket[]): Promise<ReplayResult> {
@@ -88,16 +116,4 @@ export function replayJson(agent: Agent, { rows, unreplayed }: ReplayResult, flo
     unreplayed: unreplayed.map(({ packet, reason }) => ({ packet: packet.number, reason })),
     ...(flows === undefined ? {} : { flows }),
   };
-}
-
-async function throughput(agent: Agent, packets: TracePacket[], options: ReplayOptions): Promise<string> {
-  const { duration, json } = options;
-  const progress = new Progress();
-  progress.show('measuring');
-  const result: ThroughputResult = await measureThroughput(agent, packets, {
-    durationMs: duration,
-    ...(options.workers === undefined ? {} : { workers: options.workers }),
-  });
-  progress.clear();
-  return json ? `${toJson(result)}\n` : renderThroughput(result);
 }

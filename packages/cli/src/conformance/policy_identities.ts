@@ -4,6 +4,7 @@ import {
   type IdentityEntry,
   IdentityError,
   isReservedIdentity,
+  labelsOfCidrGroup,
   labelsOfPolicyPrefix,
   type NameSelector,
   type NumericIdentity,
@@ -119,9 +120,7 @@ export class CaseIdentities {
       this.#prefixes.upsert(prefix, 'policies', { source: 'custom-resource', labels: labelsOfPolicyPrefix(prefix) });
     }
     for (const { name, labels, externalCIDRs } of input.cidrGroups) {
-      const texts = Object.entries(labels).map(([key, value]) => ({ source: 'cidrgroup', key, value }));
-      const own = { source: 'cidrgroup', key: `io.cilium.policy.cidrgroupname/${name}`, value: '' };
-      const info = { source: 'generated', labels: Labels.of([...texts, own]) } as const;
+      const info = { source: 'generated', labels: labelsOfCidrGroup(name, labels) } as const;
       for (const cidr of externalCIDRs)
         this.#prefixes.upsert(this.#prefixOf(cidr, 'cidrGroups'), `cidrgroup/${name}`, info);
     }

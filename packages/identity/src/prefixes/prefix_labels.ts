@@ -27,6 +27,13 @@ function cidrLabelOf(address: string, length: number): Label {
 export const labelsOfPolicyPrefix = (prefix: Prefix): Labels =>
   prefix.length === 0 ? Labels.none : Labels.of([cidrLabel(prefix)]);
 
+/** What a CiliumCIDRGroup says about a prefix in it. Source: pkg/policy/k8s/cilium_cidr_group.go. */
+export const labelsOfCidrGroup = (name: string, labels: Readonly<Record<string, string>>): Labels =>
+  Labels.of([
+    ...Object.entries(labels).map(([key, value]) => ({ source: 'cidrgroup', key, value })),
+    { source: 'cidrgroup', key: `io.cilium.policy.cidrgroupname/${name}`, value: '' },
+  ]);
+
 /** Outside the cluster. With both families in use the two worlds are told apart. */
 export function worldLabel(family: 4 | 6, dualStack: boolean): Label {
   const key = dualStack ? `world-ipv${family}` : 'world';

@@ -126,7 +126,7 @@ function worldOf(cidr: string, { enableIPv4, enableIPv6 }: Families): Label {
  * The label of a prefix, or of an address, which stays as it is written. `-` stands for `:`, with `0` where a key would
  * begin or end with it. Source: pkg/labels/cidr.go, IPStringToLabel.
  */
-function cidrLabel(text: string): Label | undefined {
+export function cidrLabel(text: string): Label | undefined {
   const prefix = parsePrefix(text);
   const address = prefix === undefined ? parseAddress(text) : undefined;
   if (prefix === undefined && (address === undefined || text.includes('/'))) return undefined;

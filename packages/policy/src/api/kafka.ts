@@ -5,7 +5,7 @@ const ROLES = ['produce', 'consume'];
 const MAX_TOPIC = 255;
 
 /** Requests by name, in the order of their numbers from 0. Source: pkg/policy/api/kafka of cilium/proxy. */
-const API_KEYS = [
+export const KAFKA_API_KEYS: readonly string[] = [
   ...['produce', 'fetch', 'offsets', 'metadata', 'leaderandisr', 'stopreplica', 'updatemetadata', 'controlledshutdown'],
   ...['offsetcommit', 'offsetfetch', 'findcoordinator', 'joingroup', 'heartbeat', 'leavegroup', 'syncgroup'],
   ...['describegroups', 'listgroups', 'saslhandshake', 'apiversions', 'createtopics', 'deletetopics', 'deleterecords'],
@@ -17,8 +17,8 @@ const API_KEYS = [
 export function checkKafka({ role, apiKey, apiVersion, topic }: PortRuleKafka, place: Place): void {
   if (role !== '' && apiKey !== '')
     place.refuse('role and apiKey cannot stand in one rule: a role names its keys itself');
-  if (apiKey !== '' && !API_KEYS.includes(apiKey.toLowerCase())) {
-    place.at('apiKey').refuseWord('Kafka request', apiKey, API_KEYS);
+  if (apiKey !== '' && !KAFKA_API_KEYS.includes(apiKey.toLowerCase())) {
+    place.at('apiKey').refuseWord('Kafka request', apiKey, KAFKA_API_KEYS);
   }
   if (role !== '' && !ROLES.includes(role.toLowerCase())) place.at('role').refuseWord('role', role, ROLES);
   if (apiVersion !== '' && !isVersion(apiVersion)) {

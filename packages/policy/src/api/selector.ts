@@ -80,6 +80,10 @@ function valueProblem(value: string): string | undefined {
   return NAME.test(value) ? undefined : `${shown}: it ${NAME_RULE}`;
 }
 
+/** May a selector ask for this label? Some that Kubernetes takes are too long with their source before them. */
+export const canAskFor = (extended: string, value: string): boolean =>
+  keyProblem(extended) === undefined && valueProblem(value) === undefined;
+
 /** This selector with more requirements; keys in the form `source.key` in which selectors keep them. */
 export function withExpressions(
   selector: EndpointSelector,

@@ -1,5 +1,8 @@
 import { Command } from 'commander';
+import { datapathSet } from './datapath.ts';
 import { fqdnSet } from './fqdn.ts';
+import { httpSet } from './http.ts';
+import { kafkaSet } from './kafka.ts';
 import { labelsSet } from './labels.ts';
 import { conflictsSet, incrementalSet, policySet } from './policy.ts';
 import { portsSet } from './ports.ts';
@@ -11,7 +14,19 @@ export function conformanceCommand(): Command {
   const command = new Command('conformance').description(
     'compare with what the real implementation answered; exit 0 only if everything agrees',
   );
-  const sets = [policySet, incrementalSet, conflictsSet, validationSet, labelsSet, portsSet, fqdnSet, profilesSet];
+  const sets = [
+    policySet,
+    incrementalSet,
+    conflictsSet,
+    validationSet,
+    labelsSet,
+    portsSet,
+    fqdnSet,
+    httpSet,
+    kafkaSet,
+    datapathSet,
+    profilesSet,
+  ];
   for (const set of sets) command.addCommand(set());
   return command;
 }

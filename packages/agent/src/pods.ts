@@ -1,0 +1,68 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ObjectStore, Pod } from '@ciliate/k8s';
+import type { Labels } from '@ciliate/labels';
+import type { Changes } from './changes.ts';
+import { addressOf, type Endpoint, labelsOf, namedPortsOf, podName } from './endpoint.ts';
+import type { EndpointTable } from './endpoint_table.ts';
+import { AgentError } from './errors.ts';
+import type { Problems } from './regeneration.ts';
+
+/** What changes of pods and namespaces mean for endpoints. */
+export interface PodChanges {
+  /** In the order of namespace and name, which is that of the ids they get. */
+  readonly added: readonly { readonly pod: Pod; readonly labels: Labels }[];
+  readonly relabelled: readonly { readonly endpoint: Endpoint; readonly labels: Labels }[];
+  /** The names of container ports changed. */
+  readonly reported: readonly { readonly endpoint: Endpoint; readonly pod: Pod }[];
+  readonly gone: readonly Endpoint[];
+  /** Pods that cannot have an endpoint as things are. */
+  readonly refused: readonly string[];
+}
+
+/** @param cluster name of the local cluster */
+export function podChanges(
+  changes: Changes,
+  store: ObjectStore,
+  endpoints: EndpointTable,
+  cluster: string,
+  problems: Problems,
+): PodChanges {
+  const names = new Set(changes.pods);
+  if (changes.namespaces.size > 0)
+    for (const endpoint of endpoints.list) if (changes.namespaces.has(endpoint.namespace)) names.add(podName(endpoint));
+  const looks = [...names].sort().map((name) => ({ name, pod: podOf(store, name), endpoint: endpoints.ofName(name) }));
+  const gone = looks.flatMap(({ pod, endpoint }) =>
+    endpoint !== undefined && (pod === undefined || addressOf(pod) !== endpoint.address) ? [endpoint] : [],
+  );
+  const added: PodChanges['added'][number][] = [];
+  const relabelled: PodChanges['relabelled'][number][] = [];
+  const reported: PodChanges['reported'][number][] = [];
+  const refused: string[] = [];
+  const taken = new Map<number, string>();
+  for (const { name, pod, endpoint } of looks) {
+    if (pod === undefined) continue;
+    const { namespace } = pod.metadata;
+    const labels = labelsOf(pod, store.get({ kind: 'Namespace', namespace: '', name: namespace }), cluster);
+    if (endpoint !== undefined && !gone.includes(endpoint)) {
+      if (!endpoint.labels.equals(labels)) relabelled.push({ endpoint, labels });
+      if (!isDeepStrictEqual(endpoint.namedPorts, namedPortsOf(pod))) reported.push({ endpoint, pod });
+      continue;
+    }
+    const owner = endpoints.ofAddress(addressOf(pod));
+    const other = owner !== undefined && !gone.includes(owner) ? podName(owner) : taken.get(addressOf(pod));
+    if (other === undefined) {
+      taken.set(addressOf(pod), name);
+      added.push({ pod, labels });
+    } else {
+      refused.push(name);
+      const problem = `${name} and ${other} both have the address ${pod.status.podIP}`;
+      problems.push(AgentError.ofField(pod, 'status.podIP', problem));
+    }
+  }
+  return { added, relabelled, reported, gone, refused };
+}
+
+function podOf(store: ObjectStore, name: string): Pod | undefined {
+  const [namespace = '', pod = ''] = name.split('/');
+  return store.get({ kind: 'Pod', namespace, name: pod });
+}

@@ -1,0 +1,45 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type EnvoyProxy, encodeDiscoveryResponse, type NetworkPolicy } from '@ciliate/envoy';
+import type { Logger } from 'pino';
+import type { Endpoint } from './endpoint.ts';
+import { AgentError } from './errors.ts';
+
+/** What the proxy has acknowledged about each endpoint. */
+export class ProxyPolicy {
+  readonly #proxy: EnvoyProxy;
+  readonly #log: Logger;
+  /** By endpoint id. */
+  #inForce: ReadonlyMap<number, NetworkPolicy> = new Map();
+  #version = 0;
+
+  constructor(proxy: EnvoyProxy, log: Logger) {
+    this.#proxy = proxy;
+    this.#log = log;
+  }
+
+  /**
+   * Resolves when the proxy has acknowledged these policies beside those it has of other endpoints; undefined: none any
+   * more. It is not asked if nothing changes by them.
+   * @throws AgentError BAD_INPUT if it refuses; then it keeps all that it has
+   */
+  async apply(changes: ReadonlyMap<Endpoint, NetworkPolicy | undefined>): Promise<void> {
+    const next = new Map(this.#inForce);
+    let changed = false;
+    for (const [{ id }, policy] of changes) {
+      if (isDeepStrictEqual(next.get(id), policy)) continue;
+      changed = true;
+      if (policy === undefined) next.delete(id);
+      else next.set(id, policy);
+    }
+    if (!changed) return;
+    const version = ++this.#version;
+    const policies = [...next.values()].sort((a, b) => a.endpointId - b.endpointId);
+    const answer = await this.#proxy.applyPolicy(encodeDiscoveryResponse(`${version}`, policies));
+    if (!answer.ack) {
+      const why = `the proxy refused the policy, the last one stays: ${answer.reason}`;
+      throw new AgentError('BAD_INPUT', why, { version });
+    }
+    this.#inForce = next;
+    this.#log.debug({ version, policies: policies.length }, 'proxy acknowledged');
+  }
+}

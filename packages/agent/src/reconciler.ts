@@ -1,0 +1,184 @@
+import type { IdentityAllocator, IdentityCache, PrefixChanges } from '@ciliate/identity';
+import type { ObjectStore } from '@ciliate/k8s';
+import type { NamedPorts, PolicyRepository, SelectorCache } from '@ciliate/policy';
+import type { Logger } from 'pino';
+import type { Changes } from './changes.ts';
+import { type Endpoint, namedPortsOf } from './endpoint.ts';
+import type { EndpointTable } from './endpoint_table.ts';
+import type { IdentityChanges } from './identity_changes.ts';
+import type { AgentIpcache } from './ipcache.ts';
+import { checkModelled, nodeSpecs } from './not_modelled.ts';
+import { type PodChanges, podChanges } from './pods.ts';
+import type { Problems, Regeneration } from './regeneration.ts';
+import { type Services, serviceViewsOf } from './services.ts';
+
+export interface ReconcilerParts {
+  readonly store: ObjectStore;
+  readonly clusterName: string;
+  readonly allocator: IdentityAllocator;
+  readonly identities: IdentityCache;
+  readonly identityChanges: IdentityChanges;
+  readonly repository: PolicyRepository;
+  readonly selectors: SelectorCache;
+  readonly namedPorts: NamedPorts;
+  readonly endpoints: EndpointTable;
+  readonly ipcache: AgentIpcache;
+  readonly services: Services;
+  readonly regeneration: Regeneration;
+  readonly log: Logger;
+}
+
+/** Labels that a pod does not have any more, and their number. */
+type Left = Pick<Endpoint, 'identity' | 'labels'>;
+
+/**
+ * Brings changes of the store into force, in three steps: identities come, then rules change, then identities go. So no
+ * address has an identity that some policy does not know, and no rule about prefixes is in force while their addresses
+ * have other identities.
+ */
+export class Reconciler {
+  readonly #parts: ReconcilerParts;
+  /** What could not be done as things were; tried again with the next change. */
+  #refusedPods: readonly string[] = [];
+  #servicesRefused = false;
+  /** Revision of the rules whose prefixes the ipcache knows. */
+  #revision = 0;
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+  }
+
+  /** @returns what was wrong; all else is in force */
+  async reconcile(changes: Changes): Promise<Problems> {
+    const { endpoints, store, clusterName, regeneration, ipcache } = this.#parts;
+    const problems: Problems = [];
+    for (const name of this.#refusedPods) changes.pods.add(name);
+    const pods = podChanges(changes, store, endpoints, clusterName, problems);
+    this.#refusedPods = pods.refused;
+
+    const { moved, left } = await this.#takeIdentities(pods);
+    this.#changeRules(changes, problems);
+    this.#changePrefixes(changes, problems);
+    await this.#announce(ipcache.apply(), moved, problems);
+
+    this.#countPorts(pods);
+    const isInForce = await regeneration.regenerate(problems);
+    for (const endpoint of moved) endpoints.publish(endpoint);
+    if (changes.services || changes.pods.size > 0 || this.#servicesRefused) this.#updateServices(problems);
+
+    for (const endpoint of pods.gone) await this.#remove(endpoint, problems);
+    // An endpoint that keeps an older policy needs the prefixes that it speaks of.
+    if (isInForce) ipcache.dropStale();
+    await this.#announce(ipcache.apply(), [], problems);
+    await this.#releaseIdentities([...left, ...pods.gone], problems);
+    return problems;
+  }
+
+  /** Every pod that came or was relabelled gets its identity; nothing shows it yet. */
+  async #takeIdentities({ added, relabelled, gone }: PodChanges): Promise<{ moved: Endpoint[]; left: Left[] }> {
+    const { endpoints, allocator, regeneration } = this.#parts;
+    const moved: Endpoint[] = [];
+    const left: Left[] = [];
+    for (const endpoint of gone) endpoints.withdraw(endpoint);
+    for (const { pod, labels } of added) {
+      const { identity } = await allocator.allocate(labels);
+      moved.push(endpoints.add(pod, { identity, labels }, regeneration.lockdown(identity, labels)));
+    }
+    for (const { endpoint, labels } of relabelled) {
+      const { identity } = await allocator.allocate(labels);
+      left.push({ identity: endpoint.identity, labels: endpoint.labels });
+      endpoint.identity = identity;
+      endpoint.labels = labels;
+      moved.push(endpoint);
+    }
+    return { moved, left };
+  }
+
+  /** The repository knows the new rules; endpoints keep their policies until they are regenerated. */
+  #changeRules({ services, policies }: Changes, problems: Problems): void {
+    const { repository, store, log } = this.#parts;
+    if (services) attempt(problems, () => repository.setServices(serviceViewsOf(store)));
+    for (const { ref, object } of policies.values()) {
+      if (object === undefined) {
+        repository.delete(ref);
+        continue;
+      }
+      attempt(problems, () => {
+        checkModelled(object);
+        repository.upsert(object);
+        for (const path of nodeSpecs(object)) {
+          const policy = `${ref.kind} ${ref.name}`;
+          log.warn({ policy, path }, 'selects nodes, but the host firewall is off: kept, and not enforced');
+        }
+      });
+    }
+  }
+
+  /** What is not spoken of any more stays until the new rules are in force. */
+  #changePrefixes({ cidrGroups }: Changes, problems: Problems): void {
+    const { repository, ipcache } = this.#parts;
+    for (const [name, group] of cidrGroups) attempt(problems, () => ipcache.setCidrGroup(name, group));
+    if (repository.revision === this.#revision) return;
+    ipcache.setPolicyPrefixes(repository.prefixes());
+    this.#revision = repository.revision;
+  }
+
+  /** First the policies know the new identities, then addresses have them; and the other way round for those that go. */
+  async #announce(prefixes: PrefixChanges, moved: readonly Endpoint[], problems: Problems): Promise<void> {
+    const { identities, identityChanges, regeneration, ipcache } = this.#parts;
+    for (const [identity, labels] of prefixes.added) identities.add(identity, labels);
+    await regeneration.identitiesChanged(identityChanges.tellAdded(), problems);
+    ipcache.write(prefixes);
+    for (const endpoint of moved) ipcache.upsertPod(endpoint);
+    for (const identity of prefixes.deleted) identities.remove(identity);
+    await regeneration.identitiesChanged(identityChanges.tellRemoved(), problems);
+  }
+
+  /** What names of ports mean from now on. */
+  #countPorts({ added, reported, gone }: PodChanges): void {
+    const { namedPorts, regeneration } = this.#parts;
+    const changed = gone.map((endpoint) => namedPorts.remove(endpoint.namedPorts));
+    for (const { pod } of added) changed.push(namedPorts.add(namedPortsOf(pod)));
+    for (const { endpoint, pod } of reported) {
+      const ports = namedPortsOf(pod);
+      changed.push(namedPorts.remove(endpoint.namedPorts), namedPorts.add(ports));
+      endpoint.namedPorts = ports;
+      regeneration.portsChanged(endpoint);
+    }
+    if (changed.some((one) => one)) regeneration.portsChanged();
+  }
+
+  #updateServices(problems: Problems): void {
+    const { services, store } = this.#parts;
+    this.#servicesRefused = !attempt(problems, () => services.update(store));
+  }
+
+  async #remove(endpoint: Endpoint, problems: Problems): Promise<void> {
+    const { endpoints, ipcache, regeneration } = this.#parts;
+    const { address } = endpoint;
+    if (endpoints.ofAddress(address) === undefined) ipcache.deletePod(address);
+    await regeneration.remove(endpoint, problems);
+    endpoints.remove(endpoint);
+  }
+
+  /** The number of labels that no pod has any more is free, and policies forget it. */
+  async #releaseIdentities(left: readonly Left[], problems: Problems): Promise<void> {
+    const { allocator, endpoints, repository, selectors, regeneration, identityChanges } = this.#parts;
+    for (const { identity, labels } of left) {
+      if (!endpoints.list.some((endpoint) => endpoint.identity === identity)) repository.forget(identity, selectors);
+      if (await allocator.release(labels)) await allocator.collect(labels);
+    }
+    await regeneration.identitiesChanged(identityChanges.tellRemoved(), problems);
+  }
+}
+
+/** @returns whether it was done */
+function attempt(problems: Problems, change: () => unknown): boolean {
+  try {
+    change();
+    return true;
+  } catch (error) {
+    problems.push(error);
+    return false;
+  }
+}
