@@ -1,7 +1,7 @@
 import { IPPROTO_TCP } from '@ciliate/packet';
 import { describe, expect, test } from 'vitest';
 import type { PacketInput, Scenario } from '../../src/conformance/scenario.ts';
-import type { Skb } from '../../src/index.ts';
+import { cilToHost, type Skb } from '../../src/index.ts';
 import { withHostFirewall } from '../host_firewall.ts';
 import { fuzzRuns, Random } from '../random.ts';
 import { scenarios } from '../scenarios.ts';
@@ -79,6 +79,17 @@ describe.each(chosen.map((scenario, n) => [`${scenario.config.name}: ${scenario.
     });
   },
 );
+
+test.each(withFirewall)('any bytes on their way to the node get a verdict, $name', (scenario) => {
+  const random = new Random(seed);
+  const recorded = packetsOf(scenario);
+  const twins = new Twins(scenario, ({ datapath, skb }, input) => {
+    skb.load(frameOf(input), input.ifindex, input.mark);
+    return cilToHost(datapath, skb);
+  });
+  for (let i = 0; i < fuzzRuns / 50; i++) send(twins, randomInput(random, scenario, recorded));
+  twins.compareMemories();
+});
 
 test('the sample reaches policy, services, NAT, proxies and tunnels', () => {
   expect(chosen.length).toBeGreaterThan(20);
