@@ -104,6 +104,7 @@ const WRONG = {
   ports: ['"prefix_len":16', '"prefix_len":15'],
   fqdn: ['"dnsproxy_allowed":true', '"dnsproxy_allowed":false'],
   http: ['"rejected_headers":[{"name":"x-key"', '"rejected_headers":[{"name":"x-kez"'],
+  maglev: ['"h1":"befad88eda9c2bd2"', '"h1":"befad88eda9c2bd3"'],
   kafka: ['"denied_response_hex":"00000026', '"denied_response_hex":"00000027'],
 } as const;
 /** Whose facts lie in the file of another set. */
@@ -534,6 +535,7 @@ const whole: [set: string, files: string[]][] = [
   ['fqdn', ['facts/fqdn.json']],
   ['http', ['facts/http.json']],
   ['kafka', ['facts/http.json']],
+  ['maglev', ['facts/maglev.json']],
   ['datapath', ['datapath/datapath-dev.jsonl.gz']],
 ];
 describe.runIf(existsSync(join(ROOT, SHARED)))('the whole sets in ../shared', () => {
