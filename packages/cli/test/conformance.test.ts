@@ -489,7 +489,7 @@ describe('conformance datapath', () => {
     one.steps[0].expect.ret = 3;
     const { code, stdout } = await conformance('datapath', file('spoilt.jsonl', JSON.stringify(one)));
     expect(stdout).toMatch(
-      /steps\[0\], [a-z-]+\n {2}Ethernet [^]* {2}ciliate +ret: -?\d\n {2}cilium +ret: 3\n[^]* {2}path +/,
+      /steps\[0\], [a-z-]+\n {2}Ethernet [\s\S]* {2}ciliate +ret: -?\d\n {2}cilium +ret: 3\n[\s\S]* {2}path +/,
     );
     expect(code).toBe(1);
   });
