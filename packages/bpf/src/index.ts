@@ -51,7 +51,7 @@ export {
   type Step,
   type StepSink,
 } from './explain.ts';
-export { collectGarbage, collectOrphanNat } from './gc.ts';
+export { collectGarbage, collectOrphanNat, ShardCollector } from './gc.ts';
 export {
   CTX_ACT_DROP,
   CTX_ACT_OK,
