@@ -87,7 +87,8 @@ export class Btf {
       const info = file.u32(at + 4);
       const kind = (info >>> 24) & 31;
       const count = info & 0xffff;
-      if (kind === 0 || kind > BTF_KIND.ENUM64) throw badInput(`${file.what}: a type of unknown kind`, { type: types.length, kind });
+      if (kind === 0 || kind > BTF_KIND.ENUM64)
+        throw badInput(`${file.what}: a type of unknown kind`, { type: types.length, kind });
       types.push(this.readType(file, at, kind, count));
       at += 12 + count * (ENTRY_BYTES[kind] ?? 0) + (TRAILING_BYTES[kind] ?? 0);
     }
@@ -96,13 +97,25 @@ export class Btf {
 
   private readType(file: ByteReader, at: number, kind: number, count: number): BtfType {
     const body = at + 12;
-    const type: BtfType = { kind, name: this.text(file.u32(at)), sizeOrType: file.u32(at + 8), members: [], component: -1 };
+    const type: BtfType = {
+      kind,
+      name: this.text(file.u32(at)),
+      sizeOrType: file.u32(at + 8),
+      members: [],
+      component: -1,
+    };
     if (kind === BTF_KIND.STRUCT || kind === BTF_KIND.UNION || kind === BTF_KIND.DATASEC) {
       const hasBitfields = kind !== BTF_KIND.DATASEC && file.u32(at + 4) >>> 31 === 1;
       for (let i = 0; i < count; i++) {
         const [first, second, third] = [0, 4, 8].map((o) => file.u32(body + i * 12 + o)) as [number, number, number];
         if (kind === BTF_KIND.DATASEC) type.members.push({ name: '', type: first, offset: second, size: third });
-        else type.members.push({ name: this.text(first), type: second, offset: hasBitfields ? third & 0xff_ffff : third, size: 0 });
+        else
+          type.members.push({
+            name: this.text(first),
+            type: second,
+            offset: hasBitfields ? third & 0xff_ffff : third,
+            size: 0,
+          });
       }
     }
     if (kind === BTF_KIND.ARRAY) type.array = { type: file.u32(body), count: file.u32(body + 8) };
@@ -127,7 +140,13 @@ export class Btf {
   resolve(id: number): BtfType {
     let type = this.type(id);
     for (let depth = 0; depth < MAX_DEPTH; depth++) {
-      const isModifier = [BTF_KIND.TYPEDEF, BTF_KIND.VOLATILE, BTF_KIND.CONST, BTF_KIND.RESTRICT, BTF_KIND.TYPE_TAG].some((kind) => kind === type.kind);
+      const isModifier = [
+        BTF_KIND.TYPEDEF,
+        BTF_KIND.VOLATILE,
+        BTF_KIND.CONST,
+        BTF_KIND.RESTRICT,
+        BTF_KIND.TYPE_TAG,
+      ].some((kind) => kind === type.kind);
       if (!isModifier) return type;
       type = this.type(type.sizeOrType);
     }

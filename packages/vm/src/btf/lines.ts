@@ -4,7 +4,7 @@ import { INSN_BYTES } from '../insn/insn.ts';
 import type { Btf } from './btf.ts';
 
 /** Source: Documentation/bpf/btf.rst, section 4.2. */
-const HEADER = { headerBytes: 4, lineAt: 16, lineBytes: 20 } as const;
+const HEADER = { headerBytes: 4, lineAt: 16, lineBytes: 20, coreBytes: 28, sizeWithCore: 32 } as const;
 const MIN_RECORD = 16;
 
 export interface SourceLine {
@@ -20,6 +20,9 @@ export interface SourceLine {
 /** The source lines of each section of code, in the order of their instructions. @throws VmError BAD_INPUT */
 export function readLines(bytes: Uint8Array, btf: Btf, name: string): Map<string, SourceLine[]> {
   const file = new ByteReader(bytes, `${name}: .BTF.ext`);
+  if (file.u32(HEADER.headerBytes) >= HEADER.sizeWithCore && file.u32(HEADER.coreBytes) > 0) {
+    throw badInput(`${name}: has CO-RE relocations, which are not modelled`);
+  }
   const start = file.u32(HEADER.headerBytes) + file.u32(HEADER.lineAt);
   const end = start + file.u32(HEADER.lineBytes);
   const found = new Map<string, SourceLine[]>();

@@ -3,7 +3,17 @@ import { ByteReader } from './reader.ts';
 
 /** Offsets in the ELF64 structures. Source: System V ABI, chapter 4. */
 const HEADER = { class: 4, data: 5, type: 16, machine: 18, shoff: 40, shentsize: 58, shnum: 60, shstrndx: 62 } as const;
-const SECTION = { size: 64, name: 0, type: 4, flags: 8, offset: 24, bytes: 32, link: 40, info: 44, entsize: 56 } as const;
+const SECTION = {
+  size: 64,
+  name: 0,
+  type: 4,
+  flags: 8,
+  offset: 24,
+  bytes: 32,
+  link: 40,
+  info: 44,
+  entsize: 56,
+} as const;
 const SYMBOL = { size: 24, name: 0, info: 4, shndx: 6, value: 8, bytes: 16 } as const;
 const RELOCATION = { size: 16, offset: 0, type: 8, symbol: 12 } as const;
 
@@ -27,7 +37,7 @@ export const R_BPF_64_32 = 10;
 
 export type SymbolKind = 'none' | 'object' | 'function' | 'section' | 'other';
 
-export interface Symbol {
+export interface ElfSymbol {
   name: string;
   kind: SymbolKind;
   /** Index of its section; 0 if it is defined nowhere in the file. */
@@ -42,7 +52,7 @@ export interface Relocation {
   offset: number;
   /** R_BPF_*. */
   type: number;
-  symbol: Symbol;
+  symbol: ElfSymbol;
 }
 
 export interface Section {
@@ -56,7 +66,7 @@ export interface Section {
 
 export interface ElfFile {
   sections: Section[];
-  symbols: Symbol[];
+  symbols: ElfSymbol[];
 }
 
 const KINDS: readonly SymbolKind[] = ['none', 'object', 'function', 'section'];
@@ -123,11 +133,12 @@ function sectionHeaders(file: ByteReader): Header[] {
 function sectionBytes(file: ByteReader, header: Header): Uint8Array {
   if (header.type === 0) return new Uint8Array(0);
   if (header.type !== SHT_NOBITS) return file.slice(header.offset, header.size);
-  if (header.size > MAX_BSS) throw badInput(`${file.what}: a section without bytes is too large`, { size: header.size });
+  if (header.size > MAX_BSS)
+    throw badInput(`${file.what}: a section without bytes is too large`, { size: header.size });
   return new Uint8Array(header.size);
 }
 
-function readSymbols(file: ByteReader, table: Header, headers: Header[], sections: Section[]): Symbol[] {
+function readSymbols(file: ByteReader, table: Header, headers: Header[], sections: Section[]): ElfSymbol[] {
   const strings = headers[table.link];
   if (strings === undefined) throw badInput(`${file.what}: symbols without names`);
   return Array.from({ length: Math.floor(table.size / SYMBOL.size) }, (_, index) => {
@@ -147,13 +158,15 @@ function readSymbols(file: ByteReader, table: Header, headers: Header[], section
   });
 }
 
-function readRelocations(file: ByteReader, header: Header, symbols: Symbol[], about: string): Relocation[] {
+function readRelocations(file: ByteReader, header: Header, symbols: ElfSymbol[], about: string): Relocation[] {
   return Array.from({ length: Math.floor(header.size / RELOCATION.size) }, (_, index) => {
     const at = header.offset + index * RELOCATION.size;
     const number = file.u32(at + RELOCATION.symbol);
     const symbol = symbols[number];
     if (symbol === undefined) {
-      throw badInput(`${file.what}: section ${about}: a relocation names a symbol that is not there`, { symbol: number });
+      throw badInput(`${file.what}: section ${about}: a relocation names a symbol that is not there`, {
+        symbol: number,
+      });
     }
     return { offset: file.u64(at + RELOCATION.offset), type: file.u32(at + RELOCATION.type), symbol };
   });

@@ -6,7 +6,19 @@ import type { Machine } from '../machine/machine.ts';
  * behind it says (`memory?` may be NULL), `written` is memory that the helper writes. A `u64` reaches the helper as two
  * numbers, its low and its high half; the others as one, unsigned.
  */
-export type Argument = 'context' | 'map' | 'key' | 'value' | 'memory' | 'memory?' | 'written' | 'size' | 'u32' | 'u64' | 'function' | 'any';
+export type Argument =
+  | 'context'
+  | 'map'
+  | 'key'
+  | 'value'
+  | 'memory'
+  | 'memory?'
+  | 'written'
+  | 'size'
+  | 'u32'
+  | 'u64'
+  | 'function'
+  | 'any';
 
 /**
  * What r0 holds: `int`, an i32 sign-extended (0 or a negative errno); `u32`; the address of a value of the map that is

@@ -1,5 +1,21 @@
 import type { Insn } from './insn.ts';
-import { ALU, ATOMIC, CALL, CLASS, classOf, codeOf, EXIT, JMP, LDDW, MODE, modeOf, PSEUDO, PSEUDO_CALL, sizeOf, X } from './opcodes.ts';
+import {
+  ALU,
+  ATOMIC,
+  CALL,
+  CLASS,
+  classOf,
+  codeOf,
+  EXIT,
+  JMP,
+  LDDW,
+  MODE,
+  modeOf,
+  PSEUDO,
+  PSEUDO_CALL,
+  sizeOf,
+  X,
+} from './opcodes.ts';
 import { jumpTarget } from './validate.ts';
 
 const OPERATORS: Readonly<Record<number, string>> = {

@@ -18,7 +18,8 @@ export const INSN_BYTES = 8;
 
 /** @param where for messages. @throws VmError BAD_INPUT if the bytes are no whole instructions */
 export function decode(bytes: Uint8Array, where: string): Insn[] {
-  if (bytes.length % INSN_BYTES !== 0) throw badInput(`${where}: not a whole number of instructions`, { bytes: bytes.length });
+  if (bytes.length % INSN_BYTES !== 0)
+    throw badInput(`${where}: not a whole number of instructions`, { bytes: bytes.length });
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const insns: Insn[] = [];
   for (let at = 0; at < bytes.length; at += INSN_BYTES) {

@@ -1,9 +1,27 @@
 import { badInput } from '../errors.ts';
 import type { Insn } from './insn.ts';
-import { ALU, ATOMIC, CALL, CLASS, classOf, codeOf, EXIT, JMP, LDDW, MODE, modeOf, PSEUDO_CALL, SIZE, X } from './opcodes.ts';
+import {
+  ALU,
+  ATOMIC,
+  CALL,
+  CLASS,
+  classOf,
+  codeOf,
+  EXIT,
+  JMP,
+  LDDW,
+  MODE,
+  modeOf,
+  PSEUDO_CALL,
+  SIZE,
+  X,
+} from './opcodes.ts';
 
 const FRAME_POINTER = 10;
-const ATOMICS: readonly number[] = [ATOMIC.ADD, ATOMIC.OR, ATOMIC.AND, ATOMIC.XOR].flatMap((op) => [op, op | ATOMIC.FETCH]);
+const ATOMICS: readonly number[] = [ATOMIC.ADD, ATOMIC.OR, ATOMIC.AND, ATOMIC.XOR].flatMap((op) => [
+  op,
+  op | ATOMIC.FETCH,
+]);
 
 /** Whether the instruction may go on with another than the next one; where to, in slots from the start. */
 export function jumpTarget(insn: Insn, slot: number): number | undefined {
@@ -38,7 +56,8 @@ export function validate(insns: readonly Insn[], where: string): void {
       if (isSecondHalf(target)) refuse(slot, `jumps into a 64-bit constant, to ${target}`);
     }
     const next = slot + (insn.op === LDDW ? 2 : 1);
-    if (next >= insns.length && insn.op !== EXIT && !isUnconditional(insn)) refuse(slot, 'runs past the end of the function');
+    if (next >= insns.length && insn.op !== EXIT && !isUnconditional(insn))
+      refuse(slot, 'runs past the end of the function');
     if (insn.op === LDDW) slot++;
   }
 }
@@ -99,7 +118,9 @@ function jumpProblem(insn: Insn): string | undefined {
       if (insn.src === PSEUDO_CALL.KFUNC) return 'calls a kernel function, which is not modelled';
       return insn.src > PSEUDO_CALL.LOCAL || insn.dst !== 0 || insn.off !== 0 ? unknown(insn) : undefined;
     case JMP.EXIT:
-      return is32 || isX || insn.dst !== 0 || insn.src !== 0 || insn.off !== 0 || insn.imm !== 0 ? unknown(insn) : undefined;
+      return is32 || isX || insn.dst !== 0 || insn.src !== 0 || insn.off !== 0 || insn.imm !== 0
+        ? unknown(insn)
+        : undefined;
     default:
       return code > JMP.JSLE ? unknown(insn) : operand(insn);
   }
@@ -108,7 +129,10 @@ function jumpProblem(insn: Insn): string | undefined {
 function memoryProblem(insn: Insn): string | undefined {
   const mode = modeOf(insn.op);
   const cls = classOf(insn.op);
-  if (mode === MODE.ABS || mode === MODE.IND) return cls === CLASS.LD ? 'accesses the packet in the legacy way (LD_ABS, LD_IND), which is not modelled' : unknown(insn);
+  if (mode === MODE.ABS || mode === MODE.IND)
+    return cls === CLASS.LD
+      ? 'accesses the packet in the legacy way (LD_ABS, LD_IND), which is not modelled'
+      : unknown(insn);
   if (cls === CLASS.LD) {
     if (insn.op !== LDDW || insn.off !== 0) return unknown(insn);
     return insn.dst === FRAME_POINTER ? 'writes r10, the frame pointer' : undefined;
@@ -118,7 +142,8 @@ function memoryProblem(insn: Insn): string | undefined {
     if ((mode !== MODE.MEM && !isSigned) || insn.imm !== 0) return unknown(insn);
     return insn.dst === FRAME_POINTER ? 'writes r10, the frame pointer' : undefined;
   }
-  if (mode === MODE.MEM) return cls === CLASS.ST ? (insn.src === 0 ? undefined : unknown(insn)) : operand({ ...insn, op: insn.op | X });
+  if (mode === MODE.MEM)
+    return cls === CLASS.ST ? (insn.src === 0 ? undefined : unknown(insn)) : operand({ ...insn, op: insn.op | X });
   if (mode !== MODE.ATOMIC || cls !== CLASS.STX) return unknown(insn);
   const size = insn.op & 0x18;
   if (size !== SIZE.W && size !== SIZE.DW) return 'an atomic operation on less than 4 bytes';
@@ -131,7 +156,13 @@ function memoryProblem(insn: Insn): string | undefined {
 
 /** A second operand is a register or a number, never both. */
 function operand(insn: Insn): string | undefined {
-  return (insn.op & X) !== 0 ? (insn.imm !== 0 ? unknown(insn) : undefined) : insn.src !== 0 ? unknown(insn) : undefined;
+  return (insn.op & X) !== 0
+    ? insn.imm !== 0
+      ? unknown(insn)
+      : undefined
+    : insn.src !== 0
+      ? unknown(insn)
+      : undefined;
 }
 
 const unknown = (insn: Insn): string => `no instruction of BPF, opcode 0x${insn.op.toString(16).padStart(2, '0')}`;

@@ -121,5 +121,4 @@ function swap(r: Registers, insn: Insn, reverses: boolean): void {
   }
 }
 
-const bswap32 = (x: number): number =>
-  ((x << 24) | ((x & 0xff00) << 8) | ((x >>> 8) & 0xff00) | (x >>> 24)) >>> 0;
+const bswap32 = (x: number): number => ((x << 24) | ((x & 0xff00) << 8) | ((x >>> 8) & 0xff00) | (x >>> 24)) >>> 0;

@@ -4,7 +4,7 @@ import { checkArguments, type Helper, type HelperTable } from '../helpers/helper
 import type { Insn } from '../insn/insn.ts';
 import { CALL, CLASS, EXIT, LDDW, PSEUDO_CALL } from '../insn/opcodes.ts';
 import { isUnconditional, jumpTarget } from '../insn/validate.ts';
-import { FRAME_BYTES, type Machine, MAX_TAIL_CALLS } from '../machine/machine.ts';
+import { FRAME_BYTES, MAX_TAIL_CALLS, type Machine } from '../machine/machine.ts';
 import { Registers } from '../machine/registers.ts';
 import type { LinkedFunction } from '../object/linked.ts';
 import { alu32, alu64 } from './alu.ts';

@@ -80,6 +80,13 @@ export class Machine {
     return x >>> 0;
   }
 
+  /** Gives the memory back. */
+  destroy(): void {
+    this.memory.free(this.stack, this.stackBytes);
+    this.memory.free(this.context, CONTEXT_BYTES);
+    this.memory.free(this.state, STATE.size);
+  }
+
   /** Before each run: nothing is granted from the last one. */
   reset(): void {
     this.tailCalls = 0;

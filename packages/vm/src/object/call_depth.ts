@@ -14,12 +14,14 @@ export function checkCallDepth(object: BpfObject): void {
   const depthOf = (name: string): number => {
     const known = depths.get(name);
     if (known !== undefined) return known;
-    if (path.includes(name)) throw badInput(`${object.name}: ${[...path.slice(path.indexOf(name)), name].join(' calls ')}`);
+    if (path.includes(name))
+      throw badInput(`${object.name}: ${[...path.slice(path.indexOf(name)), name].join(' calls ')}`);
     path.push(name);
     let depth = 1;
     for (const reference of object.functions.get(name)?.references.values() ?? []) {
       if (reference.kind === 'function') depth = Math.max(depth, 1 + depthOf(reference.name));
-      if (depth > MAX_FRAMES) throw badInput(`${object.name}: ${path[0]}: calls nest more than ${MAX_FRAMES} frames deep`);
+      if (depth > MAX_FRAMES)
+        throw badInput(`${object.name}: ${path[0]}: calls nest more than ${MAX_FRAMES} frames deep`);
     }
     path.pop();
     depths.set(name, depth);

@@ -41,10 +41,15 @@ export interface Image {
  * instructions refer to maps, variables and functions.
  * @throws VmError BAD_INPUT; MapError for maps that cannot be made
  */
-export function link(object: BpfObject, memory: Memory, { firstIndex, cpus = 1, maps: existing = new Map() }: LinkOptions): Image {
+export function link(
+  object: BpfObject,
+  memory: Memory,
+  { firstIndex, cpus = 1, maps: existing = new Map() }: LinkOptions,
+): Image {
   checkCallDepth(object);
   const maps = new Map<string, BpfMap>();
-  for (const def of object.maps.values()) maps.set(def.name, existing.get(def.name) ?? makeMap(memory, def, cpus, object.name));
+  for (const def of object.maps.values())
+    maps.set(def.name, existing.get(def.name) ?? makeMap(memory, def, cpus, object.name));
   const data: Region[] = [];
   for (const { name, bytes, isReadOnly } of object.data.values()) {
     const map = createMap(memory, BPF_MAP_TYPE_ARRAY, { keySize: 4, valueSize: bytes.length, maxEntries: 1, name });
@@ -54,7 +59,8 @@ export function link(object: BpfObject, memory: Memory, { firstIndex, cpus = 1, 
     data.push({ from, to: from + bytes.length, isReadOnly, name });
   }
   const functions = new Map<string, LinkedFunction>();
-  for (const def of object.functions.values()) functions.set(def.name, { def, index: firstIndex + functions.size, code: [] });
+  for (const def of object.functions.values())
+    functions.set(def.name, { def, index: firstIndex + functions.size, code: [] });
   for (const fn of functions.values()) fn.code = patch(fn.def, functions, maps, data);
   fillMaps(object, memory, functions, maps);
   return { object, functions, maps, data };
@@ -68,14 +74,24 @@ function makeMap(memory: Memory, def: MapDef, cpus: number, file: string): BpfMa
   // What a program sees as a file descriptor of 4 bytes.
   const valueSize = (isIndexed || inner !== undefined) && def.valueSize === 0 ? 4 : def.valueSize;
   try {
-    return createMap(memory, type, { keySize: isIndexed && keySize === 0 ? 4 : keySize, valueSize, maxEntries, name, cpus }, inner);
+    return createMap(
+      memory,
+      type,
+      { keySize: isIndexed && keySize === 0 ? 4 : keySize, valueSize, maxEntries, name, cpus },
+      inner,
+    );
   } catch (cause) {
     if (!(cause instanceof MapError) || cause.code !== 'EINVAL') throw cause;
     throw new VmError('BAD_INPUT', `${file}: map ${name}: ${cause.message}`, {}, cause);
   }
 }
 
-function patch(def: FunctionDef, functions: ReadonlyMap<string, LinkedFunction>, maps: ReadonlyMap<string, BpfMap>, data: readonly Region[]): LinkedFunction['code'] {
+function patch(
+  def: FunctionDef,
+  functions: ReadonlyMap<string, LinkedFunction>,
+  maps: ReadonlyMap<string, BpfMap>,
+  data: readonly Region[],
+): LinkedFunction['code'] {
   return def.insns.map((insn, slot) => {
     const reference = def.references.get(slot);
     if (reference === undefined) return insn;
@@ -95,7 +111,12 @@ function patch(def: FunctionDef, functions: ReadonlyMap<string, LinkedFunction>,
 }
 
 /** Static initialisers, and programs whose tag names their slot. */
-function fillMaps(object: BpfObject, memory: Memory, functions: ReadonlyMap<string, LinkedFunction>, maps: ReadonlyMap<string, BpfMap>): void {
+function fillMaps(
+  object: BpfObject,
+  memory: Memory,
+  functions: ReadonlyMap<string, LinkedFunction>,
+  maps: ReadonlyMap<string, BpfMap>,
+): void {
   const scratch = Scratch.create(memory, 16);
   const key: Address = scratch.take(8);
   const value: Address = scratch.take(8);
@@ -107,7 +128,8 @@ function fillMaps(object: BpfObject, memory: Memory, functions: ReadonlyMap<stri
     memory.view.setUint32(key, index, true);
     memory.view.setUint32(value, number, true);
     const result = map.update(key, value);
-    if (result !== 0) throw badInput(`${object.name}: ${target} does not fit into ${mapName}[${index}]`, { errno: -result });
+    if (result !== 0)
+      throw badInput(`${object.name}: ${target} does not fit into ${mapName}[${index}]`, { errno: -result });
   };
   try {
     for (const { name, type, values } of object.maps.values()) {

@@ -1,6 +1,14 @@
-import { BTF_KIND, Btf } from '../btf/btf.ts';
+import { Btf } from '../btf/btf.ts';
 import { readLines, type SourceLine } from '../btf/lines.ts';
-import { type ElfFile, R_BPF_64_32, R_BPF_64_64, readElf, type Relocation, type Section, type Symbol } from '../elf/elf.ts';
+import {
+  type ElfFile,
+  type ElfSymbol,
+  R_BPF_64_32,
+  R_BPF_64_64,
+  type Relocation,
+  readElf,
+  type Section,
+} from '../elf/elf.ts';
 import { badInput } from '../errors.ts';
 import { decode, INSN_BYTES, type Insn } from '../insn/insn.ts';
 import { CALL, LDDW, PSEUDO_CALL } from '../insn/opcodes.ts';
@@ -22,7 +30,8 @@ export function loadObject(bytes: Uint8Array, name: string): BpfObject {
   const btfBytes = section('.BTF');
   const extBytes = section('.BTF.ext');
   const btf = btfBytes === undefined ? undefined : new Btf(btfBytes, name);
-  const lines = btf === undefined || extBytes === undefined ? new Map<string, SourceLine[]>() : readLines(extBytes, btf, name);
+  const lines =
+    btf === undefined || extBytes === undefined ? new Map<string, SourceLine[]>() : readLines(extBytes, btf, name);
   const maps = readMapDefs(elf, btf, name);
   const data = new Map<string, DataSection>();
   for (const s of elf.sections) {
@@ -81,7 +90,8 @@ function readFunction(place: Place, context: Context): FunctionDef {
     if (relocation.offset < from || relocation.offset >= from + size) continue;
     const slot = (relocation.offset - from) / INSN_BYTES;
     const insn = insns[slot];
-    if (insn === undefined) throw badInput(`${where}: a relocation between instructions`, { offset: relocation.offset });
+    if (insn === undefined)
+      throw badInput(`${where}: a relocation between instructions`, { offset: relocation.offset });
     references.set(slot, resolve(relocation, insn, slot, where, context));
   }
   for (const [slot, insn] of insns.entries()) {
@@ -93,7 +103,14 @@ function readFunction(place: Place, context: Context): FunctionDef {
   const lines = (context.lines.get(section.name) ?? [])
     .filter(({ slot }) => slot >= first && slot < first + insns.length)
     .map((line) => ({ ...line, slot: line.slot - first }));
-  return { name: place.name, section: section.name, insns, references, lines, tags: context.tags.get(place.name) ?? [] };
+  return {
+    name: place.name,
+    section: section.name,
+    insns,
+    references,
+    lines,
+    tags: context.tags.get(place.name) ?? [],
+  };
 }
 
 function resolve(relocation: Relocation, insn: Insn, slot: number, where: string, context: Context): Reference {
@@ -112,24 +129,36 @@ function resolve(relocation: Relocation, insn: Insn, slot: number, where: string
   return resolveConstant(symbol, section, insn.imm, slot, where, context);
 }
 
-function resolveConstant(symbol: Symbol, section: Section, addend: number, slot: number, where: string, context: Context): Reference {
+function resolveConstant(
+  symbol: ElfSymbol,
+  section: Section,
+  addend: number,
+  slot: number,
+  where: string,
+  context: Context,
+): Reference {
   const at = symbol.value + addend;
   if (section.name === '.maps') {
     const map = context.maps.find(({ offset }) => offset === at);
-    if (map === undefined) throw badInput(`${where}: instruction ${slot}: no map at this place of .maps`, { offset: at });
+    if (map === undefined)
+      throw badInput(`${where}: instruction ${slot}: no map at this place of .maps`, { offset: at });
     return { kind: 'map', name: map.def.name };
   }
   if (section.isCode) return { kind: 'function', name: functionAt(context.places, section.index, at, where, slot) };
   const data = context.data.get(section.name);
-  if (data === undefined) throw badInput(`${where}: instruction ${slot}: refers to section ${section.name}, which holds no data`);
+  if (data === undefined)
+    throw badInput(`${where}: instruction ${slot}: refers to section ${section.name}, which holds no data`);
   if (at < 0 || at > data.bytes.length) {
-    throw badInput(`${where}: instruction ${slot}: refers to a place outside of section ${section.name}`, { offset: at });
+    throw badInput(`${where}: instruction ${slot}: refers to a place outside of section ${section.name}`, {
+      offset: at,
+    });
   }
   return { kind: 'data', section: section.name, offset: at };
 }
 
 function functionAt(places: readonly Place[], section: number, at: number, where: string, slot: number): string {
   const place = places.find((p) => p.section.index === section && p.from === at);
-  if (place === undefined) throw badInput(`${where}: instruction ${slot}: calls a place where no function starts`, { offset: at });
+  if (place === undefined)
+    throw badInput(`${where}: instruction ${slot}: calls a place where no function starts`, { offset: at });
   return place.name;
 }

@@ -28,7 +28,9 @@ export function readMapDefs(elf: ElfFile, btf: Btf | undefined, name: string): P
   const maps = datasec.members.map(({ type, offset: declared, size }): PlacedMap => {
     const variable = btf.type(type);
     // clang leaves the offsets of a DATASEC empty: the symbol knows.
-    const symbol = elf.symbols.find((s) => s.section === section.index && s.name === variable.name && s.kind === 'object');
+    const symbol = elf.symbols.find(
+      (s) => s.section === section.index && s.name === variable.name && s.kind === 'object',
+    );
     const struct = btf.resolve(variable.sizeOrType);
     const values = struct.members.find((m) => m.name === 'values');
     return {

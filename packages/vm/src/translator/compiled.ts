@@ -71,7 +71,10 @@ export class Compiled {
       },
       check: (low: number, high: number, off: number, size: number, isWrite: number) => {
         const at = (low >>> 0) + off;
-        if (high !== 0 || at < 0) throw fault(`a register holds 0x${((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)).toString(16)}, no pointer`);
+        if (high !== 0 || at < 0)
+          throw fault(
+            `a register holds 0x${((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)).toString(16)}, no pointer`,
+          );
         machine.regions.check(at, size, isWrite === 1);
       },
     };
@@ -93,7 +96,8 @@ export class Compiled {
 
 /** What WebAssembly stops at by itself (an address outside of the memory, a wrong function pointer) is a fault as well. */
 function located(error: unknown, fn: LinkedFunction): unknown {
-  if (error instanceof VmError) return error.code === 'FAULT' ? new VmError('FAULT', `${fn.def.name}: ${error.message}`, {}, error) : error;
+  if (error instanceof VmError)
+    return error.code === 'FAULT' ? new VmError('FAULT', `${fn.def.name}: ${error.message}`, {}, error) : error;
   if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
     return new VmError('FAULT', `${fn.def.name}: ${error.message}`, {}, error);
   }

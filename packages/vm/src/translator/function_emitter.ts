@@ -1,6 +1,6 @@
-import { FRAME_BYTES } from '../machine/machine.ts';
 import type { Insn } from '../insn/insn.ts';
 import { X } from '../insn/opcodes.ts';
+import { FRAME_BYTES } from '../machine/machine.ts';
 import { CodeWriter, OP, TYPE } from './wasm.ts';
 
 const FRAME_POINTER = 10;

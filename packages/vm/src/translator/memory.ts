@@ -3,9 +3,23 @@ import { ATOMIC, CLASS, classOf, MODE, modeOf, SIZE, sizeOf } from '../insn/opco
 import type { FunctionEmitter } from './function_emitter.ts';
 import { ATOMIC_OP, ATOMIC_PREFIX, OP } from './wasm.ts';
 
-const LOADS: Readonly<Record<number, number>> = { [SIZE.B]: OP.i64Load8U, [SIZE.H]: OP.i64Load16U, [SIZE.W]: OP.i64Load32U, [SIZE.DW]: OP.i64Load };
-const SIGNED_LOADS: Readonly<Record<number, number>> = { [SIZE.B]: OP.i64Load8S, [SIZE.H]: OP.i64Load16S, [SIZE.W]: OP.i64Load32S };
-const STORES: Readonly<Record<number, number>> = { [SIZE.B]: OP.i64Store8, [SIZE.H]: OP.i64Store16, [SIZE.W]: OP.i64Store32, [SIZE.DW]: OP.i64Store };
+const LOADS: Readonly<Record<number, number>> = {
+  [SIZE.B]: OP.i64Load8U,
+  [SIZE.H]: OP.i64Load16U,
+  [SIZE.W]: OP.i64Load32U,
+  [SIZE.DW]: OP.i64Load,
+};
+const SIGNED_LOADS: Readonly<Record<number, number>> = {
+  [SIZE.B]: OP.i64Load8S,
+  [SIZE.H]: OP.i64Load16S,
+  [SIZE.W]: OP.i64Load32S,
+};
+const STORES: Readonly<Record<number, number>> = {
+  [SIZE.B]: OP.i64Store8,
+  [SIZE.H]: OP.i64Store16,
+  [SIZE.W]: OP.i64Store32,
+  [SIZE.DW]: OP.i64Store,
+};
 const ATOMICS: Readonly<Record<number, number>> = {
   [ATOMIC.ADD]: ATOMIC_OP.add,
   [ATOMIC.OR]: ATOMIC_OP.or,
@@ -40,7 +54,11 @@ function emitCheck(e: FunctionEmitter, base: number, insn: Insn, isWrite: boolea
   if (check === undefined) return;
   e.getLow(base);
   e.getHigh(base);
-  e.w.i32(insn.off).i32(sizeOf(insn.op)).i32(isWrite ? 1 : 0).call(check);
+  e.w
+    .i32(insn.off)
+    .i32(sizeOf(insn.op))
+    .i32(isWrite ? 1 : 0)
+    .call(check);
 }
 
 function emitAtomic(e: FunctionEmitter, insn: Insn): void {

@@ -74,28 +74,51 @@ export class ModuleBuilder {
       out.u8(id).sized(body.bytes);
     };
     const part = (): CodeWriter => new CodeWriter();
-    section(1, this.types.map(({ params, results }) => part().u8(TYPE.func).sized(Uint8Array.from(params)).sized(Uint8Array.from(results))));
+    section(
+      1,
+      this.types.map(({ params, results }) =>
+        part().u8(TYPE.func).sized(Uint8Array.from(params)).sized(Uint8Array.from(results)),
+      ),
+    );
     section(2, [
       part().text('env').text('memory').u8(0x02, 0x03).unsigned(1).unsigned(MAX_PAGES),
       part().text('env').text('table').u8(0x01, TYPE.funcref, 0x00).unsigned(1),
       ...this.importedGlobals.map((name) => part().text('env').text(name).u8(0x03, TYPE.i32, 0x00)),
       ...this.imports.map(({ name, type }) => part().text('env').text(name).u8(0x00).unsigned(type)),
     ]);
-    section(3, this.functions.map(({ signature }) => part().unsigned(this.type(signature))));
-    section(6, Array.from({ length: this.mutableGlobals }, () => part().u8(TYPE.i32, 0x01).i32(0).u8(OP.end)));
-    section(7, this.functions.flatMap(({ exportedAs }, i) => exportedAs === undefined ? [] : [part().text(exportedAs).u8(0x00).unsigned(this.indexOf(i))]));
-    section(9, this.elements.map(({ at, functions }) => {
-      const element = part().u8(0x00).i32(at).u8(OP.end).unsigned(functions.length);
-      for (const index of functions) element.unsigned(index);
-      return element;
-    }));
-    section(10, this.functions.map((fn) => {
-      const body = part().unsigned(2).unsigned(fn.i32Locals).u8(TYPE.i32).unsigned(fn.i64Locals).u8(TYPE.i64);
-      body.append(fn.code.bytes).u8(OP.end);
-      return part().sized(body.bytes);
-    }));
+    section(
+      3,
+      this.functions.map(({ signature }) => part().unsigned(this.type(signature))),
+    );
+    section(
+      6,
+      Array.from({ length: this.mutableGlobals }, () => part().u8(TYPE.i32, 0x01).i32(0).u8(OP.end)),
+    );
+    section(
+      7,
+      this.functions.flatMap(({ exportedAs }, i) =>
+        exportedAs === undefined ? [] : [part().text(exportedAs).u8(0x00).unsigned(this.indexOf(i))],
+      ),
+    );
+    section(
+      9,
+      this.elements.map(({ at, functions }) => {
+        const element = part().u8(0x00).i32(at).u8(OP.end).unsigned(functions.length);
+        for (const index of functions) element.unsigned(index);
+        return element;
+      }),
+    );
+    section(
+      10,
+      this.functions.map((fn) => {
+        const body = part().unsigned(2).unsigned(fn.i32Locals).u8(TYPE.i32).unsigned(fn.i64Locals).u8(TYPE.i64);
+        body.append(fn.code.bytes).u8(OP.end);
+        return part().sized(body.bytes);
+      }),
+    );
     return new Uint8Array(out.bytes);
   }
 }
 
-const same = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((x, i) => x === b[i]);
+const same = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((x, i) => x === b[i]);

@@ -61,7 +61,7 @@ class Structure {
   }
 
   /** In the order of the arguments, before everything that waits already. */
-  private then(...steps: readonly (() => void)[]): void {
+  private doNext(...steps: readonly (() => void)[]): void {
     for (const step of steps.toReversed()) this.work.push(step);
   }
 
@@ -96,7 +96,7 @@ class Structure {
       });
     }
     if (this.isLoop[id]) steps.push(() => this.close());
-    this.then(...steps);
+    this.doNext(...steps);
   }
 
   private node(id: number): void {
@@ -117,7 +117,7 @@ class Structure {
       this.tree(taken);
     } else {
       this.open(OP.if, -1);
-      this.then(
+      this.doNext(
         () => this.tree(taken),
         () => this.close(),
         () => this.tree(otherwise),
@@ -146,7 +146,9 @@ function emitDispatch(graph: Graph, w: CodeWriter, emitter: BlockEmitter, select
   w.u8(OP.loop, TYPE.none);
   emitter.loopHead();
   for (let i = 0; i < blocks.length; i++) w.u8(OP.block, TYPE.none);
-  w.get(selector).u8(OP.brTable).unsigned(blocks.length - 1);
+  w.get(selector)
+    .u8(OP.brTable)
+    .unsigned(blocks.length - 1);
   for (let i = 0; i < blocks.length; i++) w.unsigned(i);
   for (const [id, { next }] of blocks.entries()) {
     w.u8(OP.end);
@@ -158,7 +160,9 @@ function emitDispatch(graph: Graph, w: CodeWriter, emitter: BlockEmitter, select
       emitter.condition(id);
       w.u8(OP.if, TYPE.i32).i32(taken).u8(OP.else).i32(otherwise).u8(OP.end);
     }
-    w.set(selector).u8(OP.br).unsigned(blocks.length - 1 - id);
+    w.set(selector)
+      .u8(OP.br)
+      .unsigned(blocks.length - 1 - id);
   }
   w.u8(OP.end);
 }

@@ -29,7 +29,11 @@ export interface TranslateOptions {
  *
  * @param functions with consecutive indices
  */
-export function translate(functions: readonly LinkedFunction[], helpers: HelperTable, { isChecked = false }: TranslateOptions = {}): Uint8Array<ArrayBuffer> {
+export function translate(
+  functions: readonly LinkedFunction[],
+  helpers: HelperTable,
+  { isChecked = false }: TranslateOptions = {},
+): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
   const state = module.importGlobal('state');
   const imports = new Map<number, number>();
@@ -39,7 +43,9 @@ export function translate(functions: readonly LinkedFunction[], helpers: HelperT
   }
   const exhausted = module.importFunction('exhausted', { params: [], results: [] });
   const missing = module.importFunction('missing', { params: [TYPE.i32], results: [] });
-  const check = isChecked ? module.importFunction('check', { params: Array.from({ length: 5 }, () => TYPE.i32), results: [] }) : undefined;
+  const check = isChecked
+    ? module.importFunction('check', { params: Array.from({ length: 5 }, () => TYPE.i32), results: [] })
+    : undefined;
   const first = functions[0]?.index ?? 1;
   const targets: CallTargets = {
     helpers,
@@ -64,7 +70,10 @@ export function translate(functions: readonly LinkedFunction[], helpers: HelperT
   addTailTarget(module, state);
   addRun(module, targets);
   addCallback(module, targets);
-  module.addElements(first, functions.map(({ index }) => targets.functionOf(index)));
+  module.addElements(
+    first,
+    functions.map(({ index }) => targets.functionOf(index)),
+  );
   return module.bytes();
 }
 
@@ -72,48 +81,59 @@ export function translate(functions: readonly LinkedFunction[], helpers: HelperT
 function usedHelpers(functions: readonly LinkedFunction[], helpers: HelperTable): Helper[] {
   const used = new Set<number>();
   for (const { code } of functions) {
-    for (const { op, src, imm } of code) if (op === CALL && src === PSEUDO_CALL.HELPER && imm !== TAIL_CALL) used.add(imm);
+    for (const { op, src, imm } of code)
+      if (op === CALL && src === PSEUDO_CALL.HELPER && imm !== TAIL_CALL) used.add(imm);
   }
   return [...helpers.values()].filter(({ id, returns }) => used.has(id) && returns !== 'clock');
 }
 
-function emitFunction(fn: LinkedFunction, targets: CallTargets, loopHead: (w: CodeWriter) => void, check: number | undefined): FunctionEmitter {
+function emitFunction(
+  fn: LinkedFunction,
+  targets: CallTargets,
+  loopHead: (w: CodeWriter) => void,
+  check: number | undefined,
+): FunctionEmitter {
   const e = new FunctionEmitter();
   const { code } = fn;
   const graph = controlFlow(code);
-  emitStructured(graph, e.w, {
-    block(id) {
-      const { from, to } = graph.blocks[id]!;
-      for (let slot = from; slot < to; slot++) {
-        const insn = code[slot]!;
-        switch (insn.op & 7) {
-          case CLASS.ALU:
-          case CLASS.ALU64:
-            emitAlu(e, insn);
-            break;
-          case CLASS.LDX:
-            emitLoad(e, insn, check);
-            break;
-          case CLASS.ST:
-          case CLASS.STX:
-            emitStore(e, insn, check);
-            break;
-          case CLASS.LD:
-            e.w.i64(insn.imm64);
-            e.setRegister(insn.dst);
-            slot += insn.op === LDDW ? 1 : 0;
-            break;
-          default:
-            if (insn.op === CALL) emitCall(e, insn, targets);
-            else if (insn.op === EXIT) e.getRegister(0).u8(OP.return);
+  emitStructured(
+    graph,
+    e.w,
+    {
+      block(id) {
+        const { from, to } = graph.blocks[id]!;
+        for (let slot = from; slot < to; slot++) {
+          const insn = code[slot]!;
+          switch (insn.op & 7) {
+            case CLASS.ALU:
+            case CLASS.ALU64:
+              emitAlu(e, insn);
+              break;
+            case CLASS.LDX:
+              emitLoad(e, insn, check);
+              break;
+            case CLASS.ST:
+            case CLASS.STX:
+              emitStore(e, insn, check);
+              break;
+            case CLASS.LD:
+              e.w.i64(insn.imm64);
+              e.setRegister(insn.dst);
+              slot += insn.op === LDDW ? 1 : 0;
+              break;
+            default:
+              if (insn.op === CALL) emitCall(e, insn, targets);
+              else if (insn.op === EXIT) e.getRegister(0).u8(OP.return);
+          }
         }
-      }
+      },
+      condition(id) {
+        emitCondition(e, code[graph.blocks[id]!.to - 1]!);
+      },
+      loopHead: () => loopHead(e.w),
     },
-    condition(id) {
-      emitCondition(e, code[graph.blocks[id]!.to - 1]!);
-    },
-    loopHead: () => loopHead(e.w),
-  }, e.selector);
+    e.selector,
+  );
   return e;
 }
 
@@ -121,14 +141,24 @@ function emitFunction(fn: LinkedFunction, targets: CallTargets, loopHead: (w: Co
 function addTailTarget(module: ModuleBuilder, state: number): void {
   const [map, index, target] = [0, 1, 2];
   const w = new CodeWriter();
-  w.get(index).get(map).memory(OP.i32Load, MAP_HEADER.maxEntries, 2).u8(OP.i32GeU, OP.if, TYPE.none).i32(0).u8(OP.return, OP.end);
+  w.get(index)
+    .get(map)
+    .memory(OP.i32Load, MAP_HEADER.maxEntries, 2)
+    .u8(OP.i32GeU, OP.if, TYPE.none)
+    .i32(0)
+    .u8(OP.return, OP.end);
   w.get(map).memory(OP.i32Load, MAP_HEADER.data, 2).get(index).i32(2).u8(OP.i32Shl, OP.i32Add);
   w.memory(OP.i32Load, 0, 2).tee(target).u8(OP.i32Eqz, OP.if, TYPE.none).i32(0).u8(OP.return, OP.end);
   w.u8(OP.globalGet).unsigned(state).memory(OP.i32Load, STATE.tailCalls, 2).i32(MAX_TAIL_CALLS);
   w.u8(OP.i32GeS, OP.if, TYPE.none).i32(0).u8(OP.return, OP.end);
   w.u8(OP.globalGet).unsigned(state).u8(OP.globalGet).unsigned(state).memory(OP.i32Load, STATE.tailCalls, 2);
   w.i32(1).u8(OP.i32Add).memory(OP.i32Store, STATE.tailCalls, 2).get(target);
-  module.addFunction({ signature: { params: [TYPE.i32, TYPE.i32], results: [TYPE.i32] }, i32Locals: 1, i64Locals: 0, code: w });
+  module.addFunction({
+    signature: { params: [TYPE.i32, TYPE.i32], results: [TYPE.i32] },
+    i32Locals: 1,
+    i64Locals: 0,
+    code: w,
+  });
 }
 
 function addRun(module: ModuleBuilder, { bpfType }: CallTargets): void {
