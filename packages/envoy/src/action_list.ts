@@ -3,11 +3,14 @@ import type { SessionSink } from './session.ts';
 
 /** Actions in order; bytes for the same side with nothing between them become one action. */
 export class ActionList implements SessionSink {
-  /** Whoever performs the actions has room. */
-  readonly full = false;
   #actions: ProxyAction[] = [];
   #direction: Side = 'upstream';
   #parts: Uint8Array[] = [];
+
+  /** Whoever performs the actions has room. */
+  isFull(): boolean {
+    return false;
+  }
 
   bytes(direction: Side, bytes: Uint8Array): void {
     if (direction !== this.#direction) this.#flush();

@@ -111,4 +111,5 @@ export function setHeader(headers: [string, string][], name: string, value: stri
 const isInternalAddress = (ip: number): boolean =>
   ip >>> 24 === 10 || ip >>> 20 === 0xac1 || ip >>> 16 === 0xc0a8 || ip === 0x7f000001;
 
-const formatIp = (ip: number): string => [ip >>> 24, (ip >>> 16) & 255, (ip >>> 8) & 255, ip & 255].join('.');
+/** @param ip IPv4, host order */
+export const formatIp = (ip: number): string => [ip >>> 24, (ip >>> 16) & 255, (ip >>> 8) & 255, ip & 255].join('.');

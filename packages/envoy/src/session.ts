@@ -47,8 +47,8 @@ type ResponseEvent = Exclude<ParserEvent<ResponseStart>, { type: 'error' }>;
  * connection. After `closeDownstream` or `resetDownstream` it is over.
  */
 export interface SessionSink {
-  /** So much waits to be written that no more should come: the session stops reading until `resume`. */
-  readonly full: boolean;
+  /** So much waits to be written to this side that no more should come: the session waits for `resume`. */
+  isFull(side: Side): boolean;
   bytes(to: Side, bytes: Uint8Array): void;
   add(type: 'closeUpstream' | 'closeDownstream' | 'resetDownstream'): void;
   log(request: number, record: HttpAccessLog): void;
@@ -106,9 +106,9 @@ export class Session {
     this.#actions = sink;
   }
 
-  /** Bytes that came and were not read: of the client, and of the server. They wait for an answer, or for room in the sink. */
+  /** Bytes of the client that were not read: they wait for an answer, or for room in the sink. */
   get unread(): number {
-    return this.#requests.unread + (this.#responses?.unread ?? 0);
+    return this.#requests.unread;
   }
 
   open(): void {
@@ -132,7 +132,7 @@ export class Session {
   /** There is room in the sink again. */
   resume(nowNs: bigint): void {
     this.#readResponses(nowNs);
-    if (this.#upstreamEnded && !this.#actions.full) this.#endUpstream(nowNs);
+    if (this.#upstreamEnded && !this.#actions.isFull('downstream')) this.#endUpstream(nowNs);
     this.#readRequests(nowNs);
   }
 
@@ -183,7 +183,10 @@ export class Session {
   #timeOut(body: string, nowNs: bigint): void {
     const exchange = this.#exchange!;
     this.retryAtNs = undefined;
-    if (exchange.response !== 'none') return this.#close();
+    if (exchange.response !== 'none') {
+      this.#close();
+      return;
+    }
     this.#closeUpstream();
     this.#reply(exchange, timedOut(exchange.requestDoneNs === undefined ? 408 : 504, body), false, nowNs);
     this.#readRequests(nowNs);
@@ -196,7 +199,10 @@ export class Session {
   }
 
   #readRequests(nowNs: bigint): void {
-    while (!this.closed && this.#exchange?.requestEnded !== true && !this.#actions.full) {
+    while (!this.closed && this.#exchange?.requestEnded !== true) {
+      // Between requests also for the client to take its answers; inside one it may be waiting to be read first.
+      if (this.#actions.isFull('upstream')) return;
+      if (this.#exchange === undefined && this.#actions.isFull('downstream')) return;
       const event = this.#requests.next();
       if (!this.#requests.between) this.#startedNs ??= nowNs;
       if (event === undefined) return;
@@ -318,7 +324,7 @@ export class Session {
   }
 
   #readResponses(nowNs: bigint): void {
-    while (!this.closed && this.#responses !== undefined && !this.#actions.full) {
+    while (!this.closed && this.#responses !== undefined && !this.#actions.isFull('downstream')) {
       const event = this.#responses.next();
       if (event === undefined) return;
       this.#onResponse(event, nowNs);
