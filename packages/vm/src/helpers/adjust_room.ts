@@ -44,9 +44,7 @@ function adjustRoom({ packet }: Machine, difference: number, mode: number, flags
   if (header === undefined) return -ENOTSUPP;
   if (mode !== MODE_NET && mode !== MODE_MAC) return -ENOTSUPP;
   const offset = packet.network - packet.data + (mode === MODE_NET ? header : 0);
-  return difference < 0
-    ? shrink(packet, offset, size, flags, header)
-    : grow(packet, offset, size, flags, innerMac);
+  return difference < 0 ? shrink(packet, offset, size, flags, header) : grow(packet, offset, size, flags, innerMac);
 }
 
 const baseLength = ({ protocol }: Packet): number | undefined =>

@@ -1,5 +1,13 @@
 import type { Machine } from '../machine/machine.ts';
-import { csumAdd, csumFold, csumFrom32To16, csumPartial, csumSub, replaceChecksum, replaceChecksum16 } from './checksum.ts';
+import {
+  csumAdd,
+  csumFold,
+  csumFrom32To16,
+  csumPartial,
+  csumSub,
+  replaceChecksum,
+  replaceChecksum16,
+} from './checksum.ts';
 import { EFAULT, EINVAL } from './errno.ts';
 import type { Helper } from './helper.ts';
 

@@ -67,8 +67,20 @@ export const SYSTEM_HELPERS: readonly Helper[] = [
       return at;
     },
   },
-  { id: 132, name: 'ringbuf_submit', args: ['any', 'u64'], returns: 'int', run: (m, at) => endRecord(m, at!, 'submit') },
-  { id: 133, name: 'ringbuf_discard', args: ['any', 'u64'], returns: 'int', run: (m, at) => endRecord(m, at!, 'discard') },
+  {
+    id: 132,
+    name: 'ringbuf_submit',
+    args: ['any', 'u64'],
+    returns: 'int',
+    run: (m, at) => endRecord(m, at!, 'submit'),
+  },
+  {
+    id: 133,
+    name: 'ringbuf_discard',
+    args: ['any', 'u64'],
+    returns: 'int',
+    run: (m, at) => endRecord(m, at!, 'discard'),
+  },
 ];
 
 /** A record says not whose it is: the machine remembers. */

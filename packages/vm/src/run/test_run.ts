@@ -36,7 +36,13 @@ export interface TestRun {
  * @param context a `__sk_buff`, of which the fields of `PASSED` count; only for tc
  * @throws VmError BAD_INPUT for a packet that the kernel would not take; FAULT
  */
-export function testRun(vm: Vm, fn: LinkedFunction, kind: PacketKind, data: Uint8Array, context: Uint8Array = new Uint8Array(SKB.size)): TestRun {
+export function testRun(
+  vm: Vm,
+  fn: LinkedFunction,
+  kind: PacketKind,
+  data: Uint8Array,
+  context: Uint8Array = new Uint8Array(SKB.size),
+): TestRun {
   if (data.length < ETH_HLEN) throw badInput(`a packet has at least ${ETH_HLEN} bytes`, { bytes: data.length });
   if (data.length > MAX_INPUT + 4) throw badInput(`a packet has at most ${MAX_INPUT} bytes`, { bytes: data.length });
   const { memory, packet } = vm.machine;
@@ -46,7 +52,8 @@ export function testRun(vm: Vm, fn: LinkedFunction, kind: PacketKind, data: Uint
   const status = vm.run(fn);
   const out = new Uint8Array(SKB.size);
   if (kind === 'tc') {
-    for (const { at, bytes } of PASSED) out.set(memory.u8.subarray(packet.context + at, packet.context + at + bytes), at);
+    for (const { at, bytes } of PASSED)
+      out.set(memory.u8.subarray(packet.context + at, packet.context + at + bytes), at);
   }
   return { status, data: packet.bytes(), context: out };
 }
@@ -57,7 +64,8 @@ function fillContext(memory: Memory, at: number, data: Uint8Array, from: Uint8Ar
   const get = (field: number): number => memory.view.getUint32(at + field, true);
   if (get(SKB.ifindex) === 0) set(SKB.ifindex, LOOPBACK);
   if (get(SKB.wireLen) === 0) set(SKB.wireLen, data.length);
-  else if (get(SKB.wireLen) < data.length) throw badInput('wire_len is less than the packet has bytes', { bytes: data.length });
+  else if (get(SKB.wireLen) < data.length)
+    throw badInput('wire_len is less than the packet has bytes', { bytes: data.length });
   const type = (data[12]! << 8) | data[13]!;
   set(SKB.protocol, type >= ETH_P_802_3_MIN ? data[12]! | (data[13]! << 8) : ETH_P_802_2);
   set(SKB.pktType, packetType(data));

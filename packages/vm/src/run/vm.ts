@@ -3,6 +3,7 @@ import { VmError } from '../errors.ts';
 import { HELPERS } from '../helpers/table.ts';
 import { Interpreter, type Observer } from '../interpreter/interpreter.ts';
 import { Machine, type MachineOptions } from '../machine/machine.ts';
+import type { Registers } from '../machine/registers.ts';
 import { type Image, link } from '../object/link.ts';
 import type { LinkedFunction } from '../object/linked.ts';
 import type { BpfObject } from '../object/object.ts';
@@ -40,6 +41,11 @@ export class Vm {
     this.interpreter.observer = observer;
   }
 
+  /** The interpreter's, after a run. */
+  get registers(): Registers {
+    return this.interpreter.registers;
+  }
+
   /** @param maps that exist already, by name. @throws VmError BAD_INPUT */
   load(object: BpfObject, maps: ReadonlyMap<string, BpfMap> = new Map()): Image {
     const image = linked(object, this.machine.memory, this.functions.length, this.cpus, maps);
@@ -57,7 +63,13 @@ export class Vm {
   }
 }
 
-function linked(object: BpfObject, memory: Memory, firstIndex: number, cpus: number, maps: ReadonlyMap<string, BpfMap>): Image {
+function linked(
+  object: BpfObject,
+  memory: Memory,
+  firstIndex: number,
+  cpus: number,
+  maps: ReadonlyMap<string, BpfMap>,
+): Image {
   try {
     return link(object, memory, { firstIndex, cpus, maps });
   } catch (cause) {

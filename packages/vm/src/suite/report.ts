@@ -66,7 +66,10 @@ function testRecord({ name, pktgen, setup, check, results, messages }: TestOutco
 
 function phaseRecord({ status, data, context }: TestRun, isXdp: boolean): PhaseRecord {
   const view = new DataView(context.buffer, context.byteOffset);
-  const fields = FIELDS.map(([field, at]) => [field, field === 'tstamp' ? Number(view.getBigUint64(at, true)) : view.getUint32(at, true)] as const);
+  const fields = FIELDS.map(
+    ([field, at]) =>
+      [field, field === 'tstamp' ? Number(view.getBigUint64(at, true)) : view.getUint32(at, true)] as const,
+  );
   return {
     status,
     data: {
@@ -80,5 +83,7 @@ function phaseRecord({ status, data, context }: TestRun, isXdp: boolean): PhaseR
 
 function entriesHex(map: BpfMap): string[] {
   const hex = (at: number, size: number): string => Buffer.from(map.memory.u8.slice(at, at + size)).toString('hex');
-  return [...map.entries()].map(({ key, value }) => `${hex(key, map.spec.keySize)}=${hex(value, map.spec.valueSize)}`).sort();
+  return [...map.entries()]
+    .map(({ key, value }) => `${hex(key, map.spec.keySize)}=${hex(value, map.spec.valueSize)}`)
+    .sort();
 }

@@ -34,7 +34,9 @@ export interface TestOutcome {
 
 /** The object without programs of other kinds (cgroup/...), as Cilium's own runner loads it. */
 export function onlyPackets(object: BpfObject): BpfObject {
-  const functions = [...object.functions].filter(([, fn]) => fn.section === '.text' || programType(fn.section) !== 'other');
+  const functions = [...object.functions].filter(
+    ([, fn]) => fn.section === '.text' || programType(fn.section) !== 'other',
+  );
   return { ...object, functions: new Map(functions) };
 }
 
