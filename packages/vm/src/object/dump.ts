@@ -27,9 +27,12 @@ export function dumpFunction(fn: FunctionDef): string[] {
   const lines = [`${fn.name}: section ${fn.section}, ${fn.insns.length} instructions`];
   const nameOf = namesOf(fn);
   const sources = new Map(fn.lines.map((line) => [line.slot, line]));
+  let shown = '';
   for (let slot = 0; slot < fn.insns.length; slot++) {
     const source = sources.get(slot);
-    if (source !== undefined) lines.push(`; ${source.file}:${source.line}: ${source.text}`);
+    const text = source === undefined ? shown : `; ${source.file}:${source.line}: ${source.text}`;
+    if (text !== shown) lines.push(text);
+    shown = text;
     const insn = fn.insns[slot]!;
     lines.push(`${String(slot).padStart(6)}: ${disassemble(insn, slot, nameOf)}`);
     if (insn.op === LDDW) slot++;

@@ -13,7 +13,7 @@ export interface ProgRunOptions {
   packet: Uint8Array;
   engine: Engine;
   seed: number;
-  /** How many times, on the same packet each time and on maps that keep what the runs before did. */
+  /** How many times, each on what the run before left of packet and maps. */
   repeat: number;
   /** What the maps hold at first (`MapContents`), and where that comes from, for messages. */
   maps?: { contents: unknown; where: string };
@@ -28,7 +28,7 @@ export interface ProgRun {
   /** Of all perf event arrays and ring buffers. */
   events: { map: string; bytes: Uint8Array }[];
   traces: string[];
-  /** Mean, without what comes before the first run. */
+  /** Mean of the program alone; the first runs are slower, before the code is optimised. */
   nsPerRun: number;
 }
 
@@ -54,11 +54,7 @@ export function progRun(object: BpfObject, options: ProgRunOptions): ProgRun {
   if (options.maps !== undefined) fillMaps(image.maps, options.maps.contents, options.maps.where);
   const drain = attachReaders(image.maps, vm.machine.cpu);
   const before = snapshot(image.maps);
-  const run = (): ReturnType<typeof testRun> => testRun(vm, fn, type, packet);
-  const from = process.hrtime.bigint();
-  let result = run();
-  for (let i = 1; i < repeat; i++) result = run();
-  const nsPerRun = Number(process.hrtime.bigint() - from) / repeat;
+  const result = testRun(vm, fn, type, packet, { repeat });
   stepper?.end(vm.registers);
   return {
     status: result.status,
@@ -66,7 +62,7 @@ export function progRun(object: BpfObject, options: ProgRunOptions): ProgRun {
     changes: changes(before, snapshot(image.maps)),
     events: drain(),
     traces: [...vm.machine.traces],
-    nsPerRun,
+    nsPerRun: result.durationNs / repeat,
   };
 }
 

@@ -65,7 +65,7 @@ export function runTest(vm: Vm, image: Image, test: SuiteTest): TestOutcome {
   let data: Uint8Array = new Uint8Array(MAX_INPUT);
   let context: Uint8Array = new Uint8Array(SKB.size);
   const phase = (fn: LinkedFunction): TestRun => {
-    const result = testRun(vm, fn, kind, data, context);
+    const result = testRun(vm, fn, kind, data, { context });
     ({ data, context } = result);
     return result;
   };
