@@ -64,6 +64,7 @@ export {
 } from './lib/common.ts';
 export { DebugNotifications } from './lib/dbg.ts';
 export { DROP_POLICY, DROP_POLICY_DENY, dropReason } from './lib/drop_reasons.ts';
+export { jhashTuple4, jhashTuple6 } from './lib/jhash.ts';
 export { PolicyVerdict, policyCanAccess } from './lib/policy.ts';
 export { createDatapathMaps, type DatapathMapsOptions } from './maps.ts';
 export { Skb } from './skb.ts';

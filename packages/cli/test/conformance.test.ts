@@ -104,6 +104,7 @@ const WRONG = {
   ports: ['"prefix_len":16', '"prefix_len":15'],
   fqdn: ['"dnsproxy_allowed":true', '"dnsproxy_allowed":false'],
   http: ['"rejected_headers":[{"name":"x-key"', '"rejected_headers":[{"name":"x-kez"'],
+  maglev: ['"hash":1703345755', '"hash":1703345754'],
   kafka: ['"denied_response_hex":"00000026', '"denied_response_hex":"00000027'],
 } as const;
 /** Whose facts lie in the file of another set. */
@@ -488,7 +489,7 @@ describe('conformance datapath', () => {
     one.steps[0].expect.ret = 3;
     const { code, stdout } = await conformance('datapath', file('spoilt.jsonl', JSON.stringify(one)));
     expect(stdout).toMatch(
-      /steps\[0\], [a-z-]+\n {2}Ethernet [^]* {2}ciliate +ret: -?\d\n {2}cilium +ret: 3\n[^]* {2}path +/,
+      /steps\[0\], [a-z-]+\n {2}Ethernet [\s\S]* {2}ciliate +ret: -?\d\n {2}cilium +ret: 3\n[\s\S]* {2}path +/,
     );
     expect(code).toBe(1);
   });
@@ -534,6 +535,7 @@ const whole: [set: string, files: string[]][] = [
   ['fqdn', ['facts/fqdn.json']],
   ['http', ['facts/http.json']],
   ['kafka', ['facts/http.json']],
+  ['maglev', ['facts/maglev.json']],
   ['datapath', ['datapath/datapath-dev.jsonl.gz']],
 ];
 describe.runIf(existsSync(join(ROOT, SHARED)))('the whole sets in ../shared', () => {

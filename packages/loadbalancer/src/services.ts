@@ -1,4 +1,5 @@
-import type { L4Protocol, Pod, Position, Service, ServicePort } from '@ciliate/k8s';
+import type { L4Protocol, Pod, Service, ServicePort } from '@ciliate/k8s';
+import { ServiceError } from './errors.ts';
 import { Numbering } from './numbering.ts';
 
 /** `address` is IPv4 in host order. */
@@ -23,18 +24,6 @@ export interface ServiceEntry {
   frontend: Frontend;
   /** In the order of the pods' names; empty if no pod serves the port. */
   backends: Backend[];
-}
-
-/** The user's Services cannot be served as they stand. */
-export class ServiceError extends Error {
-  override readonly name = 'ServiceError';
-  readonly code = 'BAD_INPUT';
-  readonly context: Readonly<Record<string, string | number>>;
-
-  constructor({ file, line, column }: Position, message: string) {
-    super(`${file}:${line}:${column}: ${message}`);
-    this.context = { file, line, column };
-  }
 }
 
 const MAX_REV_NAT_ID = 0xffff;

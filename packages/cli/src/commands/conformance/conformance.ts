@@ -4,6 +4,7 @@ import { fqdnSet } from './fqdn.ts';
 import { httpSet } from './http.ts';
 import { kafkaSet } from './kafka.ts';
 import { labelsSet } from './labels.ts';
+import { maglevSet } from './maglev.ts';
 import { conflictsSet, incrementalSet, policySet } from './policy.ts';
 import { portsSet } from './ports.ts';
 import { profilesSet } from './profiles.ts';
@@ -24,6 +25,7 @@ export function conformanceCommand(): Command {
     fqdnSet,
     httpSet,
     kafkaSet,
+    maglevSet,
     datapathSet,
     profilesSet,
   ];
