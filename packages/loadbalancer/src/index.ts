@@ -1,4 +1,8 @@
+export { SERVICE_NAME_LABEL, slicesOfPods } from './backends.ts';
+export { ALGORITHMS, type Algorithm, DEFAULT_LOAD_BALANCER_CONFIG, type LoadBalancerConfig } from './config.ts';
+export type { Backend, Frontend, ServiceEntry } from './entries.ts';
 export { LoadBalancerError, type LoadBalancerErrorCode, ServiceError } from './errors.ts';
+export type { FrontendType } from './frontends.ts';
 export {
   DEFAULT_BACKEND_WEIGHT,
   DEFAULT_MAGLEV_HASH_SEED,
@@ -13,4 +17,4 @@ export {
   parseMaglevSeed,
 } from './maglev.ts';
 export { murmur3 } from './murmur3.ts';
-export { type Backend, type Frontend, type ServiceEntry, ServiceIds, serviceEntries } from './services.ts';
+export { ServiceManager } from './service_manager.ts';

@@ -1,0 +1,163 @@
+import type { EndpointSlice, Service } from '@ciliate/k8s';
+import { LB_LOOKUP_SCOPE_INT, type LbMaps } from '@ciliate/maps';
+import { addrText, bytesOfAddress, compareFrontends, isIpv6, isUnspecified } from './address.ts';
+import { type BackendParams, backendsOfSlice, mergeBackends, SERVICE_NAME_LABEL } from './backends.ts';
+import { DEFAULT_LOAD_BALANCER_CONFIG, type LoadBalancerConfig } from './config.ts';
+import { type DesiredFrontend, desiredFrontend } from './desired.ts';
+import { type ServiceEntry, serviceEntries } from './entries.ts';
+import { ServiceError } from './errors.ts';
+import { FrontendWriter } from './frontend_writer.ts';
+import { type FrontendParams, frontendsOf } from './frontends.ts';
+
+interface SliceBackends {
+  /** `namespace/name` of the service. */
+  readonly service: string;
+  readonly backends: readonly BackendParams[];
+}
+
+/** A service as it is in the maps. */
+interface WrittenService {
+  readonly service: Service;
+  /** In the order of their numbers. */
+  readonly frontends: readonly DesiredFrontend[];
+}
+
+/**
+ * The services of a cluster in the load balancer's maps. Objects are told one by one as they come, change and go;
+ * `reconcile` writes what follows from all of them, and nothing else.
+ *
+ * Numbers are given out as Cilium does (`IdAllocator`), for the services that changed since the last time in the order of
+ * their names, for the frontends of each in the order of their addresses.
+ */
+export class ServiceManager {
+  readonly #config: LoadBalancerConfig;
+  readonly #writer: FrontendWriter;
+  readonly #services = new Map<string, Service>();
+  readonly #slices = new Map<string, SliceBackends>();
+  /** Slices by service. */
+  readonly #slicesOf = new Map<string, Set<string>>();
+  readonly #written = new Map<string, WrittenService>();
+  /** The service that each frontend in the maps is of. */
+  readonly #owners = new Map<string, string>();
+  /** Services to look at. */
+  readonly #changed = new Set<string>();
+  #entries: readonly ServiceEntry[] | undefined;
+
+  /** @throws LoadBalancerError for a Maglev seed that is none */
+  constructor(maps: LbMaps, config: Partial<LoadBalancerConfig> = {}) {
+    this.#config = { ...DEFAULT_LOAD_BALANCER_CONFIG, ...config };
+    this.#writer = new FrontendWriter(maps, this.#config);
+  }
+
+  /** The frontends of IPv4 that have an address, as they are in the maps: by names of services, then in their own order. */
+  get entries(): readonly ServiceEntry[] {
+    this.#entries ??= serviceEntries(
+      [...this.#written.keys()].sort().map((name) => this.#written.get(name)!),
+      this.#writer,
+    );
+    return this.#entries;
+  }
+
+  upsertService(service: Service): void {
+    const name = nameOf(service);
+    this.#services.set(name, service);
+    this.#changed.add(name);
+  }
+
+  deleteService(namespace: string, name: string): void {
+    this.#services.delete(`${namespace}/${name}`);
+    this.#changed.add(`${namespace}/${name}`);
+  }
+
+  upsertEndpointSlice(slice: EndpointSlice): void {
+    const { namespace, labels } = slice.metadata;
+    this.deleteEndpointSlice(namespace, slice.metadata.name);
+    const service = `${namespace}/${labels[SERVICE_NAME_LABEL] ?? ''}`;
+    this.#slices.set(nameOf(slice), { service, backends: backendsOfSlice(slice) });
+    const slices = this.#slicesOf.get(service) ?? new Set();
+    this.#slicesOf.set(service, slices.add(nameOf(slice)));
+    this.#changed.add(service);
+  }
+
+  deleteEndpointSlice(namespace: string, name: string): void {
+    const slice = this.#slices.get(`${namespace}/${name}`);
+    if (slice === undefined) return;
+    this.#slices.delete(`${namespace}/${name}`);
+    this.#slicesOf.get(slice.service)!.delete(`${namespace}/${name}`);
+    this.#changed.add(slice.service);
+  }
+
+  /**
+   * Brings the maps up to date.
+   * @throws ServiceError if two services claim one frontend: nothing is written until that is settled; MapError,
+   * LoadBalancerError EXHAUSTED: another try goes on where this one ended
+   */
+  reconcile(): void {
+    const plan = [...this.#changed].sort().map((name) => ({ name, desired: this.#desired(name) }));
+    const places = this.#claim(plan);
+    const all = plan.flatMap(({ desired }) => desired);
+    for (const one of all) this.#writer.number(one);
+    // The flag of two scopes on the external frontend sends clients to the internal one.
+    for (const one of all) if (isInternal(one)) this.#writer.update(one);
+    for (const one of all) if (!isInternal(one)) this.#writer.update(one);
+    for (const { name, desired } of plan) {
+      const before = this.#written.get(name)?.frontends ?? [];
+      for (const { frontend } of before) if (!places.has(addrText(frontend))) this.#delete(frontend, name);
+      for (const { frontend } of desired) this.#owners.set(addrText(frontend), name);
+      const service = this.#services.get(name);
+      if (service === undefined) this.#written.delete(name);
+      else this.#written.set(name, { service, frontends: desired });
+      this.#changed.delete(name);
+    }
+    this.#entries = undefined;
+  }
+
+  #delete(frontend: FrontendParams, service: string): void {
+    // It may be another's by now, whose round has not come yet.
+    if (this.#owners.get(addrText(frontend)) !== service) return;
+    this.#writer.delete(frontend);
+    this.#owners.delete(addrText(frontend));
+  }
+
+  #desired(name: string): DesiredFrontend[] {
+    const service = this.#services.get(name);
+    if (service === undefined) return [];
+    const slices = [...(this.#slicesOf.get(name) ?? [])].map((slice) => this.#slices.get(slice)!.backends);
+    const backends = mergeBackends(slices);
+    return this.#frontends(service).map((one) => desiredFrontend(service, one, backends, this.#config));
+  }
+
+  /** Each address once, the last word on it; behind a wildcard the node's own addresses. */
+  #frontends(service: Service): FrontendParams[] {
+    const frontends = frontendsOf(service, this.#config).sort(compareFrontends);
+    const unique = [...new Map(frontends.map((one) => [addrText(one), one])).values()];
+    const nodeAddresses = this.#config.nodePortAddresses.map(bytesOfAddress);
+    return unique.flatMap((one) => {
+      if (!isUnspecified(one)) return [one];
+      const own = nodeAddresses.filter((address) => isIpv6({ address }) === isIpv6(one));
+      return [one, ...own.map((address) => ({ ...one, address }))];
+    });
+  }
+
+  /** @returns the places of all frontends in the plan. @throws ServiceError */
+  #claim(plan: readonly { name: string; desired: readonly DesiredFrontend[] }[]): ReadonlySet<string> {
+    const names = new Set(plan.map(({ name }) => name));
+    const claimed = new Map<string, string>();
+    for (const { name, desired } of plan) {
+      for (const { frontend } of desired) {
+        const place = addrText(frontend);
+        const owner = this.#owners.get(place);
+        const other = claimed.get(place) ?? (owner === undefined || names.has(owner) ? undefined : owner);
+        if (other !== undefined && other !== name) {
+          const { position } = this.#services.get(name)!;
+          throw new ServiceError(position, `${place} of Service ${name} belongs to Service ${other} already`);
+        }
+        claimed.set(place, name);
+      }
+    }
+    return new Set(claimed.keys());
+  }
+}
+
+const nameOf = ({ metadata: { namespace, name } }: Service | EndpointSlice): string => `${namespace}/${name}`;
+const isInternal = ({ frontend }: DesiredFrontend): boolean => frontend.scope === LB_LOOKUP_SCOPE_INT;
