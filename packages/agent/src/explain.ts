@@ -82,6 +82,8 @@ function originsOf(entry: MapStateEntry | undefined): readonly RuleOrigin[] {
 export function whyAllowed(reasons: readonly PolicyReason[]): string {
   const last = reasons.at(-1);
   if (last === undefined) return 'policy was not asked';
+  if (last.entry !== undefined && last.origins.length === 0)
+    return 'an entry for every port, as which the map has a range of ports from 0 on';
   if (last.origins.length === 0) return 'no header of this packet is looked at by policy';
   const added = last.origins.every(({ kind }) => kind === 'implicit');
   const origins = last.origins.map(formatOrigin).join('; ');

@@ -1,6 +1,6 @@
 export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
 export { type Endpoint, podName } from './endpoint.ts';
-export { AgentError, type AgentErrorCode } from './errors.ts';
+export { AgentError, type AgentErrorCode, NotEmulatedError } from './errors.ts';
 export {
   ownLabels,
   type PolicyReason,
@@ -10,8 +10,10 @@ export {
   whyRequestPassed,
 } from './explain.ts';
 export { PROXY_PORT_HTTP } from './regeneration.ts';
+export { backingSlices } from './services.ts';
 export { ClusterPolicy, type PolicyPod } from './what_if/cluster_policy.ts';
 export { diffReach, type ReachChange, type ReachDiff } from './what_if/diff.ts';
+export { addressEnd, entityEnd, explainPath, type FlowEnd, type FlowStep, podEnd } from './what_if/flow.ts';
 export { type MatrixCell, type MatrixFlow, type PartyFilter, reachMatrix } from './what_if/matrix.ts';
 export { ENTITIES, type Party, partiesOf } from './what_if/parties.ts';
 export type { PodChanges } from './what_if/pod_changes.ts';

@@ -1,5 +1,5 @@
 import type { CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy, PolicyObject, PortRule, Rule } from '@ciliate/k8s';
-import { AgentError } from './errors.ts';
+import { NotEmulatedError } from './errors.ts';
 
 type CiliumPolicy = CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy;
 /** A field of a policy, and what it asks for. */
@@ -7,12 +7,12 @@ type Demand = readonly [path: string, what: string];
 
 /**
  * Refuse, by name, what the policy room understands and the rest of the emulator cannot do yet.
- * @throws AgentError BAD_INPUT with the place of the first such field
+ * @throws NotEmulatedError with the place of the first such field
  */
 export function checkModelled(object: PolicyObject): void {
   if (object.kind === 'NetworkPolicy') return;
   for (const [path, what] of specsOf(object).flatMap(([spec, at]) => demandsOf(spec, at)))
-    throw AgentError.ofField(object, path, `${what} cannot be emulated yet`);
+    throw new NotEmulatedError(object, path, what);
 }
 
 /** Which specs of a policy are about nodes; they are kept, and nothing is enforced by them: the host firewall is off. */

@@ -35,14 +35,17 @@ interface Parts {
 /** Brings policy into force at the endpoints: first in the proxy, so that it knows what it gets, then in their maps. */
 export class Regeneration {
   readonly #parts: Parts;
-  /** Says that nothing is allowed, but from the node: for endpoints whose rules are not computed yet. */
+  /** Says that nothing is allowed, not even from the node: for endpoints whose rules are not computed yet. */
   readonly #lockdown: PolicyRepository;
   /** Endpoints whose policy must be computed anew though no rule changed. */
   readonly #outOfDate = new Set<Endpoint>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#lockdown = new PolicyRepository({ ...parts.repository.config, enforcement: 'always' });
+    this.#lockdown = new PolicyRepository({
+      ...parts.repository.config,
+      ...{ enforcement: 'always', allowLocalhost: 'policy' },
+    });
   }
 
   /** The policy that a new endpoint has until its own is computed. */

@@ -51,7 +51,7 @@ export {
   type Step,
   type StepSink,
 } from './explain.ts';
-export { collectGarbage, collectOrphanNat } from './gc.ts';
+export { collectGarbage, collectOrphanNat, ShardCollector } from './gc.ts';
 export {
   CTX_ACT_DROP,
   CTX_ACT_OK,
@@ -64,7 +64,7 @@ export {
 } from './lib/common.ts';
 export { DebugNotifications } from './lib/dbg.ts';
 export { DROP_POLICY, DROP_POLICY_DENY, dropReason } from './lib/drop_reasons.ts';
-export { jhashTuple4, jhashTuple6 } from './lib/jhash.ts';
+export { jhash3Words, jhashTuple6 } from './lib/jhash.ts';
 export { PolicyVerdict, policyCanAccess } from './lib/policy.ts';
 export { createDatapathMaps, type DatapathMapsOptions } from './maps.ts';
 export { Skb } from './skb.ts';

@@ -357,6 +357,53 @@ metadata: { name: ${name}, namespace: default }
 spec: ${spec}
 `;
 
+const DNS = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: dns, namespace: default }
+spec:
+  endpointSelector: { matchLabels: { class: tiefighter } }
+  egress:
+    - toEntities: [all]
+      toPorts: [{ ports: [{ port: '53', protocol: ANY }], rules: { dns: [{ matchPattern: '*' }] } }]
+    - toCIDR: [1.2.3.0/24]
+  ingress:
+    - fromEntities: [host]
+`;
+const byPolicy: [name: string, ends: [from: string, to: string, port: string], reason: string, want: object][] = [
+  [
+    'what the proxy cannot do yet',
+    ['tiefighter', 'kube-system/kube-dns', '53/UDP'],
+    'rules.dns: the DNS proxy cannot be emulated yet',
+    { outcome: 'redirect', destination: 'kube-system/kube-dns (kube-system/kube-dns:53)' },
+  ],
+  ['a type of ICMP', ['tiefighter', '1.2.3.4', '8/ICMP'], 'ICMP is not played yet', { outcome: 'allow' }],
+  ['an address no rule names', ['tiefighter', '4.3.2.1', '8/ICMP'], 'ICMP is not', { outcome: 'drop' }],
+  ['an entity', ['host', 'tiefighter', '80/TCP'], 'host has no address', { outcome: 'allow', source: 'host' }],
+  [
+    'the world',
+    ['9.9.9.9', 'tiefighter', '80/TCP'],
+    'from outside of the cluster',
+    { outcome: 'drop', source: '9.9.9.9' },
+  ],
+  ['SCTP to a pod', ['xwing', 'tiefighter', '80/SCTP'], 'SCTP is not played yet', { outcome: 'drop' }],
+];
+test.each(byPolicy)('verdict by policy alone, and it says why: %s', async (_name, [from, to, port], reason, want) => {
+  const path = file('dns.yaml', DNS);
+  const asks = ['verdict', '-f', DEATHSTAR, '-f', path, '--from', from, '--to', to, '--port', port];
+  expect(JSON.parse((await ciliate(...asks, '--json')).stdout)).toMatchObject({ playedAs: 'policy alone', ...want });
+  const { code, stdout } = await ciliate(...asks);
+  expect([code, stdout]).toEqual([0, expect.stringContaining(reason)]);
+});
+
+test('where the programs differ from the policy engine, verdict says so', async () => {
+  const spec = `{ endpointSelector: { matchLabels: { class: deathstar } }, ingress: [{ toPorts: [{ ports: [{ port: '0', endPort: 100, protocol: TCP }] }] }] }`;
+  const path = file('range.yaml', denyAll('range', spec));
+  const asks = ['--from', 'xwing', '--to', 'deathstar-1', '--port', '200/TCP'];
+  const { stdout } = await ciliate('verdict', '-f', DEATHSTAR, '-f', path, ...asks);
+  expect(stdout).toContain("here Cilium's programs differ from its policy engine, which says drop");
+  expect(stdout).not.toContain('the smallest policy');
+});
+
 test('a packet that its sender may not send is also asked about at its destination', async () => {
   const path = file(
     'egress.yaml',

@@ -104,7 +104,7 @@ const WRONG = {
   ports: ['"prefix_len":16', '"prefix_len":15'],
   fqdn: ['"dnsproxy_allowed":true', '"dnsproxy_allowed":false'],
   http: ['"rejected_headers":[{"name":"x-key"', '"rejected_headers":[{"name":"x-kez"'],
-  maglev: ['"hash":1703345755', '"hash":1703345754'],
+  maglev: ['"h1":"befad88eda9c2bd2"', '"h1":"befad88eda9c2bd3"'],
   kafka: ['"denied_response_hex":"00000026', '"denied_response_hex":"00000027'],
 } as const;
 /** Whose facts lie in the file of another set. */

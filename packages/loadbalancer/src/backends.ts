@@ -82,7 +82,7 @@ export function selectBackends(
 /**
  * The slices that Kubernetes' own controller would make of the pods that a service selects: one for each way in which the
  * names of its target ports are understood. A port that a pod does not know by name, it does not serve.
- * @param pods of the service's namespace
+ * @param pods of the service's namespace, all on this node
  */
 export function slicesOfPods(service: Service, pods: readonly Pod[]): EndpointSlice[] {
   const { metadata, spec, position } = service;
@@ -96,18 +96,18 @@ export function slicesOfPods(service: Service, pods: readonly Pod[]): EndpointSl
     kind: 'EndpointSlice',
     position,
     metadata: {
-      ...{ namespace: metadata.namespace, name: `${metadata.name}-${i}`, annotations: {} },
+      namespace: metadata.namespace,
+      name: `${metadata.name}/${i}`, // as no object that somebody writes is named
+      annotations: {},
       labels: { [SERVICE_NAME_LABEL]: metadata.name },
     },
     addressType: 'IPv4',
-    endpoints: pods.map((pod) => ({
-      addresses: [pod.status.podIP],
-      conditions: { ready: true, serving: true, terminating: false },
-      nodeName: pod.spec.nodeName,
-    })),
+    endpoints: pods.map(({ status: { podIP } }) => ({ addresses: [podIP], conditions: READY, nodeName: undefined })),
     ports: portsOf(spec.ports, pods[0]!),
   }));
 }
+
+const READY = { ready: true, serving: true, terminating: false } as const;
 
 const portsOf = (ports: readonly ServicePort[], pod: Pod): EndpointPort[] =>
   ports.flatMap(({ name = '', targetPort, protocol }) => {

@@ -1,4 +1,4 @@
-import { DEFAULT_MAGLEV_HASH_SEED, DEFAULT_MAGLEV_TABLE_SIZE } from './maglev.ts';
+import { DEFAULT_MAGLEV_SEED, DEFAULT_MAGLEV_SIZE } from './maglev/maglev.ts';
 
 export const ALGORITHMS = ['random', 'maglev'] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
@@ -20,8 +20,9 @@ export interface LoadBalancerConfig {
   readonly algorithmAnnotation: boolean;
   /** `bpf-lb-external-clusterip`: cluster addresses are reached from outside too. */
   readonly externalClusterIP: boolean;
+  /** Slots: one of MAGLEV_SIZES, and the size that the maps were created for. */
   readonly maglevTableSize: number;
-  /** 12 bytes in base64. */
+  /** `bpf-lb-maglev-hash-seed`: 12 bytes in base64. */
   readonly maglevHashSeed: string;
 }
 
@@ -33,6 +34,6 @@ export const DEFAULT_LOAD_BALANCER_CONFIG: LoadBalancerConfig = {
   algorithm: 'random',
   algorithmAnnotation: false,
   externalClusterIP: false,
-  maglevTableSize: DEFAULT_MAGLEV_TABLE_SIZE,
-  maglevHashSeed: DEFAULT_MAGLEV_HASH_SEED,
+  maglevTableSize: DEFAULT_MAGLEV_SIZE,
+  maglevHashSeed: DEFAULT_MAGLEV_SEED,
 };

@@ -3,7 +3,7 @@ import { BACKEND_STATE, SERVICE_FLAG } from '@ciliate/maps';
 import { bytesOfAddress, isIpv6, isUnspecified, type L3n4Addr } from './address.ts';
 import { type BackendParams, selectBackends } from './backends.ts';
 import type { LoadBalancerConfig } from './config.ts';
-import type { FrontendParams, FrontendType } from './frontends.ts';
+import { type FrontendParams, type FrontendType, frontendsOf } from './frontends.ts';
 
 /** A prefix of clients; what follows the prefix in the address is as written. */
 export interface SourceRange {
@@ -41,11 +41,16 @@ const RANGES_POLICY = 'service.cilium.io/src-ranges-policy';
 const NO_ALGORITHM = 0;
 const MAGLEV = 2;
 
-/**
- * What Cilium would write for a frontend. Terminating backends get connections only where no active one is left.
- * @param backends all of the service. Source: pkg/loadbalancer/reconciler, updateFrontend
- */
-export function desiredFrontend(
+/** What Cilium would write for a service, in the order of the numbers. @param backends all of the service */
+export const desiredFrontends = (
+  service: Service,
+  backends: readonly BackendParams[],
+  config: LoadBalancerConfig,
+): DesiredFrontend[] =>
+  frontendsOf(service, config).map((frontend) => desiredFrontend(service, frontend, backends, config));
+
+/** Terminating backends get connections only where no active one is left. Source: pkg/loadbalancer/reconciler, updateFrontend */
+function desiredFrontend(
   { spec, metadata: { annotations } }: Service,
   frontend: FrontendParams,
   backends: readonly BackendParams[],

@@ -4,7 +4,7 @@ import type { BackendParams } from './backends.ts';
 import type { LoadBalancerConfig } from './config.ts';
 import type { DesiredFrontend, SourceRange } from './desired.ts';
 import { IdAllocator } from './id_allocator.ts';
-import { maglevTable, parseMaglevSeed } from './maglev.ts';
+import { type MaglevSeeds, maglevSeeds, maglevTable } from './maglev/maglev.ts';
 
 const MAX_REV_NAT_ID = 0xffff;
 const MAX_BACKEND_ID = 0xffff_ffff;
@@ -42,17 +42,17 @@ interface WrittenBackend {
 export class FrontendWriter {
   readonly #maps: LbMaps;
   readonly #config: LoadBalancerConfig;
-  readonly #maglevSeed: number;
+  readonly #seeds: MaglevSeeds;
   readonly #frontendIds = new IdAllocator('service', MAX_REV_NAT_ID);
   readonly #backendIds = new IdAllocator('backend', MAX_BACKEND_ID);
   readonly #frontends = new Map<string, WrittenFrontend>();
   readonly #backends = new Map<string, WrittenBackend>();
 
-  /** @throws LoadBalancerError for a Maglev seed that is none */
+  /** @throws RangeError for a Maglev seed that is none */
   constructor(maps: LbMaps, config: LoadBalancerConfig) {
     this.#maps = maps;
     this.#config = config;
-    this.#maglevSeed = parseMaglevSeed(config.maglevHashSeed).murmur;
+    this.#seeds = maglevSeeds(config.maglevHashSeed);
   }
 
   /** 1..65534; the same until the frontend is deleted. @throws LoadBalancerError EXHAUSTED */
@@ -193,7 +193,7 @@ export class FrontendWriter {
       const infos = chosen.map(({ address, port, protocol }, i) => {
         return { id: ids[i]!, address: addressText(address), port, protocol };
       });
-      const table = maglevTable(infos, { m: this.#config.maglevTableSize, seed: this.#maglevSeed });
+      const table = maglevTable(infos, { size: this.#config.maglevTableSize, seeds: this.#seeds });
       this.#maps.updateMaglev(written.revNatId, ipv6, table);
     }
     written.maglev = text;

@@ -1,6 +1,6 @@
 import type { Service, ServicePort } from '@ciliate/k8s';
 import { LB_LOOKUP_SCOPE_EXT, LB_LOOKUP_SCOPE_INT } from '@ciliate/maps';
-import { bytesOfAddress, isIpv6, type L3n4Addr } from './address.ts';
+import { addrText, bytesOfAddress, compareFrontends, isIpv6, isUnspecified, type L3n4Addr } from './address.ts';
 import type { LoadBalancerConfig } from './config.ts';
 
 export type FrontendType = 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalIPs';
@@ -16,11 +16,26 @@ const HEADLESS_LABEL = 'service.kubernetes.io/headless';
 const EXPOSED_TYPE = 'service.cilium.io/type';
 
 /**
- * The frontends of a service: cluster addresses, node ports as 0.0.0.0 and ::, load balancers' addresses, external
+ * The frontends of a service in the order of their numbers: each address once, the last word on it; behind a wildcard the
+ * node's own addresses. Source: pkg/loadbalancer/reconciler, Update.
+ */
+export function frontendsOf(service: Service, config: LoadBalancerConfig): FrontendParams[] {
+  const frontends = writtenFrontends(service, config).sort(compareFrontends);
+  const unique = [...new Map(frontends.map((one) => [addrText(one), one])).values()];
+  const nodeAddresses = config.nodePortAddresses.map(bytesOfAddress);
+  return unique.flatMap((one) => {
+    if (!isUnspecified(one)) return [one];
+    const own = nodeAddresses.filter((address) => isIpv6({ address }) === isIpv6(one));
+    return [one, ...own.map((address) => ({ ...one, address }))];
+  });
+}
+
+/**
+ * As the service's fields name them: cluster addresses, node ports as 0.0.0.0 and ::, load balancers' addresses, external
  * addresses; of each address the ports as written. Families that are switched off have none, and neither does a headless
  * service. Source: pkg/loadbalancer/reflectors, convertService.
  */
-export function frontendsOf(service: Service, { ipv4, ipv6 }: LoadBalancerConfig): FrontendParams[] {
+function writtenFrontends(service: Service, { ipv4, ipv6 }: LoadBalancerConfig): FrontendParams[] {
   const { spec, status, metadata } = service;
   if (spec.clusterIPs.length === 0 || metadata.labels[HEADLESS_LABEL] !== undefined) return [];
   const exposed = metadata.annotations[EXPOSED_TYPE];

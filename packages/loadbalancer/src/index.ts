@@ -1,20 +1,18 @@
 export { SERVICE_NAME_LABEL, slicesOfPods } from './backends.ts';
 export { ALGORITHMS, type Algorithm, DEFAULT_LOAD_BALANCER_CONFIG, type LoadBalancerConfig } from './config.ts';
-export type { Backend, Frontend, ServiceEntry } from './entries.ts';
+export { type Backend, type Frontend, receiversOf, type ServiceEntry } from './entries.ts';
 export { LoadBalancerError, type LoadBalancerErrorCode, ServiceError } from './errors.ts';
 export type { FrontendType } from './frontends.ts';
 export {
-  DEFAULT_BACKEND_WEIGHT,
-  DEFAULT_MAGLEV_HASH_SEED,
-  DEFAULT_MAGLEV_TABLE_SIZE,
-  MAGLEV_TABLE_SIZES,
+  DEFAULT_MAGLEV_SEED,
+  DEFAULT_MAGLEV_SIZE,
+  MAGLEV_SIZES,
   type MaglevBackend,
-  type MaglevOptions,
   type MaglevSeeds,
-  maglevHashString,
   maglevPermutation,
+  maglevSeeds,
   maglevTable,
-  parseMaglevSeed,
-} from './maglev.ts';
-export { murmur3 } from './murmur3.ts';
+  maglevText,
+} from './maglev/maglev.ts';
+export { murmur3 } from './maglev/murmur3.ts';
 export { ServiceManager } from './service_manager.ts';

@@ -1,13 +1,13 @@
 import type { EndpointSlice, Service } from '@ciliate/k8s';
 import { LB_LOOKUP_SCOPE_INT, type LbMaps } from '@ciliate/maps';
-import { addrText, bytesOfAddress, compareFrontends, isIpv6, isUnspecified } from './address.ts';
+import { addrText } from './address.ts';
 import { type BackendParams, backendsOfSlice, mergeBackends, SERVICE_NAME_LABEL } from './backends.ts';
 import { DEFAULT_LOAD_BALANCER_CONFIG, type LoadBalancerConfig } from './config.ts';
-import { type DesiredFrontend, desiredFrontend } from './desired.ts';
+import { type DesiredFrontend, desiredFrontends } from './desired.ts';
 import { type ServiceEntry, serviceEntries } from './entries.ts';
 import { ServiceError } from './errors.ts';
 import { FrontendWriter } from './frontend_writer.ts';
-import { type FrontendParams, frontendsOf } from './frontends.ts';
+import type { FrontendParams } from './frontends.ts';
 
 interface SliceBackends {
   /** `namespace/name` of the service. */
@@ -43,7 +43,7 @@ export class ServiceManager {
   readonly #changed = new Set<string>();
   #entries: readonly ServiceEntry[] | undefined;
 
-  /** @throws LoadBalancerError for a Maglev seed that is none */
+  /** @throws RangeError for a Maglev seed that is none */
   constructor(maps: LbMaps, config: Partial<LoadBalancerConfig> = {}) {
     this.#config = { ...DEFAULT_LOAD_BALANCER_CONFIG, ...config };
     this.#writer = new FrontendWriter(maps, this.#config);
@@ -123,20 +123,7 @@ export class ServiceManager {
     const service = this.#services.get(name);
     if (service === undefined) return [];
     const slices = [...(this.#slicesOf.get(name) ?? [])].map((slice) => this.#slices.get(slice)!.backends);
-    const backends = mergeBackends(slices);
-    return this.#frontends(service).map((one) => desiredFrontend(service, one, backends, this.#config));
-  }
-
-  /** Each address once, the last word on it; behind a wildcard the node's own addresses. */
-  #frontends(service: Service): FrontendParams[] {
-    const frontends = frontendsOf(service, this.#config).sort(compareFrontends);
-    const unique = [...new Map(frontends.map((one) => [addrText(one), one])).values()];
-    const nodeAddresses = this.#config.nodePortAddresses.map(bytesOfAddress);
-    return unique.flatMap((one) => {
-      if (!isUnspecified(one)) return [one];
-      const own = nodeAddresses.filter((address) => isIpv6({ address }) === isIpv6(one));
-      return [one, ...own.map((address) => ({ ...one, address }))];
-    });
+    return desiredFrontends(service, mergeBackends(slices), this.#config);
   }
 
   /** @returns the places of all frontends in the plan. @throws ServiceError */

@@ -37,7 +37,11 @@ export function describeSteps(agent: Agent, steps: readonly Step[]): DescribedSt
     const endpoint = agent.endpointOfId(step.endpoint)!;
     const explanation = agent.explainFlow(endpoint, flow, looked?.kind === 'identity' ? looked.address : undefined);
     const passed = step.verdict >= 0 || direction === 'ingress';
-    return [{ ...described, explanation }, ...(passed ? [] : notAsked(agent, endpoint, before, flow))];
+    return [
+      { ...described, explanation },
+      ...disagreement(described, step, explanation),
+      ...(passed ? [] : notAsked(agent, endpoint, before, flow)),
+    ];
   });
 }
 
@@ -45,6 +49,22 @@ export function describeDecision(agent: Agent, step: Decision): DescribedStep {
   const at = placeOf(agent, step.endpoint);
   const described = { kind: step.kind, at, text: decisionText(namesOf(agent), step) };
   return step.kind === 'policy' ? { ...described, policy: agent.explainPolicy([step])[0]! } : described;
+}
+
+/**
+ * The policy engine and the programs look up by rules that are not quite the same: a range that begins at port 0 is every
+ * port in the map, and authentication is inherited across priorities.
+ */
+function disagreement(
+  { at }: DescribedStep,
+  { verdict }: Extract<Decision, { kind: 'policy' }>,
+  explanation: FlowExplanation,
+): DescribedStep[] {
+  const allows = explanation.verdict === 'allow' || explanation.verdict === 'redirect';
+  const asks = allows && explanation.entry?.authType !== 0;
+  if (verdict >= 0 === allows || asks) return [];
+  const text = `here Cilium's programs differ from its policy engine, which says ${explanation.verdict}`;
+  return [{ kind: 'policy', at, text }];
 }
 
 /** What the policy of a destination that the packet never reached would have said, if not that it may pass. */

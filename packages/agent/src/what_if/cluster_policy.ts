@@ -15,6 +15,7 @@ import type { Labels } from '@ciliate/labels';
 import {
   type EndpointPolicy,
   NamedPorts,
+  type PolicyConfig,
   PolicyRepository,
   resolveSelectorPolicy,
   SelectorCache,
@@ -62,8 +63,12 @@ export class ClusterPolicy {
    * Pods get the numbers that an agent with this seed gives them when it starts.
    * @throws PolicyError, PolicyConflictError, AgentError BAD_INPUT: what is wrong with the objects
    */
-  static async of(store: ObjectStore, seed: number): Promise<ClusterPolicy> {
-    const repository = new PolicyRepository({ clusterName: CLUSTER_NAME });
+  static async of(
+    store: ObjectStore,
+    seed: number,
+    enforcement: PolicyConfig['enforcement'] = 'default',
+  ): Promise<ClusterPolicy> {
+    const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement });
     repository.setServices(serviceViewsOf(store));
     for (const object of POLICY_KINDS.flatMap((kind) => store.list(kind))) repository.upsert(object);
     const known = new IdentityCache(CLUSTER_NAME);

@@ -58,33 +58,25 @@ function set(a: number, b: number, c: number): void {
 const JHASH_INITVAL = 0xdeadbeef;
 
 /** jhash_3words. */
-function jhash3Words(a: number, b: number, c: number, seed: number): number {
+export function jhash3Words(a: number, b: number, c: number, seed: number): number {
   const start = seed + JHASH_INITVAL + (3 << 2);
   set(a + start, b + start, c + start);
   return final();
 }
 
-/**
- * What Maglev looks a flow up by, IPv4: __hash_from_tuple_v4 of bpf/lib/hash.h. The service's address does not count.
- * @param saddr of the client, be32; ports be16, each as loaded
- */
-export const jhashTuple4 = (saddr: number, sport: number, dport: number, proto: number, seed: number): number =>
-  jhash3Words(saddr, ((dport << 16) | sport) >>> 0, proto, seed);
-
-/** The same for IPv6: __hash_from_tuple_v6. @param a the first of four words of the source address */
+/** __hash_from_tuple_v6: four words of the source address, the ports in one word, the protocol. */
 export function jhashTuple6(
   a: number,
   b: number,
   c: number,
   d: number,
-  sport: number,
-  dport: number,
+  ports: number,
   proto: number,
   seed: number,
 ): number {
   set(a, b, c);
   mix();
-  set(state[0]! + d, state[1]! + ((dport << 16) | sport), state[2]! + proto);
+  set(state[0]! + d, state[1]! + ports, state[2]! + proto);
   mix();
   set(state[0]! + seed, state[1]!, state[2]!);
   return final();

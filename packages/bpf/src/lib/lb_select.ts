@@ -2,7 +2,7 @@ import { type Address, LB_AFFINITY_MATCH, LB_AFFINITY_VAL, MAP_HEADER, type Memo
 import type { Datapath } from '../datapath.ts';
 import { noteDelete, noteLookup, noteUpdate } from '../explain.ts';
 import type { Family } from './family.ts';
-import { jhashTuple4, jhashTuple6 } from './jhash.ts';
+import { jhash3Words, jhashTuple6 } from './jhash.ts';
 import { isAffinity, SERVICE } from './lb_service.ts';
 import { flowRandom } from './random.ts';
 import { tupleDport, tupleNexthdr, tupleSaddrAt, tupleSport } from './tuple.ts';
@@ -50,20 +50,12 @@ function selectMaglev(dp: Datapath, fam: Family, tuple: Address, service: Addres
   const sport = isAffinity(m, service) ? 0 : tupleDport(m, fam, tuple);
   const dport = tupleSport(m, fam, tuple);
   const proto = tupleNexthdr(m, fam, tuple);
+  const ports = ((dport << 16) | sport) >>> 0;
   const saddr = tupleSaddrAt(fam, tuple) >> 2;
   const { hashInit4, hashInit6 } = dp.config.node;
   const hash = fam.isV6
-    ? jhashTuple6(
-        m.u32[saddr]!,
-        m.u32[saddr + 1]!,
-        m.u32[saddr + 2]!,
-        m.u32[saddr + 3]!,
-        sport,
-        dport,
-        proto,
-        hashInit6,
-      )
-    : jhashTuple4(m.u32[saddr]!, sport, dport, proto, hashInit4);
+    ? jhashTuple6(m.u32[saddr]!, m.u32[saddr + 1]!, m.u32[saddr + 2]!, m.u32[saddr + 3]!, ports, proto, hashInit6)
+    : jhash3Words(m.u32[saddr]!, ports, proto, hashInit4);
   const size = m.u32[(inner + MAP_HEADER.valueSize) >> 2]! >> 2;
   return m.u32[(ids >> 2) + (hash % size)]!;
 }

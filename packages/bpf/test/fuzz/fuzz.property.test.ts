@@ -1,6 +1,8 @@
+import { IPPROTO_TCP } from '@ciliate/packet';
 import { describe, expect, test } from 'vitest';
 import type { PacketInput, Scenario } from '../../src/conformance/scenario.ts';
-import type { Skb } from '../../src/index.ts';
+import { cilToHost, type Skb } from '../../src/index.ts';
+import { withHostFirewall } from '../host_firewall.ts';
 import { fuzzRuns, Random } from '../random.ts';
 import { scenarios } from '../scenarios.ts';
 import { frameOf, packetsOf, randomInput, withFrame } from './mutate.ts';
@@ -14,9 +16,19 @@ const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
 console.log(`seed ${seed}`);
 
 /** One scenario of each configuration and family, the first that has the most hooks. */
-const chosen = [...Map.groupBy(scenarios, ({ config, name }) => `${config.name} ${name.endsWith('v6')}`).values()].map(
-  (group) => group.reduce((best, one) => (hooksOf(one) > hooksOf(best) ? one : best)),
+const recordedOnes = [
+  ...Map.groupBy(scenarios, ({ config, name }) => `${config.name} ${name.endsWith('v6')}`).values(),
+].map((group) => group.reduce((best, one) => (hooksOf(one) > hooksOf(best) ? one : best)));
+
+/** The host firewall is in no recording. */
+const withFirewall = ['masq-v4', 'rnd-0088-eproutes', 'tcp-local-native-v4', 'verdicts-kubeproxy-vxlan-v4'].map(
+  (name) =>
+    withHostFirewall(name, [
+      { protocol: IPPROTO_TCP, port: 80 },
+      { egress: true, protocol: IPPROTO_TCP, proxyPort: 10_000 },
+    ]),
 );
+const chosen = [...recordedOnes, ...withFirewall];
 
 function hooksOf(scenario: Scenario): number {
   return new Set(packetsOf(scenario).map(({ hook }) => hook)).size;
@@ -67,6 +79,17 @@ describe.each(chosen.map((scenario, n) => [`${scenario.config.name}: ${scenario.
     });
   },
 );
+
+test.each(withFirewall)('any bytes on their way to the node get a verdict, $name', (scenario) => {
+  const random = new Random(seed);
+  const recorded = packetsOf(scenario);
+  const twins = new Twins(scenario, ({ datapath, skb }, input) => {
+    skb.load(frameOf(input), input.ifindex, input.mark);
+    return cilToHost(datapath, skb);
+  });
+  for (let i = 0; i < fuzzRuns / 50; i++) send(twins, randomInput(random, scenario, recorded));
+  twins.compareMemories();
+});
 
 test('the sample reaches policy, services, NAT, proxies and tunnels', () => {
   expect(chosen.length).toBeGreaterThan(20);

@@ -17,8 +17,8 @@ export function matrixCommand(): Command {
     .description('who can reach whom on what, by the policies of both ends')
     .option('--from <names...>', who)
     .option('--to <names...>', who)
-    .action(async ({ file, seed, json, from, to }: MatrixOptions) => {
-      const cluster = await ClusterPolicy.of(loadStore(file), seed);
+    .action(async ({ file, seed, json, enablePolicy, from, to }: MatrixOptions) => {
+      const cluster = await ClusterPolicy.of(loadStore(file), seed, enablePolicy);
       const names = partiesOf([cluster]).flatMap((party) => party.names);
       const cells = reachMatrix(cluster, filterOf('--from', from, names), filterOf('--to', to, names));
       const unknown = unknownNames(cluster);

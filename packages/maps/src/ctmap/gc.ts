@@ -23,6 +23,8 @@ export interface GcStats {
   /** Conntrack entries. */
   deleted: number;
   alive: number;
+  /** Of the map of which most were deleted, as a share of its size. */
+  deleteRatio: number;
 }
 
 export interface NatGcStats {
@@ -43,8 +45,9 @@ export function gcConntrack({ tcp, any, nat }: ConntrackShard, nowSeconds: numbe
   const { memory } = nat;
   const scratch = Scratch.create(memory, 2 * TUPLE_BYTES);
   const key = scratch.take(2 * TUPLE_BYTES);
-  const stats = { deleted: 0, alive: 0 };
+  const stats = { deleted: 0, alive: 0, deleteRatio: 0 };
   for (const map of [tcp, any]) {
+    const before = stats.deleted;
     for (const entry of map.entries()) {
       if (ctLifetime(memory, entry.value) >= nowSeconds) {
         stats.alive++;
@@ -54,6 +57,7 @@ export function gcConntrack({ tcp, any, nat }: ConntrackShard, nowSeconds: numbe
       map.delete(entry.key);
       stats.deleted++;
     }
+    stats.deleteRatio = Math.max(stats.deleteRatio, (stats.deleted - before) / map.spec.maxEntries);
   }
   scratch.destroy();
   return stats;

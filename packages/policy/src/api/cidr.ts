@@ -1,19 +1,19 @@
-import type { CIDRRule } from '@ciliate/k8s';
-import { EndpointSelector, type Label } from '@ciliate/labels';
-import { reservedSelector } from './entity.ts';
+import { type CIDRRule, didYouMean } from '@ciliate/k8s';
 import {
   containsAddress,
+  EndpointSelector,
   formatAddress,
   formatPrefix,
+  type Label,
   masked,
   type Prefix,
   parseAddress,
   parsePrefix,
-} from './netip.ts';
+} from '@ciliate/labels';
+import { reservedSelector } from './entity.ts';
 import type { Place } from './place.ts';
 import type { Rule } from './rule.ts';
 import { parseSelector, withExpressions } from './selector.ts';
-import { didYouMean } from './words.ts';
 
 /** Followed by `/` and the name of a CiliumCIDRGroup: a label of its prefixes, source `cidrgroup`. */
 const CIDR_GROUP_NAME = 'io.cilium.policy.cidrgroupname';

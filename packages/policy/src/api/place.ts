@@ -1,6 +1,5 @@
-import { type K8sObject, type Position, positionOf } from '@ciliate/k8s';
+import { didYouMean, type K8sObject, nearestWord, oneOf, type Position, positionOf } from '@ciliate/k8s';
 import { PolicyError } from '../errors.ts';
-import { didYouMean, nearestWord, oneOf } from './words.ts';
 
 /** A field of an object. Its path and its position in the file are worked out only when somebody asks. */
 export class Place {

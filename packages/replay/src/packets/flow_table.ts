@@ -45,7 +45,11 @@ export class FlowTable {
     return { ...this.#totals };
   }
 
-  /** Counts a packet. Allocates nothing but when the table grows. @param at of the frame as it came */
+  /**
+   * Counts a packet. Allocates nothing but when the table grows.
+   * @param low, high the connection, i32: V8 would box a larger number for the call
+   * @param at of the frame as it came
+   */
   add(low: number, high: number, at: Address, length: number, number: number, fate: number, drop: number): void {
     let row = this.#find(low, high);
     let rows = this.#rows;
@@ -81,7 +85,8 @@ export class FlowTable {
     let slot = (low ^ (high >>> 7)) & this.#mask;
     for (;;) {
       const row = slot * ROW.words;
-      if (rows[row + ROW.used] === 0 || (rows[row + ROW.low] === low && rows[row + ROW.high] === high)) return row;
+      if (rows[row + ROW.used] === 0 || ((rows[row + ROW.low]! | 0) === low && (rows[row + ROW.high]! | 0) === high))
+        return row;
       slot = (slot + 1) & this.#mask;
     }
   }
@@ -128,7 +133,7 @@ export class FlowTable {
         this.#totals.forgotten++;
         continue;
       }
-      this.#rows.set(old.subarray(row, row + ROW.words), this.#find(old[row + ROW.low]!, old[row + ROW.high]!));
+      this.#rows.set(old.subarray(row, row + ROW.words), this.#find(old[row + ROW.low]! | 0, old[row + ROW.high]! | 0));
       this.#count++;
     }
   }

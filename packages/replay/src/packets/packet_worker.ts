@@ -1,4 +1,4 @@
-import { type DatapathConfig, Skb } from '@ciliate/bpf';
+import { type DatapathConfig, ShardCollector, Skb } from '@ciliate/bpf';
 import { EventRing, type Memory, NULL, Reader } from '@ciliate/maps';
 import { BatchTaker } from './batch_ring.ts';
 import { EventStream } from './event_stream.ts';
@@ -24,6 +24,7 @@ export class PacketWorker {
   readonly #path: NodePath;
   readonly #datapaths: (ShardDatapath | undefined)[] = [];
   readonly #tables: (FlowTable | undefined)[] = [];
+  readonly #collectors: (ShardCollector | undefined)[] = [];
   readonly #events: EventStream | undefined;
   readonly #counters = new Counters();
   readonly #latency = newLatency();
@@ -44,6 +45,7 @@ export class PacketWorker {
       const events = EventRing.create(memory, this.#events === undefined ? NO_READER_BYTES : RING_BYTES);
       this.#datapaths[shard] = new ShardDatapath(memory, { shard, seed, config, events, fib });
       this.#tables[shard] = new FlowTable(memory, task.flows);
+      this.#collectors[shard] = new ShardCollector(memory, shard);
     }
   }
 
@@ -84,7 +86,7 @@ export class PacketWorker {
   }
 
   #packet(batch: number, entry: number): void {
-    const { u32 } = this.#memory;
+    const { u32, i32 } = this.#memory;
     const path = this.#path;
     const shard = u32[entry + ENTRY.shard]!;
     const at = u32[entry + ENTRY.at]!;
@@ -93,11 +95,13 @@ export class PacketWorker {
     const number = u32[entry + ENTRY.number]!;
     const dp = this.#datapaths[shard]!;
     dp.seconds = u32[entry + ENTRY.seconds]!;
+    const collector = this.#collectors[shard]!;
+    if (dp.seconds >= collector.nextSeconds) collector.run(dp.seconds);
     path.run(dp, hook, u32[entry + ENTRY.endpoint]!, at, length);
     const { fate, dropCode, to } = path;
     this.#tables[shard]!.add(
-      u32[entry + ENTRY.flowLow]!,
-      u32[entry + ENTRY.flowHigh]!,
+      i32[entry + ENTRY.flowLow]!,
+      i32[entry + ENTRY.flowHigh]!,
       at,
       length,
       number,

@@ -25,8 +25,8 @@ export function conformanceCommand(): Command {
     fqdnSet,
     httpSet,
     kafkaSet,
-    maglevSet,
     datapathSet,
+    maglevSet,
     profilesSet,
   ];
   for (const set of sets) command.addCommand(set());

@@ -1,101 +1,100 @@
 import { createHash } from 'node:crypto';
-import { jhashTuple4, jhashTuple6 } from '@ciliate/bpf';
-import { parseAddress } from '@ciliate/identity';
+import { jhash3Words, jhashTuple6 } from '@ciliate/bpf';
+import { InputError } from '@ciliate/k8s';
 import {
   type MaglevBackend,
-  maglevHashString,
   maglevPermutation,
+  maglevSeeds,
   maglevTable,
+  maglevText,
   murmur3,
-  parseMaglevSeed,
 } from '@ciliate/loadbalancer';
 import type { Command } from 'commander';
+import ipaddr from 'ipaddr.js';
 import { Fields } from '../../conformance/fields.ts';
 import { documentOf } from '../../conformance/files.ts';
 import { JSON_DOCUMENT, setCommand } from '../../conformance/set_command.ts';
 import type { Tally } from '../../conformance/tally.ts';
 
 export function maglevSet(): Command {
-  const description = 'Maglev: lookup tables, what they are made of, and the slot of a flow';
+  const description = 'Maglev: lookup tables of services, the hash that orders backends, the hash that takes a slot';
   return setCommand('maglev', { description, files: JSON_DOCUMENT }, (file, tally) => {
     const facts = new Fields(documentOf(file), file);
     tally.case();
-    for (const vector of facts.all('murmur3_vectors')) checkHash(vector, file, tally);
-    for (const [i, vector] of facts.all('tables').entries()) checkTable(vector, `${file}: tables[${i}]`, tally);
-    for (const vector of facts.object('slot_hash_vectors').all('vectors')) checkFlow(vector, file, tally);
+    for (const vector of facts.all('tables')) checkTable(vector, file, tally);
+    for (const vector of facts.all('murmur3_vectors')) checkMurmur(vector, file, tally);
+    for (const vector of facts.object('slot_hash_vectors').all('vectors')) checkSlot(vector, file, tally);
   });
 }
 
-const hex64 = (half: bigint): string => half.toString(16).padStart(16, '0');
+const hex64 = (value: bigint): string => value.toString(16).padStart(16, '0');
 
-function checkHash(vector: Fields, file: string, tally: Tally): void {
-  const [data, seed] = [vector.text('data'), vector.whole('seed')];
-  const [h1, h2] = murmur3(Buffer.from(data), seed);
-  const theirs = { h1: vector.raw('h1'), h2: vector.raw('h2') };
-  tally.check('murmur3', `${file}: "${data}", seed ${seed}`, { h1: hex64(h1), h2: hex64(h2) }, theirs);
-}
-
-/** A table is given by its digest; small ones also whole. */
-function checkTable(vector: Fields, where: string, tally: Tally): void {
-  const place = `${where}: ${vector.text('name')}, M=${vector.whole('M')}`;
-  const m = vector.whole('M');
-  const seed = parseMaglevSeed(vector.text('seed_base64')).murmur;
-  const backends = vector.all('backends').map(readBackend);
-  const table = maglevTable(backends, { m, seed });
-  tally.check('table', place, digestOf(table), vector.raw('table_u32le_sha256'));
-  if (vector.has('table')) tally.check('slots of a table', place, [...table], vector.raw('table'));
-  tally.check('first slots', place, [...table.subarray(0, vector.list('first16').length)], vector.raw('first16'));
-  tally.check('slots per backend', place, slotsPerBackend(table, backends), vector.raw('slots_per_backend'));
-  for (const permutation of vector.all('permutation_params_first10')) {
-    const id = permutation.whole('id');
-    const hash_string = maglevHashString(backends.find((backend) => backend.id === id)!);
-    const [h1, h2] = murmur3(Buffer.from(hash_string), seed);
-    const ours = { id, hash_string, h1: hex64(h1), h2: hex64(h2), ...maglevPermutation(hash_string, m, seed) };
-    const theirs = Object.fromEntries(Object.keys(ours).map((name) => [name, permutation.raw(name)]));
-    tally.check('permutation', `${place}, backend ${id}`, ours, theirs);
+function checkTable(vector: Fields, file: string, tally: Tally): void {
+  const size = vector.whole('M');
+  const place = `${file}: ${vector.text('name')}, ${size} slots`;
+  const seeds = maglevSeeds(vector.text('seed_base64'));
+  const backends = vector.all('backends').map(backendOf);
+  const table = maglevTable(backends, { size, seeds });
+  const slots = new Map<number, number>();
+  for (const id of table) slots.set(id, (slots.get(id) ?? 0) + 1);
+  const ours: Record<string, unknown> = {
+    table_u32le_sha256: createHash('sha256').update(table).digest('hex'),
+    first16: [...table.slice(0, 16)],
+    slots_per_backend: Object.fromEntries(slots),
+  };
+  if (vector.has('table')) ours.table = [...table];
+  const theirs = Object.fromEntries(Object.keys(ours).map((name) => [name, vector.raw(name)]));
+  tally.check('table', place, ours, theirs);
+  for (const params of vector.has('permutation_params_first10') ? vector.all('permutation_params_first10') : []) {
+    const backend = backends.find(({ id }) => id === params.whole('id'));
+    if (backend === undefined) throw new InputError(`${place}: no backend ${params.whole('id')}`, { file });
+    const text = maglevText(backend);
+    const [h1, h2] = murmur3(Buffer.from(text), seeds.murmur);
+    const own = { hash_string: text, h1: hex64(h1), h2: hex64(h2), ...maglevPermutation(text, size, seeds.murmur) };
+    const wanted = Object.fromEntries(Object.keys(own).map((name) => [name, params.raw(name)]));
+    tally.check('permutation', `${place}: backend ${backend.id}`, own, wanted);
   }
 }
 
-const readBackend = (backend: Fields): MaglevBackend => ({
+const backendOf = (backend: Fields): MaglevBackend => ({
   id: backend.whole('id'),
   address: backend.text('ip'),
   port: backend.whole('port'),
-  protocol: backend.oneOf('proto', 'TCP', 'UDP', 'SCTP'),
-  scope: backend.whole('scope'),
+  protocol: backend.text('proto'),
+  internal: backend.whole('scope') === 1,
   weight: backend.whole('weight'),
 });
 
-function digestOf(table: Uint32Array): string {
-  const bytes = new DataView(new ArrayBuffer(4 * table.length));
-  for (const [slot, id] of table.entries()) bytes.setUint32(4 * slot, id, true);
-  return createHash('sha256').update(bytes).digest('hex');
+function checkMurmur(vector: Fields, file: string, tally: Tally): void {
+  const data = vector.text('data');
+  const [h1, h2] = murmur3(Buffer.from(data), vector.whole('seed'));
+  const theirs = { h1: vector.raw('h1'), h2: vector.raw('h2') };
+  tally.check('murmur3', `${file}: ${JSON.stringify(data)}`, { h1: hex64(h1), h2: hex64(h2) }, theirs);
 }
 
-function slotsPerBackend(table: Uint32Array, backends: readonly MaglevBackend[]): Record<string, number> {
-  const counts = new Map(backends.map(({ id }) => [id, 0]));
-  for (const id of table) counts.set(id, (counts.get(id) ?? 0) + 1);
-  return Object.fromEntries([...counts].filter(([, count]) => count > 0));
-}
-
-/** The program sees addresses and ports as they lie in the packet, loaded by a little-endian machine. */
-function checkFlow(vector: Fields, file: string, tally: Tally): void {
+/** As the programs hash: words of memory in network order, read as the machine reads them. */
+function checkSlot(vector: Fields, file: string, tally: Tally): void {
   const client = vector.text('client_ip');
-  const [clientPort, servicePort] = [vector.whole('client_port'), vector.whole('service_port')];
-  const [proto, seed] = [vector.whole('proto'), vector.whole('seed')];
-  const { family, address } = parseAddress(client);
-  const [a = 0, b = 0, c = 0, d = 0] = wordsOf(address, family === 4 ? 4 : 16);
-  const [sport, dport] = [be16(clientPort), be16(servicePort)];
-  const hash =
-    family === 4 ? jhashTuple4(a, sport, dport, proto, seed) : jhashTuple6(a, b, c, d, sport, dport, proto, seed);
-  const ours = { hash, slot_mod_16381: hash % 16381, slot_mod_251: hash % 251 };
+  const words = wordsOf(client, file);
+  const seed = vector.whole('seed');
+  const ports = ((swap16(vector.whole('service_port')) << 16) | swap16(vector.whole('client_port'))) >>> 0;
+  const proto = vector.whole('proto');
+  const [a = 0, b = 0, c = 0, d = 0] = words;
+  const hash = words.length === 1 ? jhash3Words(a, ports, proto, seed) : jhashTuple6(a, b, c, d, ports, proto, seed);
+  const ours = { hash: hash >>> 0, slot_mod_16381: (hash >>> 0) % 16_381, slot_mod_251: (hash >>> 0) % 251 };
   const theirs = Object.fromEntries(Object.keys(ours).map((name) => [name, vector.raw(name)]));
-  const place = `${file}: ${client} port ${clientPort} to port ${servicePort}, protocol ${proto}, seed ${seed}`;
-  tally.check('slot of a flow', place, ours, theirs);
+  tally.check(
+    'slot',
+    `${file}: ${client} to port ${vector.whole('service_port')}/${proto}, seed ${seed}`,
+    ours,
+    theirs,
+  );
 }
 
-function wordsOf(address: bigint, size: number): number[] {
-  const bytes = Buffer.from(address.toString(16).padStart(2 * size, '0'), 'hex');
-  return Array.from({ length: size / 4 }, (_, i) => bytes.readUInt32LE(4 * i));
-}
+const swap16 = (port: number): number => ((port & 0xff) << 8) | (port >>> 8);
 
-const be16 = (port: number): number => ((port & 0xff) << 8) | (port >> 8);
+function wordsOf(address: string, file: string): number[] {
+  if (!ipaddr.isValid(address)) throw new InputError(`${file}: ${address}: want an address`, { file });
+  const bytes = Uint8Array.from(ipaddr.parse(address).toByteArray());
+  return [...new Uint32Array(bytes.buffer)];
+}

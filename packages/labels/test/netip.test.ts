@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { containsAddress, formatAddress, formatPrefix, masked, parseAddress, parsePrefix } from '../src/api/netip.ts';
+import { containsAddress, formatAddress, formatPrefix, masked, parseAddress, parsePrefix } from '../src/netip.ts';
 
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
 console.log(`seed ${seed}`);
