@@ -1,5 +1,5 @@
 import type { Service } from '@ciliate/k8s';
-import { BACKEND_STATE, SERVICE_FLAG } from '@ciliate/maps';
+import { addressText, BACKEND_STATE, SERVICE_FLAG } from '@ciliate/maps';
 import { bytesOfAddress, isIpv6, isUnspecified, type L3n4Addr } from './address.ts';
 import { type BackendParams, selectBackends } from './backends.ts';
 import type { LoadBalancerConfig } from './config.ts';
@@ -10,6 +10,9 @@ export interface SourceRange {
   readonly address: Uint8Array;
   readonly bits: number;
 }
+
+/** The same for two prefixes that are one in the map. */
+export const rangeText = ({ address, bits }: SourceRange): string => `${addressText(address)}/${bits}`;
 
 /** All that the maps shall hold of a frontend, but for the numbers that are given out. */
 export interface DesiredFrontend {

@@ -39,22 +39,20 @@ interface Numbers {
 const ORDER: readonly FrontendType[] = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalIPs'];
 
 /** What is in the maps, for people and for captures: of IPv4, of the external scope, and of the node its own addresses. */
-export function serviceEntries(
-  services: readonly { service: Service; frontends: readonly DesiredFrontend[] }[],
+export const serviceEntries = (
+  service: Service,
+  frontends: readonly DesiredFrontend[],
   numbers: Numbers,
-): ServiceEntry[] {
-  return services.flatMap(({ service, frontends }) =>
-    shown(service, frontends).map((one) => ({
-      namespace: service.metadata.namespace,
-      name: service.metadata.name,
-      type: one.frontend.type,
-      portName: one.frontend.servicePort.name,
-      revNatId: numbers.revNatId(one.frontend),
-      frontend: numeric(one.frontend),
-      backends: receivers(one).map((backend) => ({ id: numbers.backendId(backend), ...numeric(backend) })),
-    })),
-  );
-}
+): ServiceEntry[] =>
+  shown(service, frontends).map((one) => ({
+    namespace: service.metadata.namespace,
+    name: service.metadata.name,
+    type: one.frontend.type,
+    portName: one.frontend.servicePort.name,
+    revNatId: numbers.revNatId(one.frontend),
+    frontend: numeric(one.frontend),
+    backends: receivers(one).map((backend) => ({ id: numbers.backendId(backend), ...numeric(backend) })),
+  }));
 
 /**
  * Who would get a connection to a service, by what the objects say alone.

@@ -2,7 +2,7 @@ import { addressText, BACKEND_STATE, type LbMaps } from '@ciliate/maps';
 import { addrText, isIpv6, type L3n4Addr, PROTOCOL_NUMBERS } from './address.ts';
 import type { BackendParams } from './backends.ts';
 import type { LoadBalancerConfig } from './config.ts';
-import type { DesiredFrontend, SourceRange } from './desired.ts';
+import { type DesiredFrontend, rangeText, type SourceRange } from './desired.ts';
 import { IdAllocator } from './id_allocator.ts';
 import { type MaglevSeeds, maglevSeeds, maglevTable } from './maglev/maglev.ts';
 
@@ -74,6 +74,12 @@ export class FrontendWriter {
     for (const backend of backends) this.#backendIds.acquire(addrText(backend));
   }
 
+  /** Takes back the numbers of what was not written. */
+  releaseUnused(): void {
+    this.#frontendIds.releaseAllBut(this.#frontends);
+    this.#backendIds.releaseAllBut(this.#backends);
+  }
+
   /** @throws MapError E2BIG, LoadBalancerError EXHAUSTED; what was written till then stays, and another try goes on */
   update(desired: DesiredFrontend): void {
     const written = this.#written(desired.frontend);
@@ -84,11 +90,13 @@ export class FrontendWriter {
       const ids = wanted.map((backend, i) => this.#writeBackend(backend, desired.backends[i]!));
       for (const [i, id] of ids.entries()) this.#writeSlot(written, i, id, desired.flags);
       this.#writeAffinity(written, desired, ids);
-      this.#writeMaglev(written, desired, ids);
+      if (hasTable(desired)) this.#writeMaglev(written, desired, ids);
       this.#writeSourceRanges(written, desired.sourceRanges);
       if (!written.hasRevNat) this.#maps.updateRevNat(written.revNatId, written.frontend);
       written.hasRevNat = true;
       this.#writeMaster(written, desired);
+      this.#deleteSourceRanges(written, desired.sourceRanges);
+      if (!hasTable(desired)) this.#deleteMaglev(written);
       while (written.slots.length > ids.length) {
         this.#maps.deleteService({ ...keyOf(written.frontend), slot: written.slots.length });
         written.slots.pop();
@@ -108,7 +116,7 @@ export class FrontendWriter {
     for (let slot = 0; slot <= slots.length; slot++) this.#maps.deleteService({ ...keyOf(frontend), slot });
     this.#maps.deleteRevNat(revNatId, ipv6);
     for (const { address, bits } of sourceRanges.values()) this.#maps.deleteSourceRange(revNatId, address, bits);
-    if (written.maglev !== undefined) this.#maps.deleteMaglev(revNatId, ipv6);
+    this.#deleteMaglev(written);
     for (const id of affinity) this.#maps.deleteAffinityMatch(revNatId, id);
     this.#refer(written, new Set());
     this.#deleteUnused(backends);
@@ -183,29 +191,34 @@ export class FrontendWriter {
     }
   }
 
-  #writeMaglev(written: WrittenFrontend, desired: DesiredFrontend, ids: readonly number[]): void {
-    const ipv6 = isIpv6(written.frontend);
-    const chosen = desired.isMaglev ? desired.backends.slice(0, desired.count) : [];
-    const text = chosen.length === 0 ? undefined : chosen.map((backend, i) => `${addrText(backend)}=${ids[i]}`).join();
+  #writeMaglev(written: WrittenFrontend, { backends, count }: DesiredFrontend, ids: readonly number[]): void {
+    const chosen = backends.slice(0, count);
+    const text = chosen.map((backend, i) => `${addrText(backend)}=${ids[i]}`).join();
     if (written.maglev === text) return;
-    if (text === undefined) this.#maps.deleteMaglev(written.revNatId, ipv6);
-    else {
-      const infos = chosen.map(({ address, port, protocol }, i) => {
-        return { id: ids[i]!, address: addressText(address), port, protocol };
-      });
-      const table = maglevTable(infos, { size: this.#config.maglevTableSize, seeds: this.#seeds });
-      this.#maps.updateMaglev(written.revNatId, ipv6, table);
-    }
+    const infos = chosen.map(({ address, port, protocol }, i) => {
+      return { id: ids[i]!, address: addressText(address), port, protocol };
+    });
+    const table = maglevTable(infos, { size: this.#config.maglevTableSize, seeds: this.#seeds });
+    this.#maps.updateMaglev(written.revNatId, isIpv6(written.frontend), table);
     written.maglev = text;
   }
 
+  #deleteMaglev(written: WrittenFrontend): void {
+    if (written.maglev === undefined) return;
+    this.#maps.deleteMaglev(written.revNatId, isIpv6(written.frontend));
+    written.maglev = undefined;
+  }
+
   #writeSourceRanges({ revNatId, sourceRanges }: WrittenFrontend, desired: readonly SourceRange[]): void {
-    const wanted = new Map(desired.map((range) => [`${addressText(range.address)}/${range.bits}`, range]));
-    for (const [text, range] of wanted) {
-      if (sourceRanges.has(text)) continue;
+    for (const range of desired) {
+      if (sourceRanges.has(rangeText(range))) continue;
       this.#maps.updateSourceRange(revNatId, range.address, range.bits);
-      sourceRanges.set(text, range);
+      sourceRanges.set(rangeText(range), range);
     }
+  }
+
+  #deleteSourceRanges({ revNatId, sourceRanges }: WrittenFrontend, desired: readonly SourceRange[]): void {
+    const wanted = new Set(desired.map(rangeText));
     for (const [text, { address, bits }] of sourceRanges) {
       if (wanted.has(text)) continue;
       this.#maps.deleteSourceRange(revNatId, address, bits);
@@ -227,3 +240,5 @@ export class FrontendWriter {
 const keyOf = ({ address, port, protocol, scope }: L3n4Addr) => ({
   ...{ address, port, scope, protocol: PROTOCOL_NUMBERS[protocol] },
 });
+
+const hasTable = ({ isMaglev, count }: DesiredFrontend): boolean => isMaglev && count > 0;

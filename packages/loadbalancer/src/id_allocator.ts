@@ -38,6 +38,10 @@ export class IdAllocator {
     this.#used.delete(id);
   }
 
+  releaseAllBut(addresses: { has(address: string): boolean }): void {
+    for (const address of this.#ids.keys()) if (!addresses.has(address)) this.release(address);
+  }
+
   #advance(): void {
     this.#next = this.#next + 1 === this.#max ? 1 : this.#next + 1;
   }

@@ -9,17 +9,12 @@ import { ServiceError } from './errors.ts';
 import { FrontendWriter } from './frontend_writer.ts';
 import type { FrontendParams } from './frontends.ts';
 
+type Plan = readonly { readonly name: string; readonly desired: readonly DesiredFrontend[] }[];
+
 interface SliceBackends {
   /** `namespace/name` of the service. */
   readonly service: string;
   readonly backends: readonly BackendParams[];
-}
-
-/** A service as it is in the maps. */
-interface WrittenService {
-  readonly service: Service;
-  /** In the order of their numbers. */
-  readonly frontends: readonly DesiredFrontend[];
 }
 
 /**
@@ -36,9 +31,11 @@ export class ServiceManager {
   readonly #slices = new Map<string, SliceBackends>();
   /** Slices by service. */
   readonly #slicesOf = new Map<string, Set<string>>();
-  readonly #written = new Map<string, WrittenService>();
-  /** The service that each frontend in the maps is of. */
+  /** What each service has in the maps, or may have after an error: frontends by place. */
+  readonly #frontendsOf = new Map<string, Map<string, FrontendParams>>();
+  /** The service that each of them is of. */
   readonly #owners = new Map<string, string>();
+  readonly #entriesOf = new Map<string, readonly ServiceEntry[]>();
   /** Services to look at. */
   readonly #changed = new Set<string>();
   #entries: readonly ServiceEntry[] | undefined;
@@ -51,10 +48,7 @@ export class ServiceManager {
 
   /** The frontends of IPv4 that have an address, as they are in the maps: by names of services, then in their own order. */
   get entries(): readonly ServiceEntry[] {
-    this.#entries ??= serviceEntries(
-      [...this.#written.keys()].sort().map((name) => this.#written.get(name)!),
-      this.#writer,
-    );
+    this.#entries ??= [...this.#entriesOf.keys()].sort().flatMap((name) => this.#entriesOf.get(name)!);
     return this.#entries;
   }
 
@@ -95,28 +89,46 @@ export class ServiceManager {
   reconcile(): void {
     const plan = [...this.#changed].sort().map((name) => ({ name, desired: this.#desired(name) }));
     const places = this.#claim(plan);
-    const all = plan.flatMap(({ desired }) => desired);
-    for (const one of all) this.#writer.number(one);
-    // The flag of two scopes on the external frontend sends clients to the internal one.
-    for (const one of all) if (isInternal(one)) this.#writer.update(one);
-    for (const one of all) if (!isInternal(one)) this.#writer.update(one);
+    try {
+      this.#write(plan);
+    } catch (error) {
+      this.#writer.releaseUnused();
+      throw error;
+    }
     for (const { name, desired } of plan) {
-      const before = this.#written.get(name)?.frontends ?? [];
-      for (const { frontend } of before) if (!places.has(addrText(frontend))) this.#delete(frontend, name);
-      for (const { frontend } of desired) this.#owners.set(addrText(frontend), name);
+      for (const [place, frontend] of this.#frontendsOf.get(name)!) {
+        if (!places.has(place)) this.#delete(place, frontend, name);
+      }
       const service = this.#services.get(name);
-      if (service === undefined) this.#written.delete(name);
-      else this.#written.set(name, { service, frontends: desired });
+      if (service === undefined) this.#entriesOf.delete(name);
+      else this.#entriesOf.set(name, serviceEntries(service, desired, this.#writer));
+      if (desired.length === 0) this.#frontendsOf.delete(name);
+      else this.#frontendsOf.set(name, new Map(desired.map(({ frontend }) => [addrText(frontend), frontend])));
       this.#changed.delete(name);
     }
     this.#entries = undefined;
   }
 
-  #delete(frontend: FrontendParams, service: string): void {
-    // It may be another's by now, whose round has not come yet.
-    if (this.#owners.get(addrText(frontend)) !== service) return;
+  #write(plan: Plan): void {
+    for (const { name, desired } of plan) {
+      const own = this.#frontendsOf.get(name) ?? new Map<string, FrontendParams>();
+      this.#frontendsOf.set(name, own);
+      for (const { frontend } of desired) {
+        own.set(addrText(frontend), frontend);
+        this.#owners.set(addrText(frontend), name);
+      }
+    }
+    const all = plan.flatMap(({ desired }) => desired);
+    for (const one of all) this.#writer.number(one);
+    // The flag of two scopes on the external frontend sends clients to the internal one.
+    for (const one of all) if (isInternal(one)) this.#writer.update(one);
+    for (const one of all) if (!isInternal(one)) this.#writer.update(one);
+  }
+
+  #delete(place: string, frontend: FrontendParams, service: string): void {
+    if (this.#owners.get(place) !== service) return; // another's by now
     this.#writer.delete(frontend);
-    this.#owners.delete(addrText(frontend));
+    this.#owners.delete(place);
   }
 
   #desired(name: string): DesiredFrontend[] {
@@ -127,7 +139,7 @@ export class ServiceManager {
   }
 
   /** @returns the places of all frontends in the plan. @throws ServiceError */
-  #claim(plan: readonly { name: string; desired: readonly DesiredFrontend[] }[]): ReadonlySet<string> {
+  #claim(plan: Plan): ReadonlySet<string> {
     const names = new Set(plan.map(({ name }) => name));
     const claimed = new Map<string, string>();
     for (const { name, desired } of plan) {

@@ -96,6 +96,8 @@ export {
 } from './ipcachemap/layout.ts';
 export {
   backendText,
+  type MaglevTable,
+  maglevTables,
   readBackend,
   revNatText,
   serviceEntryText,

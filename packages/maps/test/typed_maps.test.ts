@@ -11,6 +11,7 @@ import {
   LbMaps,
   LxcMap,
   Memory,
+  maglevTables,
   openCtMaps,
   openMap,
   pinned,
@@ -208,6 +209,9 @@ test('load balancing: a Maglev table is an array in the map of its family, and g
     return [hexAt(m, entry!.key, 2), hexAt(m, slots!.value, 12), inner.spec.valueSize];
   };
   expect(write()).toEqual(['0102', '000000000100000002000000', 1004]);
+  expect(maglevTables(m, true)).toEqual([{ revNatId: 0x0102, backends: table }]);
+  expect(maglevTables(m, false)).toEqual([]);
+  expect(maglevTables(Memory.create(MIB), false)).toEqual([]);
   write();
   const bytes = m.usedBytes;
   for (let i = 0; i < 10; i++) write();

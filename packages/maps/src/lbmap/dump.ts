@@ -1,3 +1,6 @@
+import { type Memory, NULL } from '../memory.ts';
+import { openMap } from '../open_map.ts';
+import { pinned } from '../pins.ts';
 import { addressText, be16, hostPort, le16, le32, u8protoText } from '../text.ts';
 import { SERVICE_FLAG as FLAG, LB_LOOKUP_SCOPE_INT } from './flags.ts';
 import { LB4_BACKEND, LB4_KEY, LB4_REVERSE_NAT, LB4_SERVICE } from './layout.ts';
@@ -113,4 +116,22 @@ export function sourceRangeText(key: Uint8Array): string {
   const bits = le32(key, LB4_SRC_RANGE_KEY.prefixlen) - SOURCE_RANGE_STATIC_BITS;
   const address = addressText(key.subarray(LB4_SRC_RANGE_KEY.addr));
   return `${address}/${bits} (${be16(key, LB4_SRC_RANGE_KEY.rev_nat_id)})`;
+}
+
+/** A service's lookup table: backend ids. */
+export interface MaglevTable {
+  revNatId: number;
+  backends: Uint32Array;
+}
+
+/** The tables of one family, copied. Writer's thread, or when no worker runs. */
+export function maglevTables(memory: Memory, ipv6: boolean): MaglevTable[] {
+  const outer = pinned(memory, `cilium_lb${ipv6 ? 6 : 4}_maglev`);
+  if (outer === NULL) return [];
+  return [...openMap(memory, outer).entries()].map(({ key, value }) => {
+    const inner = openMap(memory, value);
+    const [slots] = inner.entries();
+    const at = slots!.value >> 2;
+    return { revNatId: memory.view.getUint16(key), backends: memory.u32.slice(at, at + (inner.spec.valueSize >> 2)) };
+  });
 }
