@@ -35,6 +35,12 @@ export function isUpgrade(headers: Headers): boolean {
   return protocol !== undefined && protocol.toLowerCase() !== 'h2c' && hasToken(headers, 'connection', 'upgrade');
 }
 
+/** `application/grpc`, alone or with a `+suffix`. */
+export const isGrpc = (headers: Headers): boolean => {
+  const type = firstValue(headers, 'content-type');
+  return type !== undefined && /^application\/grpc(?:\+|$)/.test(type);
+};
+
 export const expectsContinue = (headers: Headers): boolean =>
   firstValue(headers, 'expect')?.toLowerCase() === '100-continue';
 
@@ -105,4 +111,5 @@ export function setHeader(headers: [string, string][], name: string, value: stri
 const isInternalAddress = (ip: number): boolean =>
   ip >>> 24 === 10 || ip >>> 20 === 0xac1 || ip >>> 16 === 0xc0a8 || ip === 0x7f000001;
 
-const formatIp = (ip: number): string => [ip >>> 24, (ip >>> 16) & 255, (ip >>> 8) & 255, ip & 255].join('.');
+/** @param ip IPv4, host order */
+export const formatIp = (ip: number): string => [ip >>> 24, (ip >>> 16) & 255, (ip >>> 8) & 255, ip & 255].join('.');
