@@ -20,6 +20,7 @@ export const ROOMS = [
   'hubble',
   'agent',
   'replay',
+  'live',
   'cli',
 ];
 

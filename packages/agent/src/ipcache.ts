@@ -15,6 +15,8 @@ import { IpcacheMap, type Memory } from '@ciliate/maps';
 import type { Endpoint } from './endpoint.ts';
 import { AgentError } from './errors.ts';
 
+/** What the DNS proxy knows of addresses. Source: pkg/fqdn/namemanager. */
+const NAMES = 'fqdn-name-manager';
 /** All policies say the same about a prefix, so they count as one. */
 const POLICIES = 'policies';
 
@@ -55,6 +57,14 @@ export class AgentIpcache {
     const prefixes = group === undefined ? [] : prefixesOf(group);
     const labels = labelsOfCidrGroup(name, group?.metadata.labels ?? {});
     this.#tell(`cidrgroup/${name}`, prefixes, () => ({ source: 'generated', labels }));
+  }
+
+  /** These addresses, and no others, have names that policies speak of. @param labels one `fqdn:` label for each selector */
+  setNames(labels: ReadonlyMap<number, Labels>): void {
+    const prefixes = [...labels.keys()].map(
+      (address) => ({ family: 4, address: BigInt(address), length: 32 }) as const,
+    );
+    this.#tell(NAMES, prefixes, ({ address }) => ({ source: 'generated', labels: labels.get(Number(address))! }));
   }
 
   /** Forget what resources do not speak of any more; takes effect with {@link apply}. */

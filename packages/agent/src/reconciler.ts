@@ -1,4 +1,4 @@
-import type { IdentityAllocator, IdentityCache, PrefixChanges } from '@ciliate/identity';
+import type { IdentityAllocator, IdentityCache, NameManager, PrefixChanges } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import type { NamedPorts, PolicyRepository, SelectorCache } from '@ciliate/policy';
 import type { Logger } from 'pino';
@@ -22,6 +22,7 @@ export interface ReconcilerParts {
   readonly selectors: SelectorCache;
   readonly namedPorts: NamedPorts;
   readonly endpoints: EndpointTable;
+  readonly names: NameManager;
   readonly ipcache: AgentIpcache;
   readonly services: Services;
   readonly regeneration: Regeneration;
@@ -116,11 +117,14 @@ export class Reconciler {
 
   /** What is not spoken of any more stays until the new rules are in force. */
   #changePrefixes({ cidrGroups }: Changes, problems: Problems): void {
-    const { repository, ipcache } = this.#parts;
+    const { repository, ipcache, names } = this.#parts;
     for (const [name, group] of cidrGroups) attempt(problems, () => ipcache.setCidrGroup(name, group));
-    if (repository.revision === this.#revision) return;
-    ipcache.setPolicyPrefixes(repository.prefixes());
-    this.#revision = repository.revision;
+    if (repository.revision !== this.#revision) {
+      ipcache.setPolicyPrefixes(repository.prefixes());
+      names.setSelectors(repository.fqdnSelectors());
+      this.#revision = repository.revision;
+    }
+    ipcache.setNames(names.labels());
   }
 
   /** First the policies know the new identities, then addresses have them; and the other way round for those that go. */
@@ -154,8 +158,9 @@ export class Reconciler {
   }
 
   async #remove(endpoint: Endpoint, problems: Problems): Promise<void> {
-    const { endpoints, ipcache, regeneration } = this.#parts;
+    const { endpoints, ipcache, regeneration, names } = this.#parts;
     const { address } = endpoint;
+    names.removeEndpoint(endpoint.id);
     if (endpoints.ofAddress(address) === undefined) ipcache.deletePod(address);
     await regeneration.remove(endpoint, problems);
     endpoints.remove(endpoint);
