@@ -1,8 +1,9 @@
-import { type DnsAccessLog, DnsProxy, type DnsRule } from '@ciliate/envoy';
-import { type FqdnConfig, NameManager } from '@ciliate/identity';
-import { IPV4_CT_TUPLE, type Memory, openCtMaps, readTuple } from '@ciliate/maps';
+import { type DnsAccessLog, type DnsExchange, DnsProxy, type DnsRule, type SocketAddress } from '@ciliate/envoy';
+import { type FqdnConfig, IDENTITY_WORLD, NameManager } from '@ciliate/identity';
+import { IPV4_CT_TUPLE, IpcacheMap, type Memory, openCtMaps, readTuple } from '@ciliate/maps';
 import { parseIpv4 } from '@ciliate/packet';
 import { type EndpointPolicy, redirectOf } from '@ciliate/policy';
+import type { Endpoint } from './endpoint.ts';
 import type { EndpointTable } from './endpoint_table.ts';
 
 /** How often names are collected, in seconds. */
@@ -41,6 +42,21 @@ export class AgentDns {
       onAccessLog: (record) => this.onAccessLog(record),
       rejectWith,
     });
+  }
+
+  /** What the proxy must know of an endpoint's question. @param destination of the packets, as they come to the proxy */
+  exchange(client: Endpoint, protocol: 'UDP' | 'TCP', port: number, destination: SocketAddress): DnsExchange {
+    const { endpoints, memory } = this.#options;
+    const server =
+      endpoints.ofAddress(destination.ip)?.identity ?? IpcacheMap.open(memory).lookup(destination.ip)?.identity;
+    return {
+      endpointId: client.id,
+      protocol,
+      sourceIdentity: client.identity,
+      destinationIdentity: server ?? IDENTITY_WORLD,
+      source: { ip: client.address, port },
+      destination,
+    };
   }
 
   /** An endpoint got an answer. @returns whether it told anything new */
