@@ -12,6 +12,7 @@ export {
 } from './explain.ts';
 export type { PolicyReceiver } from './proxy_policy.ts';
 export { PROXY_PORT_DNS, PROXY_PORT_HTTP } from './proxy_ports.ts';
+export { backingSlices } from './services.ts';
 export { ClusterPolicy, type PolicyPod } from './what_if/cluster_policy.ts';
 export { diffReach, type ReachChange, type ReachDiff } from './what_if/diff.ts';
 export { addressEnd, entityEnd, explainPath, type FlowEnd, type FlowStep, podEnd } from './what_if/flow.ts';

@@ -60,7 +60,7 @@ export class Reconciler {
     const { moved, left } = await this.#takeIdentities(pods);
     this.#changeRules(changes, problems);
     this.#changePrefixes(changes, problems);
-    await this.#announce(ipcache.apply(), moved, problems);
+    await this.#announce(ipcache.prefixes.apply(), moved, problems);
 
     this.#countPorts(pods);
     const isInForce = await regeneration.regenerate(problems);
@@ -69,8 +69,8 @@ export class Reconciler {
 
     for (const endpoint of pods.gone) await this.#remove(endpoint, problems);
     // An endpoint that keeps an older policy needs the prefixes that it speaks of.
-    if (isInForce) ipcache.dropStale();
-    await this.#announce(ipcache.apply(), [], problems);
+    if (isInForce) ipcache.prefixes.dropStale();
+    await this.#announce(ipcache.prefixes.apply(), [], problems);
     await this.#releaseIdentities([...left, ...pods.gone], problems);
     return problems;
   }
@@ -118,13 +118,14 @@ export class Reconciler {
   /** What is not spoken of any more stays until the new rules are in force. */
   #changePrefixes({ cidrGroups }: Changes, problems: Problems): void {
     const { repository, ipcache, names } = this.#parts;
-    for (const [name, group] of cidrGroups) attempt(problems, () => ipcache.setCidrGroup(name, group));
+    const { prefixes } = ipcache;
+    for (const [name, group] of cidrGroups) attempt(problems, () => prefixes.setCidrGroup(name, group));
     if (repository.revision !== this.#revision) {
-      ipcache.setPolicyPrefixes(repository.prefixes());
+      prefixes.setPolicyPrefixes(repository.prefixes());
       names.setSelectors(repository.fqdnSelectors());
       this.#revision = repository.revision;
     }
-    ipcache.setNames(names.labels());
+    prefixes.setNames(names.labels());
   }
 
   /** First the policies know the new identities, then addresses have them; and the other way round for those that go. */
