@@ -1,5 +1,5 @@
 export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
-export { type Endpoint, podName } from './endpoint.ts';
+export { addressBeside, type Endpoint, podName } from './endpoint.ts';
 export { AgentError, type AgentErrorCode, NotEmulatedError } from './errors.ts';
 export {
   ownLabels,

@@ -3,7 +3,7 @@ import { ETH_P_ARP, ethType, IPPROTO_ICMPV6 } from '@ciliate/packet';
 import { cilHostPolicyFromHost, cilHostPolicyToHost } from './bpf_host.ts';
 import { hasPerPacketLb } from './config.ts';
 import type { Datapath, EndpointProgram } from './datapath.ts';
-import { noteDebug } from './explain.ts';
+import { addressAt, noteDebug } from './explain.ts';
 import { respondToArp } from './lib/arp.ts';
 import {
   CT_EGRESS,
@@ -28,7 +28,6 @@ import {
   MARK_MAGIC_PROXY_EGRESS_EPID,
   MARK_MAGIC_PROXY_INGRESS,
   MARK_MAGIC_TO_PROXY,
-  ntohl,
   ntohs,
   TC_INDEX_F_FROM_EGRESS_PROXY,
   TC_INDEX_F_FROM_INGRESS_PROXY,
@@ -213,7 +212,7 @@ function routeFromPod(
   dp.steps?.push({
     kind: 'identity',
     endpoint: ep.id,
-    address: ntohl(m.u32[(fam.daddr(skb) >> 2) + fam.words - 1]!),
+    address: addressAt(dp, fam, fam.daddr(skb)),
     identity: dstIdentity,
     found: info !== NULL,
   });

@@ -8,6 +8,7 @@ export {
   DEFAULT_NODE,
   type MonitorAggregation,
   type NodeConfig,
+  type Words,
 } from './config.ts';
 export { type Outcome, pathOf, runScenario, type StepResult } from './conformance/runner.ts';
 export type { Scenario } from './conformance/scenario.ts';

@@ -5,6 +5,7 @@ import {
   EVENT_TRACE,
   type Flow,
   type FlowEndpoint,
+  hasPorts,
   type ServiceName,
 } from './flow.ts';
 
@@ -61,9 +62,11 @@ function time(timeNs: bigint): string {
 function host(flow: Flow, side: 'source' | 'destination'): string {
   if (flow.ip === undefined) return flow.ethernet?.[side] ?? '';
   const service = side === 'source' ? flow.sourceService : flow.destinationService;
-  const name = podOrService(flow[side], service) ?? flow.ip[side];
-  const port = flow.l4 === undefined || flow.l4.protocol === 'ICMPv4' ? 0 : flow.l4[`${side}Port`];
-  return port === 0 ? name : `${name}:${port}`;
+  const name = podOrService(flow[side], service);
+  const port = hasPorts(flow.l4) ? flow.l4[`${side}Port`] : 0;
+  if (port === 0) return name ?? flow.ip[side];
+  if (name !== undefined || flow.ip.version === 'IPv4') return `${name ?? flow.ip[side]}:${port}`;
+  return `[${flow.ip[side]}]:${port}`; // Go's net.JoinHostPort
 }
 
 function podOrService({ namespace, podName }: FlowEndpoint, service: ServiceName | undefined): string | undefined {

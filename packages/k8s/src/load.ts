@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { formatAddress, parseAddress } from '@ciliate/labels';
 import { tryDecode } from './decode.ts';
 import { DecodeError, InputError, type Problem } from './errors.ts';
 import type { K8sObject, Position } from './types.ts';
@@ -95,8 +96,8 @@ function* clashes(objects: readonly K8sObject[]): Generator<Problem> {
     }
     names.set(title, position);
     for (const [field, address] of addressesOf(object)) {
-      const owner = addresses.get(address);
-      if (owner === undefined) addresses.set(address, { position, title });
+      const owner = addresses.get(canonical(address));
+      if (owner === undefined) addresses.set(canonical(address), { position, title });
       else
         yield clash(
           position,
@@ -121,6 +122,14 @@ function titleOf({ kind, metadata: { namespace, name } }: K8sObject): string {
 }
 
 function addressesOf(object: K8sObject): [field: string, address: string][] {
-  if (object.kind === 'Pod') return [['status.podIP', object.status.podIP]];
+  if (object.kind === 'Pod') return object.status.podIPs.map((address, i) => [podIpField(i), address]);
   return object.kind === 'Service' ? [['spec.clusterIP', object.spec.clusterIP]] : [];
+}
+
+const podIpField = (index: number): string => (index === 0 ? 'status.podIP' : `status.podIPs[${index}]`);
+
+/** An IPv6 address has several texts. */
+function canonical(text: string): string {
+  const address = parseAddress(text);
+  return address === undefined ? text : formatAddress(address);
 }

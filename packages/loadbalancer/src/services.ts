@@ -1,4 +1,4 @@
-import type { L4Protocol, Pod, Position, Service, ServicePort } from '@ciliate/k8s';
+import { isIpv6, type L4Protocol, type Pod, type Position, type Service, type ServicePort } from '@ciliate/k8s';
 import { Numbering } from './numbering.ts';
 
 /** `address` is IPv4 in host order. */
@@ -83,8 +83,10 @@ export function serviceEntries(
 function backend(pod: Pod, servicePort: ServicePort, ids: ServiceIds): Backend[] {
   const { protocol } = servicePort;
   const port = targetPort(pod, servicePort);
-  if (port === undefined) return [];
-  const frontend = { address: ipv4(pod.status.podIP), port, protocol };
+  // Services are of IPv4: a pod without such an address serves none.
+  const podIP = pod.status.podIPs.find((one) => !isIpv6(one));
+  if (port === undefined || podIP === undefined) return [];
+  const frontend = { address: ipv4(podIP), port, protocol };
   return [{ id: ids.backends.of(placeOf(frontend)), ...frontend, pod: fullName(pod) }];
 }
 

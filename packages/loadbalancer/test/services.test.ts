@@ -18,7 +18,7 @@ const pod = (fullName: string, podIP: string, labels: Record<string, string>, po
     serviceAccountName: 'default',
     containers: [{ name: 'c', ports: ports.map((p) => ({ name: undefined, protocol: 'TCP' as const, ...p })) }],
   },
-  status: { podIP, hostIP: undefined },
+  status: { podIP, podIPs: [podIP], hostIP: undefined, hostIPs: [] },
 });
 
 type ServicePort = { name?: string; port: number; targetPort: number | string; protocol?: 'TCP' | 'UDP' };

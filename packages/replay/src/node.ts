@@ -43,7 +43,12 @@ export class Node {
   constructor(agent: Agent, ringBytes = RING_BYTES) {
     this.#agent = agent;
     this.#events = EventRing.create(agent.memory, ringBytes);
-    this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed });
+    this.#datapath = new Datapath(agent.memory, {
+      shard: 0,
+      events: this.#events,
+      seed: agent.seed,
+      config: agent.config,
+    });
     this.#skb = new Skb(agent.memory);
   }
 

@@ -9,7 +9,7 @@ import {
 import type { HttpAccessLog } from '@ciliate/envoy';
 import { type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
 import { DatagramPlayer } from './datagram_player.ts';
-import { isDns, type Transport } from './flow.ts';
+import { isDns, isIcmp, type Transport } from './flow.ts';
 import { type HttpExchange, readResponses, type SeenResponse } from './http_exchanges.ts';
 import { addressesIn, type Names, questionText } from './names.ts';
 import type { Fate } from './node.ts';
@@ -78,7 +78,7 @@ function destinationOf(agent: Agent, { conversation: { server, transport } }: Pl
       frontend.address === server.address && frontend.port === server.port && frontend.protocol === transport,
   );
   const name = service === undefined ? agent.nameOf(server.address) : `${service.namespace}/${service.name}`;
-  return transport === 'ICMP' ? name : `${name}:${server.port}`;
+  return isIcmp(transport) ? name : `${name}:${server.port}`;
 }
 
 function askedOf(player: Player): string {
@@ -87,7 +87,7 @@ function askedOf(player: Player): string {
     const request = player.exchanges[0]?.request;
     return request === undefined ? 'connect' : `${request.method} ${request.target}`;
   }
-  if (conversation.transport === 'ICMP') return 'echo';
+  if (isIcmp(conversation.transport)) return 'echo';
   const payload = conversation.packets[0]!.packet.parsed.payload;
   return (
     (isDns(conversation.transport, conversation.server) ? questionText(payload) : undefined) ??

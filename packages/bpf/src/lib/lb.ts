@@ -1,9 +1,9 @@
 import { type Address, NULL } from '@ciliate/maps';
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from '@ciliate/packet';
 import type { Datapath } from '../datapath.ts';
-import { noteLookup } from '../explain.ts';
+import { addressAt, noteLookup } from '../explain.ts';
 import type { Skb } from '../skb.ts';
-import { CT_NEW, CT_REPLY, CT_SERVICE, CTX_ACT_OK, ETH_HLEN, htons, ntohl, ntohs } from './common.ts';
+import { CT_NEW, CT_REPLY, CT_SERVICE, CTX_ACT_OK, ETH_HLEN, htons, ntohs } from './common.ts';
 import { CT_ENTRY_SVC, type CtState, ctCreate, ctLazyLookup, hasPorts, updateServiceBackend } from './conntrack.ts';
 import { csumDiff, csumL4Replace, csumOffset, csumReplace } from './csum.ts';
 import { DROP_CSUM_L4, DROP_NO_SERVICE, DROP_PUNT_PROXY, DROP_UNKNOWN_L4 } from './drop_reasons.ts';
@@ -104,8 +104,8 @@ function translate(
   dp.steps?.push({
     kind: 'service',
     endpoint: source,
-    frontend: { address: addressOf(dp, fam, tuple), port: ntohs(tupleSport(m, fam, tuple)) },
-    backend: { id: state.backendId, address: addressOf(dp, fam, backend), port: ntohs(port) },
+    frontend: { address: addressAt(dp, fam, tuple), port: ntohs(tupleSport(m, fam, tuple)) },
+    backend: { id: state.backendId, address: addressAt(dp, fam, backend), port: ntohs(port) },
     known: found === CT_REPLY,
   });
   // A pod that is its own backend: source and destination would be equal, which Linux takes for a forgery.
@@ -124,9 +124,6 @@ const lookupBackend = (dp: Datapath, fam: Family, id: number): Address => {
   if (dp.steps !== null) noteLookup(dp, fam.backends, dp.stack.backendKey, backend);
   return backend;
 };
-
-/** For steps: an IPv4 address in host order (an IPv6 one: its last word). */
-const addressOf = (dp: Datapath, fam: Family, at: Address): number => ntohl(dp.memory.u32[(at >> 2) + fam.words - 1]!);
 
 /** lbX_xlate: destination address and port become the backend's, and the source of a pod's own the loopback address. */
 function rewriteToBackend(
@@ -211,8 +208,8 @@ export function lbRevNat(
   dp.steps?.push({
     kind: 'reverse-nat',
     endpoint: source,
-    from: { address: addressOf(dp, fam, fam.saddr(skb)), port: ntohs(tupleDport(m, fam, tuple)) },
-    to: { address: addressOf(dp, fam, nat), port: ntohs(port) },
+    from: { address: addressAt(dp, fam, fam.saddr(skb)), port: ntohs(tupleDport(m, fam, tuple)) },
+    to: { address: addressAt(dp, fam, nat), port: ntohs(port) },
   });
   let diff = 0;
   if (loopback) diff = replaceAddress(dp, fam, fam.daddr(skb), fam.saddr(skb), diff);

@@ -8,7 +8,6 @@ import {
   cilFromNetdev,
   cilToNetdev,
   Datapath,
-  DEFAULT_CONFIG,
   DEFAULT_NODE,
   DebugNotifications,
   MARK_MAGIC_HOST_MASK,
@@ -21,12 +20,19 @@ import { EventRing } from '@ciliate/maps';
 import {
   ETH,
   ETH_P_IP,
+  ETH_P_IPV6,
   ethType,
+  IPV4,
+  IPV6,
+  type IpAddress,
   ipv4Checksum,
   ipv4Dst,
   ipv4Ttl,
+  ipv6Dst,
+  ipv6HopLimit,
   setIpv4Checksum,
   setIpv4Ttl,
+  setIpv6HopLimit,
   updateChecksum16,
 } from '@ciliate/packet';
 import { type Recorded, StepRecorder } from './recorder.ts';
@@ -68,7 +74,7 @@ export class TraceMachine {
     this.#agent = agent;
     this.#debug = debug;
     this.#events = EventRing.create(agent.memory, RING_BYTES);
-    const config = { ...DEFAULT_CONFIG, monitorAggregation: aggregation };
+    const config = { ...agent.config, monitorAggregation: aggregation };
     this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed, config });
     this.#skb = new Skb(agent.memory);
   }
@@ -124,7 +130,8 @@ export class TraceMachine {
     const action = cilFromContainer(this.#datapath, this.#datapath.program(sender.id)!, this.#skb);
     const end = this.#endOf(action, recorder);
     if (end !== undefined) return end;
-    if (this.#destination === undefined || this.#destination === this.#agent.nodeAddress) return { kind: 'host' };
+    const to = this.#destination;
+    if (to === undefined || this.#agent.nodeAddresses.includes(to)) return { kind: 'host' };
     if (!this.#forward(recorder)) return { kind: 'expired' };
     const { ifindex } = DEFAULT_NODE.netdev;
     this.#skb.ifindex = ifindex;
@@ -155,11 +162,17 @@ export class TraceMachine {
     return action === CTX_ACT_OK ? undefined : { kind: 'host' };
   }
 
-  /** Of an IPv4 packet. */
-  get #destination(): number | undefined {
+  /** Of an IP packet. */
+  get #destination(): IpAddress | undefined {
     const { data, len } = this.#skb;
     const { u8 } = this.#agent.memory;
-    return len >= IP_AT + 20 && ethType(u8, data) === ETH_P_IP ? ipv4Dst(u8, data + IP_AT) : undefined;
+    if (this.#isIpv6) return ipv6Dst(u8, data + IP_AT);
+    return len >= IP_AT + IPV4.size && ethType(u8, data) === ETH_P_IP ? ipv4Dst(u8, data + IP_AT) : undefined;
+  }
+
+  get #isIpv6(): boolean {
+    const { data, len } = this.#skb;
+    return len >= IP_AT + IPV6.size && ethType(this.#agent.memory.u8, data) === ETH_P_IPV6;
   }
 
   /** What the host's stack does to a packet that it forwards: one hop less to live. @returns false if it has none left */
@@ -167,6 +180,11 @@ export class TraceMachine {
     recorder?.enter('the stack of the host', 0);
     const { u8 } = this.#agent.memory;
     const at = this.#skb.data + IP_AT;
+    if (this.#isIpv6) {
+      const hops = ipv6HopLimit(u8, at);
+      if (hops > 1) setIpv6HopLimit(u8, at, hops - 1);
+      return hops > 1;
+    }
     const ttl = ipv4Ttl(u8, at);
     if (ttl <= 1) return false;
     setIpv4Checksum(u8, at, updateChecksum16(ipv4Checksum(u8, at), ttl << 8, (ttl - 1) << 8));
