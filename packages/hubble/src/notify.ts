@@ -15,7 +15,7 @@ export const TRACE_NOTIFY = {
   dst_label: 20,
   reason: 26,
   flags: 27,
-  orig_ip: 32, // be32, or 16 bytes of IPv6
+  orig_ip4: 32, // be32, or orig_ip6: 16 bytes in the same place
 } as const;
 export const DROP_NOTIFY = { size: 40, source: 2, version: 14, src_label: 16, dst_label: 20, flags: 36 } as const;
 export const POLICY_VERDICT_NOTIFY = {
@@ -112,7 +112,7 @@ function readTrace(v: DataView, bytes: Uint8Array): TraceNotify {
 
 function originalIp(v: DataView, bytes: Uint8Array): IpAddress | undefined {
   const isV6 = (v.getUint8(TRACE_NOTIFY.flags) & FLAG_IPV6) !== 0;
-  const at = TRACE_NOTIFY.orig_ip;
+  const at = TRACE_NOTIFY.orig_ip4;
   const address = ipOfBytes(bytes.subarray(at, at + (isV6 ? 16 : 4)));
   return address === 0 || address === 0n ? undefined : address;
 }

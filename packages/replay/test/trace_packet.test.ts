@@ -73,7 +73,7 @@ const ends: [name: string, packet: () => FramedPacket, end: string][] = [
   ],
 ];
 
-const fromWorld = (dst: number, ttl = 64): FramedPacket => ({
+const fromWorld = (dst: IpAddress, ttl = 64): FramedPacket => ({
   sender: undefined,
   frame: tcpSegment({ src: parseIpv4('203.0.113.9')!, dst, srcPort: 40_000, dstPort: 80, seq: 1, flags: TCP_SYN, ttl }),
   timeNs: 1_000_000_000_000n,
