@@ -46,8 +46,7 @@ export function podChanges(
   const taken = new Map<IpAddress, string>();
   for (const { name, pod, endpoint } of looks) {
     if (pod === undefined) continue;
-    const { namespace } = pod.metadata;
-    const labels = labelsOf(pod, store.get({ kind: 'Namespace', namespace: '', name: namespace }), cluster);
+    const labels = labelsIn(store, pod, cluster);
     if (endpoint !== undefined && !gone.includes(endpoint)) {
       if (!endpoint.labels.equals(labels)) relabelled.push({ endpoint, labels });
       if (!isDeepStrictEqual(endpoint.namedPorts, namedPortsOf(pod))) reported.push({ endpoint, pod });
@@ -77,6 +76,10 @@ function problemOf(name: string, address: IpAddress, owner: string | undefined, 
   if (isIpv6(address) ? ipv6 : ipv4) return undefined;
   return `${name} has the address ${text}, but the agent was started without IPv${isIpv6(address) ? 6 : 4}`;
 }
+
+/** The labels that decide a pod's identity. */
+export const labelsIn = (store: ObjectStore, pod: Pod, cluster: string): Labels =>
+  labelsOf(pod, store.get({ kind: 'Namespace', namespace: '', name: pod.metadata.namespace }), cluster);
 
 function podOf(store: ObjectStore, name: string): Pod | undefined {
   const [namespace = '', pod = ''] = name.split('/');

@@ -42,17 +42,24 @@ function collect(shards: Iterable<ConntrackShard>, nowSeconds: number): GcStats 
   return sum;
 }
 
-/** Of the collector's interval, in seconds: the first, the shortest, the longest. Source: pkg/maps/ctmap, GetInterval. */
+/** Of the collector's interval, in seconds: the first, the shortest, the longest. Source: pkg/defaults, ConntrackGC*. */
 const INTERVAL = { start: 300, min: 10, max: 43_200 } as const;
-const MANY = 0.25;
-const FEW = 0.05;
 
 /**
- * The collector of one shard: it runs at once, then less often where little is to be done and more often where much is, as
- * the agent's does. To be asked by the shard's owner, between packets.
+ * When to run next, after a run that deleted `ratio` of the map: sooner than `interval` after much, later after little, the
+ * same after nothing. In seconds. Source: pkg/maps/ctmap, calculateInterval.
+ */
+function nextInterval(interval: number, ratio: number): number {
+  if (ratio > 0.25) return Math.max(INTERVAL.min, Math.round(interval * (1 - Math.min(ratio, 0.9))));
+  if (ratio > 0 && ratio < 0.05) return Math.min(INTERVAL.max, Math.round(interval * 1.5));
+  return interval;
+}
+
+/**
+ * The collector of one shard, which runs at once and then when the agent's would: its owner calls `run` between packets once
+ * the shard's clock has reached `nextSeconds`.
  */
 export class ShardCollector {
-  /** When it wants to run next, in seconds of the shard's clock. */
   nextSeconds = 0;
   readonly #shards: readonly ConntrackShard[];
   #interval: number = INTERVAL.start;
@@ -64,10 +71,7 @@ export class ShardCollector {
 
   run(nowSeconds: number): GcStats {
     const stats = collect(this.#shards, nowSeconds);
-    const { deleteRatio } = stats;
-    if (deleteRatio > MANY)
-      this.#interval = Math.max(INTERVAL.min, Math.round(this.#interval * (1 - Math.min(deleteRatio, 0.9))));
-    else if (deleteRatio < FEW) this.#interval = Math.min(INTERVAL.max, this.#interval * 1.5);
+    this.#interval = nextInterval(this.#interval, stats.deleteRatio);
     this.nextSeconds = nowSeconds + this.#interval;
     return stats;
   }

@@ -1,7 +1,7 @@
 import { CT_ENTRY_FLAG, ctFlags, IPV4_CT_TUPLE, Memory, setCtFlags } from '@ciliate/maps';
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, TCP_ACK, TCP_SYN } from '@ciliate/packet';
 import { describe, expect, test } from 'vitest';
-import { collectGarbage, collectOrphanNat, createDatapathMaps } from '../src/index.ts';
+import { collectGarbage, collectOrphanNat, createDatapathMaps, ShardCollector } from '../src/index.ts';
 import { openPinned, shardMapName } from '../src/maps.ts';
 import { address, answerTo, build, flowOf, icmp, reversed, tcp, udp } from './frames.ts';
 import { Node } from './nat/node.ts';
@@ -159,6 +159,38 @@ test('all shards are collected', () => {
     openPinned(memory, shardMapName('cilium_ct_any6_global', shard)).update(key, value);
   memory.nowNs = 1_000_000_000n;
   expect(collectGarbage(memory)).toMatchObject({ deleted: 3, alive: 0 });
+});
+
+// A map of 100 entries; each run finds so many that are over.
+const runs: [name: string, over: number[], pauses: number[]][] = [
+  ['nothing to delete: every 300 s', [0, 0], [300, 300]],
+  ['little to delete: half as long again', [1, 4, 0], [450, 675, 675]],
+  ['a fair share: as before', [5, 25], [300, 300]],
+  ['much: sooner by as much', [26, 50], [222, 111]],
+  ['nearly all: a tenth, never under 10 s', [100, 95, 0], [30, 10, 10]],
+  [
+    'never later than after half a day',
+    Array<number>(13).fill(1),
+    [450, 675, 1013, 1520, 2280, 3420, 5130, 7695, 11_543, 17_315, 25_973, 38_960, 43_200],
+  ],
+];
+test.each(runs)('the collector of a shard finds %s', (_, over, pauses) => {
+  const memory = Memory.create(64 * 1024 * 1024);
+  createDatapathMaps(memory, { shards: 1, maxEntries: { cilium_ct_any4_global: 100 } });
+  const ct = openPinned(memory, 'cilium_ct_any4_global');
+  const key = memory.alloc(16);
+  const value = memory.alloc(56);
+  const collector = new ShardCollector(memory, 0);
+  const got = over.map((count) => {
+    for (let i = 0; i < count; i++) {
+      memory.u32[key >> 2] = i;
+      ct.update(key, value);
+    }
+    const now = collector.nextSeconds + 1; // a packet comes a second later than it could
+    expect(collector.run(now)).toEqual({ deleted: count, alive: 0, deleteRatio: count / 100 });
+    return collector.nextSeconds - now;
+  });
+  expect(got).toEqual(pauses);
 });
 
 test('a program that finds no free port for NAT asks the agent to collect', () => {

@@ -1,14 +1,18 @@
-import type { HttpAccessLog, ProxyAction } from './protocol.ts';
-
-type Direction = 'upstream' | 'downstream';
+import type { HttpAccessLog, ProxyAction, Side } from './protocol.ts';
+import type { SessionSink } from './session.ts';
 
 /** Actions in order; bytes for the same side with nothing between them become one action. */
-export class ActionList {
+export class ActionList implements SessionSink {
   #actions: ProxyAction[] = [];
-  #direction: Direction = 'upstream';
+  #direction: Side = 'upstream';
   #parts: Uint8Array[] = [];
 
-  bytes(direction: Direction, bytes: Uint8Array): void {
+  /** Whoever performs the actions has room. */
+  isFull(): boolean {
+    return false;
+  }
+
+  bytes(direction: Side, bytes: Uint8Array): void {
     if (direction !== this.#direction) this.#flush();
     this.#direction = direction;
     this.#parts.push(bytes);

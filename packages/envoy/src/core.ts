@@ -1,11 +1,17 @@
+import { ActionList } from './action_list.ts';
 import { ProxyError } from './errors.ts';
+import { HTTP_CONFIG, type HttpConfig } from './http_config.ts';
 import { NetworkPolicyMap } from './network_policy.ts';
 import type { DiscoveryRequest } from './npds.ts';
 import type { PolicyAnswer, ProxyAction, ProxyConnection, Side } from './protocol.ts';
 import { Session } from './session.ts';
 
+/** A recorded server answers a request once, so no request is tried again. */
+const RECORDED_SERVER: HttpConfig = { ...HTTP_CONFIG, retries: 0 };
+
 /**
- * The proxy without its thread: policies, connections, decisions. Same calls, same bytes, same seed: same actions.
+ * The proxy without its thread: policies, connections, decisions. Same calls, same bytes, same seed: same actions. Servers
+ * are recorded, or emulated: requests are not tried again, and nothing times out.
  *
  * A connection is forgotten once it has ended. What still comes for it, as segments do, is answered with no actions.
  */
@@ -13,6 +19,8 @@ export class ProxyCore {
   readonly #seed: number;
   readonly #policies = new NetworkPolicyMap();
   readonly #sessions = new Map<number, Session>();
+  /** Of the call under way: calls do not nest. */
+  readonly #actions = new ActionList();
 
   constructor({ seed }: { seed: number }) {
     this.#seed = seed;
@@ -36,29 +44,37 @@ export class ProxyCore {
   open(connection: ProxyConnection, _nowNs: bigint): ProxyAction[] {
     const { id, endpointId } = connection;
     if (this.#sessions.has(id)) throw new ProxyError('EXISTS', 'the connection is open already', { id });
-    const session = new Session(connection, this.#seed, () => this.#policies.get(endpointId));
+    const options = { seed: this.#seed, http: RECORDED_SERVER };
+    const session = new Session(connection, options, () => this.#policies.get(endpointId), this.#actions);
     this.#sessions.set(id, session);
-    return this.#after(id, session.open());
+    session.open();
+    return this.#after(id, session);
   }
 
   /** Bytes came from a side. */
   data(id: number, from: Side, bytes: Uint8Array, nowNs: bigint): ProxyAction[] {
-    return this.#after(id, this.#sessions.get(id)?.data(from, bytes, nowNs));
+    const session = this.#sessions.get(id);
+    session?.data(from, bytes, nowNs);
+    return this.#after(id, session);
   }
 
   /** A side closed its direction (FIN). */
   end(id: number, from: Side, nowNs: bigint): ProxyAction[] {
-    return this.#after(id, this.#sessions.get(id)?.end(from, nowNs));
+    const session = this.#sessions.get(id);
+    session?.end(from, nowNs);
+    return this.#after(id, session);
   }
 
   /** A side reset the connection, or could not be reached. */
   abort(id: number, from: Side, nowNs: bigint): ProxyAction[] {
-    return this.#after(id, this.#sessions.get(id)?.abort(from, nowNs));
+    const session = this.#sessions.get(id);
+    session?.abort(from, nowNs);
+    return this.#after(id, session);
   }
 
-  #after(id: number, actions: ProxyAction[] = []): ProxyAction[] {
-    if (this.#sessions.get(id)?.closed) this.#sessions.delete(id);
-    return actions;
+  #after(id: number, session: Session | undefined): ProxyAction[] {
+    if (session?.closed) this.#sessions.delete(id);
+    return this.#actions.take();
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * `EXISTS`: a connection with this id is open; `STOPPED`: the proxy was stopped; `DIED`: its thread ended by itself and
- * `cause` says why, if it said so.
+ * `cause` says why, if it said so; `REFUSED`: a thread could not do it, as the message says.
  */
-export type ProxyErrorCode = 'EXISTS' | 'STOPPED' | 'DIED';
+export type ProxyErrorCode = 'EXISTS' | 'STOPPED' | 'DIED' | 'REFUSED';
 
 /** A refused call of the proxy. What peers and policies do wrong is never thrown: it is an answer, or a NACK. */
 export class ProxyError extends Error {

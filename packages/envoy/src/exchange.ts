@@ -13,6 +13,9 @@ interface Judged {
   readonly log: HeaderLog;
 }
 
+/** Of one request; a longer one is not tried again. Envoy's per_connection_buffer_limit_bytes. */
+const MAX_KEPT_BYTES = 1 << 20;
+
 /** One request and its response, as far as they got. */
 export class Exchange {
   readonly request: RequestStart & HeadPlace;
@@ -34,6 +37,13 @@ export class Exchange {
   /** The connection to the server does, as the server says. */
   serverCloses = false;
   readonly requestBody: BodyWriter;
+  /** Of the request as the server got it. */
+  method = '';
+  /** How often it was tried again. */
+  retries = 0;
+  /** What went to the server, for the next attempt; undefined: too much, or none will be made. */
+  sent: Uint8Array[] | undefined = [];
+  #sentBytes = 0;
   /** Set with the head of a response that the server gives. */
   responseBody: BodyWriter | undefined;
 
@@ -54,6 +64,14 @@ export class Exchange {
       this.requestDoneNs = times.nowNs;
   }
 
+  /** Remembers what goes to the server. */
+  keep(bytes: Uint8Array): void {
+    if (this.sent === undefined) return;
+    this.#sentBytes += bytes.length;
+    if (this.#sentBytes > MAX_KEPT_BYTES) this.sent = undefined;
+    else this.sent.push(bytes);
+  }
+
   /** The access log's entry for the request, or for the response with `status`. Only once judged. */
   record(connection: ProxyConnection, response?: { status: number; nowNs: bigint }): HttpAccessLog {
     const { method, authority, path, verdict, log } = this.judged!;
@@ -61,8 +79,8 @@ export class Exchange {
       timestampNs: response?.nowNs ?? this.startedNs,
       entryType: response !== undefined ? 'Response' : verdict.allowed ? 'Request' : 'Denied',
       isIngress: connection.ingress,
-      sourceIdentity: connection.remoteIdentity,
-      destinationIdentity: connection.localIdentity ?? 0,
+      sourceIdentity: connection.ingress ? connection.remoteIdentity : (connection.localIdentity ?? 0),
+      destinationIdentity: connection.ingress ? (connection.localIdentity ?? 0) : connection.remoteIdentity,
       source: connection.source,
       destination: connection.destination,
       method,

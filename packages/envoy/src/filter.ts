@@ -9,6 +9,8 @@ const DENIED: FilterVerdict = { allowed: false, matchedRule: undefined };
 export interface Asked {
   readonly remoteIdentity: number;
   readonly port: number;
+  /** Does the identity come to the endpoint, or the endpoint go to it? Absent: it comes. */
+  readonly ingress?: boolean;
 }
 
 /**
@@ -19,8 +21,10 @@ export interface Asked {
  *
  * Source: cilium/network_filter.cc, network_policy.cc. Not modelled: server names, deny and pass verdicts, proxy ids.
  */
-export const allowedAtNetwork = (policy: CompiledPolicy | undefined, { remoteIdentity, port }: Asked): FilterVerdict =>
-  policy?.onPort(port).connection(remoteIdentity) ?? DENIED;
+export const allowedAtNetwork = (
+  policy: CompiledPolicy | undefined,
+  { remoteIdentity, port, ingress }: Asked,
+): FilterVerdict => policy?.onPort(port, ingress).connection(remoteIdentity) ?? DENIED;
 
 /**
  * May this identity make this request? If not, it is answered with 403.
@@ -40,5 +44,5 @@ export const allowed = (
   policy: CompiledPolicy | undefined,
   headers: RequestHeaderMap,
   log: HeaderLog,
-  { remoteIdentity, port }: Asked,
-): FilterVerdict => policy?.onPort(port).request(remoteIdentity, headers, log) ?? DENIED;
+  { remoteIdentity, port, ingress }: Asked,
+): FilterVerdict => policy?.onPort(port, ingress).request(remoteIdentity, headers, log) ?? DENIED;

@@ -2,6 +2,7 @@ export { ProxyCore } from './core.ts';
 export { ProxyError, type ProxyErrorCode } from './errors.ts';
 export { type Asked, allowed, allowedAtNetwork } from './filter.ts';
 export { HeaderLog, type LoggedHeader } from './header_match.ts';
+export { HTTP_CONFIG, type HttpConfig } from './http_config.ts';
 export { type HttpRequest, type HttpResponse, RequestDecoder, ResponseDecoder } from './http1/decoder.ts';
 export type {
   Framing,
@@ -16,6 +17,9 @@ export { denialOf } from './kafka/denial.ts';
 export { frameLength, type KafkaRequest, type KafkaTopic, readRequest } from './kafka/request.ts';
 export { type KafkaNetworkPolicyRule, kafkaAllowed, kafkaRuleToNpds } from './kafka/rules.ts';
 export { KafkaError } from './kafka/wire.ts';
+export { encodePreamble, type Preamble, type PreambleRead, readPreamble } from './live/preamble.ts';
+export type { LoggedRequest } from './live/protocol.ts';
+export { ProxyServer, type ProxyServerOptions } from './live/server.ts';
 export { CompiledPolicy } from './network_policy.ts';
 export {
   type DiscoveryRequest,

@@ -16,26 +16,38 @@ interface CompiledPorts {
   readonly rules: readonly PortRule[];
 }
 
-/** All that one endpoint's policy says about traffic to it. */
+/** All that one endpoint's policy says. */
 export class CompiledPolicy {
   readonly endpointId: number;
-  readonly #ports: readonly CompiledPorts[];
-  readonly #wildcards: readonly CompiledPorts[];
-  readonly #byPort = new Map<number, PortRules>();
+  readonly #ingress: DirectionRules;
+  readonly #egress: DirectionRules;
 
   /** @throws RejectedPolicy */
   constructor(policy: NetworkPolicy) {
     if (policy.endpointIps.length === 0) throw new RejectedPolicy('endpoint_ips: missing');
     if (policy.endpointId === 0) throw new RejectedPolicy('endpoint_id: missing');
     this.endpointId = policy.endpointId;
-    const all = compilePorts(policy.ingressPerPortPolicies ?? [], 'ingress_per_port_policies');
-    // Nothing asks for egress yet, but a message that is wrong there must be refused as a whole.
-    compilePorts(policy.egressPerPortPolicies ?? [], 'egress_per_port_policies');
+    this.#ingress = new DirectionRules(compilePorts(policy.ingressPerPortPolicies ?? [], 'ingress_per_port_policies'));
+    this.#egress = new DirectionRules(compilePorts(policy.egressPerPortPolicies ?? [], 'egress_per_port_policies'));
+  }
+
+  /** What holds for a port: all entries whose range has it, then those for every port. */
+  onPort(port: number, ingress = true): PortRules {
+    return (ingress ? this.#ingress : this.#egress).onPort(port);
+  }
+}
+
+/** What is said about traffic to the endpoint, or about its own. */
+class DirectionRules {
+  readonly #ports: readonly CompiledPorts[];
+  readonly #wildcards: readonly CompiledPorts[];
+  readonly #byPort = new Map<number, PortRules>();
+
+  constructor(all: readonly CompiledPorts[]) {
     this.#ports = all.filter(({ first }) => first !== 0);
     this.#wildcards = all.filter(({ first }) => first === 0);
   }
 
-  /** What holds for a port: all entries whose range has it, then those for every port. */
   onPort(port: number): PortRules {
     let rules = this.#byPort.get(port);
     if (rules === undefined) {

@@ -17,9 +17,9 @@ export interface ProxyConnection {
   readonly id: number;
   /** The endpoint whose policy counts. */
   readonly endpointId: number;
-  /** Egress is not modelled yet. */
-  readonly ingress: true;
-  /** Identity of the other side: on ingress, the client's. */
+  /** Is it a connection to the endpoint, or one of its own? */
+  readonly ingress: boolean;
+  /** Identity of the other side: on ingress the client's, on egress the server's. */
   readonly remoteIdentity: number;
   /**
    * Identity of the endpoint itself, for the log alone. Without it the log says 0, as Cilium's filter does on ingress:

@@ -36,6 +36,12 @@ export function isUpgrade(headers: Headers): boolean {
   return protocol !== undefined && protocol.toLowerCase() !== 'h2c' && hasToken(headers, 'connection', 'upgrade');
 }
 
+/** `application/grpc`, alone or with a `+suffix`. */
+export const isGrpc = (headers: Headers): boolean => {
+  const type = firstValue(headers, 'content-type');
+  return type !== undefined && /^application\/grpc(?:\+|$)/.test(type);
+};
+
 export const expectsContinue = (headers: Headers): boolean =>
   firstValue(headers, 'expect')?.toLowerCase() === '100-continue';
 

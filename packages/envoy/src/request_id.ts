@@ -13,6 +13,10 @@ export function requestId(seed: number, connectionId: number, request: number): 
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
 }
 
+/** A number below 2^32 for the n-th wait of a connection; as with ids, a function of the seed and the place alone. */
+export const jitter = (seed: number, connectionId: number, n: number): number =>
+  mix(mix(mix(~seed) ^ connectionId) ^ n);
+
 /** MurmurHash3's finalizer: every bit of the word depends on every other. */
 function mix(word: number): number {
   let h = word >>> 0;

@@ -17,10 +17,20 @@ export interface LocalReply {
 /** A 400, 426, 431 or 501 from the codec has its own reason phrase as body. */
 export const codecError = (status: number): LocalReply => ({ status, body: STATUS_CODES[status]! });
 
-export const upstreamFailed = (status: 502 | 503, reason: string): LocalReply => ({
-  status,
-  body: `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`,
+/** Why there is no response of the server, in Envoy's words. */
+export type UpstreamFailure =
+  | 'connection termination'
+  | 'remote connection failure'
+  | 'connection timeout'
+  | 'protocol error';
+
+/** @param retried not the first attempt */
+export const upstreamFailed = (reason: UpstreamFailure, retried: boolean): LocalReply => ({
+  status: reason === 'protocol error' ? 502 : 503,
+  body: `upstream connect error or disconnect/reset before headers. ${retried ? 'retried and the latest ' : ''}reset reason: ${reason}`,
 });
+
+export const timedOut = (status: 408 | 504, body: string): LocalReply => ({ status, body });
 
 /** Rules have removed what no request can be without. Source: Envoy's filter_manager. */
 export const incomplete = (header: string): LocalReply => ({ status: 503, body: `missing required header: ${header}` });

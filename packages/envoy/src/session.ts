@@ -1,7 +1,7 @@
-import { ActionList } from './action_list.ts';
 import { Exchange } from './exchange.ts';
 import { allowed, allowedAtNetwork } from './filter.ts';
 import { HeaderLog } from './header_match.ts';
+import type { HttpConfig } from './http_config.ts';
 import { BodyWriter, encodeRequestHead, encodeResponseHead } from './http1/encode.ts';
 import {
   type Headers,
@@ -14,10 +14,10 @@ import {
 } from './http1/message.ts';
 import { type BodyEvent, type ParserEvent, RequestParser, ResponseParser } from './http1/parser.ts';
 import type { CompiledPolicy } from './network_policy.ts';
-import type { ProxyAction, ProxyConnection, Side } from './protocol.ts';
+import type { HttpAccessLog, ProxyConnection, Side } from './protocol.ts';
 import { RequestHeaderMap } from './request_header_map.ts';
-import { expectsContinue, filterHeaders, upstreamHeaders } from './request_headers.ts';
-import { requestId } from './request_id.ts';
+import { expectsContinue, filterHeaders, isGrpc, upstreamHeaders } from './request_headers.ts';
+import { jitter, requestId } from './request_id.ts';
 import {
   ACCESS_DENIED,
   codecError,
@@ -25,11 +25,11 @@ import {
   encodeLocalReply,
   incomplete,
   type LocalReply,
+  timedOut,
+  type UpstreamFailure,
   upstreamFailed,
 } from './responses.ts';
 import { type RoutedRequest, route } from './target.ts';
-
-const CONNECTION_TERMINATED = upstreamFailed(503, 'connection termination');
 
 /** A request as rules left it. */
 interface UpstreamRequest {
@@ -42,7 +42,32 @@ interface UpstreamRequest {
 type ResponseEvent = Exclude<ParserEvent<ResponseStart>, { type: 'error' }>;
 
 /**
- * One connection of a client, and the one to the server behind it: bytes in, actions out. Knows no socket, no clock.
+ * Takes what a session does, in order. The first bytes `upstream`, and the first after `closeUpstream` or after the upstream
+ * has ended, mean: connect to the destination first. After `closeUpstream` the session wants to hear no more of that
+ * connection. After `closeDownstream` or `resetDownstream` it is over.
+ */
+export interface SessionSink {
+  /** So much waits to be written to this side that no more should come: the session waits for `resume`. */
+  isFull(side: Side): boolean;
+  bytes(to: Side, bytes: Uint8Array): void;
+  add(type: 'closeUpstream' | 'closeDownstream' | 'resetDownstream'): void;
+  log(request: number, record: HttpAccessLog): void;
+}
+
+export interface SessionOptions {
+  /** Of request ids, and of the time before a retry. */
+  readonly seed: number;
+  readonly http: HttpConfig;
+}
+
+const NEVER = 1n << 62n;
+/** Envoy's defaults: the first back-off, and the longest. */
+const RETRY_BASE_MS = 25;
+const MAX_RETRY_MS = 250;
+
+/**
+ * One connection of a client, and the one to the server behind it: bytes in, deeds out. Knows no socket; its clock is
+ * what callers say.
  *
  * As in Envoy, a request is not looked at before the response to the one before it is complete, so that each is judged
  * by itself, in order, under the policy of that moment; until then its bytes wait. A response that starts before its
@@ -51,35 +76,50 @@ type ResponseEvent = Exclude<ParserEvent<ResponseStart>, { type: 'error' }>;
 export class Session {
   /** Every action that ends the connection was given out. */
   closed = false;
+  /** When `tick` must be called at the latest for a retry; undefined: none is due. */
+  retryAtNs: bigint | undefined;
   readonly #connection: ProxyConnection;
-  readonly #seed: number;
+  readonly #options: SessionOptions;
   readonly #policy: () => CompiledPolicy | undefined;
-  readonly #actions = new ActionList();
+  readonly #actions: SessionSink;
   readonly #requests = new RequestParser();
   /** Reads from the server; undefined without a connection to it. */
   #responses: ResponseParser | undefined;
   #exchange: Exchange | undefined;
   #startedNs: bigint | undefined;
   #requestCount = 0;
+  #activeNs = 0n;
+  /** The server will send no more; what it sent may not all be read. */
+  #upstreamEnded = false;
   /** The response being read is an interim one (1xx): not passed on. */
   #interim = false;
 
-  constructor(connection: ProxyConnection, seed: number, policy: () => CompiledPolicy | undefined) {
+  constructor(
+    connection: ProxyConnection,
+    options: SessionOptions,
+    policy: () => CompiledPolicy | undefined,
+    sink: SessionSink,
+  ) {
     this.#connection = connection;
-    this.#seed = seed;
+    this.#options = options;
     this.#policy = policy;
+    this.#actions = sink;
   }
 
-  open(): ProxyAction[] {
-    const { remoteIdentity, localPort } = this.#connection;
-    if (!allowedAtNetwork(this.#policy(), { remoteIdentity, port: localPort }).allowed) {
-      this.#actions.add('resetDownstream');
-      this.closed = true;
-    }
-    return this.#actions.take();
+  /** Bytes of the client that were not read: they wait for an answer, or for room in the sink. */
+  get unread(): number {
+    return this.#requests.unread;
   }
 
-  data(from: Side, bytes: Uint8Array, nowNs: bigint): ProxyAction[] {
+  open(): void {
+    const { remoteIdentity, localPort, ingress } = this.#connection;
+    if (allowedAtNetwork(this.#policy(), { remoteIdentity, port: localPort, ingress }).allowed) return;
+    this.#actions.add('resetDownstream');
+    this.closed = true;
+  }
+
+  data(from: Side, bytes: Uint8Array, nowNs: bigint): void {
+    this.#activeNs = nowNs;
     if (from === 'downstream') {
       this.#requests.push(bytes);
     } else {
@@ -87,39 +127,82 @@ export class Session {
       this.#readResponses(nowNs);
     }
     this.#readRequests(nowNs);
-    return this.#actions.take();
+  }
+
+  /** There is room in the sink again. */
+  resume(nowNs: bigint): void {
+    this.#readResponses(nowNs);
+    if (this.#upstreamEnded && !this.#actions.isFull('downstream')) this.#endUpstream(nowNs);
+    this.#readRequests(nowNs);
   }
 
   /** A side closed. If the client did, everything ends, also what is under way: Envoy knows no half-closed clients. */
-  end(from: Side, nowNs: bigint): ProxyAction[] {
+  end(from: Side, nowNs: bigint): void {
     if (from === 'downstream') {
       this.#close();
     } else if (this.#responses !== undefined) {
       this.#responses.finish();
-      this.#readResponses(nowNs);
-      if (this.#responses !== undefined) {
-        this.#actions.add('closeUpstream');
-        this.#withoutUpstream(CONNECTION_TERMINATED, nowNs);
-      }
-      this.#readRequests(nowNs);
+      this.#upstreamEnded = true;
+      this.resume(nowNs);
     }
-    return this.#actions.take();
   }
 
-  /** A side reset the connection. */
-  abort(from: Side, nowNs: bigint): ProxyAction[] {
+  /** A side reset the connection, or, with a `reason`, the server could not be reached. */
+  abort(from: Side, nowNs: bigint, reason: UpstreamFailure = 'connection termination'): void {
     if (from === 'downstream') {
       this.#closeUpstream();
       this.closed = true;
     } else {
-      this.#withoutUpstream(CONNECTION_TERMINATED, nowNs);
+      this.#withoutUpstream(reason, nowNs);
       this.#readRequests(nowNs);
     }
-    return this.#actions.take();
+  }
+
+  /** Time passes: does what is due. To be called at `retryAtNs`, and now and then for time-outs. */
+  tick(nowNs: bigint): void {
+    if (this.closed) return;
+    if (this.retryAtNs !== undefined && nowNs >= this.retryAtNs) this.#retry(nowNs);
+    const exchange = this.#exchange;
+    if (exchange === undefined) {
+      if (this.#startedNs !== undefined && nowNs - this.#activeNs >= this.#options.http.streamIdleTimeoutNs)
+        this.#requestBroken(timedOut(408, 'stream timeout'), nowNs);
+      return;
+    }
+    const { requestTimeoutNs } = this.#options.http;
+    if (nowNs - (exchange.requestDoneNs ?? NEVER) >= requestTimeoutNs) this.#timeOut('upstream request timeout', nowNs);
+    else if (nowNs - this.#activeNs >= this.#idleTimeoutNs(exchange)) this.#timeOut('stream timeout', nowNs);
+  }
+
+  /** That of the route counts once a request has one. Source: pkg/envoy/xds_server.go, getHttpFilterChainProto. */
+  #idleTimeoutNs({ request }: Exchange): bigint {
+    const { streamIdleTimeoutNs, routeIdleTimeoutNs } = this.#options.http;
+    return isGrpc(request.headers) ? streamIdleTimeoutNs : routeIdleTimeoutNs;
+  }
+
+  /** As Envoy: 504 if all of the request came, else 408; if the response has begun, the connection ends. */
+  #timeOut(body: string, nowNs: bigint): void {
+    const exchange = this.#exchange!;
+    this.retryAtNs = undefined;
+    if (exchange.response !== 'none') {
+      this.#close();
+      return;
+    }
+    this.#closeUpstream();
+    this.#reply(exchange, timedOut(exchange.requestDoneNs === undefined ? 408 : 504, body), false, nowNs);
+    this.#readRequests(nowNs);
+  }
+
+  #endUpstream(nowNs: bigint): void {
+    if (this.#responses === undefined) return;
+    this.#actions.add('closeUpstream');
+    this.#withoutUpstream('connection termination', nowNs);
   }
 
   #readRequests(nowNs: bigint): void {
     while (!this.closed && this.#exchange?.requestEnded !== true) {
+      // Between requests also for the client to take its answers; inside one it may be waiting to be read first.
+      if (this.#actions.isFull('upstream')) return;
+      if (this.#exchange === undefined && this.#actions.isFull('downstream')) return;
       const event = this.#requests.next();
       if (!this.#requests.between) this.#startedNs ??= nowNs;
       if (event === undefined) return;
@@ -129,12 +212,12 @@ export class Session {
 
   #onRequest(event: ParserEvent<RequestStart>, nowNs: bigint): void {
     if (event.type === 'head') this.#begin(event.head, nowNs);
-    else if (event.type === 'error') this.#requestBroken(event.error, nowNs);
+    else if (event.type === 'error') this.#requestBroken(codecError(event.error.status), nowNs);
     else this.#continue(this.#exchange!, event, nowNs);
   }
 
   #continue(exchange: Exchange, event: BodyEvent, nowNs: bigint): void {
-    if (exchange.forwarded) this.#actions.bytes('upstream', exchange.requestBody.write(event));
+    if (exchange.forwarded) this.#toServer(exchange, exchange.requestBody.write(event));
     if (event.type !== 'end') return;
     exchange.requestDoneNs ??= nowNs;
     exchange.requestEnded = true;
@@ -142,17 +225,15 @@ export class Session {
     this.#settle(exchange);
   }
 
-  /** The client sent what is no HTTP request. */
-  #requestBroken({ status }: HttpError, nowNs: bigint): void {
+  /** The client sent what is no HTTP request, or did not get to its end. */
+  #requestBroken(reply: LocalReply, nowNs: bigint): void {
     const exchange = this.#exchange;
     if (exchange?.response === 'none') {
-      this.#reply(exchange, codecError(status), true, nowNs);
+      this.#reply(exchange, reply, true, nowNs);
       return;
     }
-    if (exchange === undefined) {
-      const reply = encodeLocalReply(codecError(status), { nowNs, bodiless: false, close: true });
-      this.#actions.bytes('downstream', reply);
-    }
+    if (exchange === undefined)
+      this.#actions.bytes('downstream', encodeLocalReply(reply, { nowNs, bodiless: false, close: true }));
     this.#close();
   }
 
@@ -177,13 +258,16 @@ export class Session {
 
   #judge(exchange: Exchange, { authority, path }: RoutedRequest, nowNs: bigint): void {
     const { request } = exchange;
-    const { id, source, remoteIdentity, localPort } = this.#connection;
+    const { id, source, remoteIdentity, localPort, ingress } = this.#connection;
     const headers = new RequestHeaderMap({
       ...{ method: request.method, path, authority },
-      headers: filterHeaders(request, { sourceIp: source.ip, requestId: requestId(this.#seed, id, exchange.number) }),
+      headers: filterHeaders(request, {
+        sourceIp: source.ip,
+        requestId: requestId(this.#options.seed, id, exchange.number),
+      }),
     });
     const log = new HeaderLog();
-    const verdict = allowed(this.#policy(), headers, log, { remoteIdentity, port: localPort });
+    const verdict = allowed(this.#policy(), headers, log, { remoteIdentity, port: localPort, ingress });
     const [method = '', host = '', target = ''] = [':method', ':authority', ':path'].map((name) => headers.get(name));
     exchange.judged = { method, authority: host, path: target, verdict, log };
     this.#actions.log(exchange.number, exchange.record(this.#connection));
@@ -194,14 +278,53 @@ export class Session {
 
   #forward(exchange: Exchange, { method, target, authority, headers }: UpstreamRequest): void {
     const lines = upstreamHeaders(authority, headers, { method, framing: exchange.request.framing });
-    this.#actions.bytes('upstream', encodeRequestHead(method, target, lines));
     exchange.forwarded = true;
-    this.#responses ??= new ResponseParser();
+    exchange.method = method;
+    if (this.#options.http.retries === 0) exchange.sent = undefined;
+    this.#expectResponse(method);
+    this.#toServer(exchange, encodeRequestHead(method, target, lines));
+  }
+
+  #expectResponse(method: string): void {
+    if (this.#responses === undefined) {
+      this.#responses = new ResponseParser();
+      this.#upstreamEnded = false;
+    }
     this.#responses.expect(method);
   }
 
+  #toServer(exchange: Exchange, bytes: Uint8Array): void {
+    exchange.keep(bytes);
+    if (this.retryAtNs === undefined) this.#actions.bytes('upstream', bytes);
+  }
+
+  /**
+   * Once all of a request was there and could be kept, what fails with 5xx, or without an answer, is tried again, after a
+   * random time below 25, 75, 175 ms. Source: pkg/envoy/xds_server.go (retry on 5xx, three times); Envoy's retry_state_impl.
+   * @returns whether it will be
+   */
+  #willRetry(exchange: Exchange, nowNs: bigint): boolean {
+    const { http, seed } = this.#options;
+    if (exchange.response !== 'none' || exchange.sent === undefined || exchange.requestDoneNs === undefined)
+      return false;
+    if (exchange.retries >= http.retries) return false;
+    exchange.retries++;
+    const atMostMs = Math.min(RETRY_BASE_MS * (2 ** exchange.retries - 1), MAX_RETRY_MS);
+    const waitMs = jitter(seed, this.#connection.id, exchange.number * 8 + exchange.retries) % atMostMs;
+    this.retryAtNs = nowNs + BigInt(waitMs) * 1_000_000n;
+    return true;
+  }
+
+  #retry(nowNs: bigint): void {
+    this.retryAtNs = undefined;
+    this.#activeNs = nowNs;
+    const { method, sent } = this.#exchange!;
+    this.#expectResponse(method);
+    for (const bytes of sent!) this.#actions.bytes('upstream', bytes);
+  }
+
   #readResponses(nowNs: bigint): void {
-    while (!this.closed && this.#responses !== undefined) {
+    while (!this.closed && this.#responses !== undefined && !this.#actions.isFull('downstream')) {
       const event = this.#responses.next();
       if (event === undefined) return;
       this.#onResponse(event, nowNs);
@@ -216,7 +339,8 @@ export class Session {
 
   #passResponse(exchange: Exchange, event: ResponseEvent, nowNs: bigint): void {
     if (event.type === 'head') {
-      this.#beginResponse(exchange, event.head, nowNs);
+      if (event.head.status >= 500 && this.#willRetry(exchange, nowNs)) this.#closeUpstream();
+      else this.#beginResponse(exchange, event.head, nowNs);
       return;
     }
     this.#actions.bytes('downstream', exchange.responseBody!.write(event));
@@ -245,17 +369,17 @@ export class Session {
   /** The server sent what is no HTTP response, or ended inside one. */
   #upstreamBroken(error: HttpError, nowNs: bigint): void {
     this.#closeUpstream();
-    const truncated = error instanceof TruncatedError;
-    this.#withoutUpstream(truncated ? CONNECTION_TERMINATED : upstreamFailed(502, 'protocol error'), nowNs);
+    this.#withoutUpstream(error instanceof TruncatedError ? 'connection termination' : 'protocol error', nowNs);
   }
 
-  /** There is no server any more. @param reply for the client, if it waits for a response of which nothing came */
-  #withoutUpstream(reply: LocalReply, nowNs: bigint): void {
+  /** There is no server any more. The client is told, if it waits for a response of which nothing came. */
+  #withoutUpstream(reason: UpstreamFailure, nowNs: bigint): void {
     this.#responses = undefined;
     const exchange = this.#exchange;
     if (exchange === undefined || !exchange.forwarded || exchange.response === 'done') return;
     if (exchange.response === 'head') this.#close();
-    else this.#reply(exchange, reply, false, nowNs);
+    else if (!this.#willRetry(exchange, nowNs))
+      this.#reply(exchange, upstreamFailed(reason, exchange.retries > 0), false, nowNs);
   }
 
   /** The proxy answers by itself. What is left of the request is dropped with the connection. */

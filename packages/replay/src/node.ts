@@ -8,6 +8,7 @@ import {
   MARK_MAGIC_HOST_MASK,
   MARK_MAGIC_TO_PROXY,
   ntohs,
+  ShardCollector,
   Skb,
   type Step,
 } from '@ciliate/bpf';
@@ -36,6 +37,7 @@ export class Node {
   readonly #datapath: Datapath;
   readonly #skb: Skb;
   readonly #events: EventRing;
+  readonly #collector: ShardCollector;
   /** How many of the lost events are in `lost`. */
   #counted = 0;
 
@@ -50,6 +52,7 @@ export class Node {
       config: agent.config,
     });
     this.#skb = new Skb(agent.memory);
+    this.#collector = new ShardCollector(agent.memory, 0);
   }
 
   /** The pod sends this frame. */
@@ -84,7 +87,9 @@ export class Node {
 
   #run(pod: Endpoint, frame: Uint8Array, mark: number, timeNs: bigint, program: typeof cilFromContainer): Fate {
     const steps: Step[] = [];
-    this.#agent.memory.nowNs = timeNs;
+    const { memory } = this.#agent;
+    memory.nowNs = timeNs;
+    if (memory.nowSeconds >= this.#collector.nextSeconds) this.#collector.run(memory.nowSeconds);
     this.#skb.load(frame, pod.ifindex, mark);
     this.#datapath.steps = steps;
     const action = program(this.#datapath, this.#datapath.program(pod.id)!, this.#skb);

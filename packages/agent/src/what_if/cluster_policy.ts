@@ -1,15 +1,13 @@
 import {
+  IDENTITY_WORLD,
+  IDENTITY_WORLD_IPV4,
+  IDENTITY_WORLD_IPV6,
   IdentityAllocator,
   IdentityCache,
-  IdentityError,
-  labelsOfCidrGroup,
-  labelsOfPolicyPrefix,
   type NumericIdentity,
   type Prefix,
-  PrefixIdentities,
-  parsePrefix,
 } from '@ciliate/identity';
-import { type ObjectStore, positionOf } from '@ciliate/k8s';
+import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { Labels } from '@ciliate/labels';
 import {
@@ -20,8 +18,10 @@ import {
   resolveSelectorPolicy,
   SelectorCache,
 } from '@ciliate/policy';
-import { labelsOf, namedPortsOf, podName } from '../endpoint.ts';
-import { AgentError } from '../errors.ts';
+import { namedPortsOf, podName } from '../endpoint.ts';
+import { type Families, familiesOf, isDualStack } from '../families.ts';
+import { KnownPrefixes } from '../known_prefixes.ts';
+import { labelsIn } from '../pods.ts';
 import { seededRandom } from '../random.ts';
 import { serviceViewsOf } from '../services.ts';
 
@@ -45,18 +45,21 @@ export class ClusterPolicy {
   readonly pods: readonly PolicyPod[];
   /** Prefixes with identities of their own, in their order. */
   readonly prefixes: readonly Prefix[];
-  readonly #identities: PrefixIdentities;
+  readonly families: Families;
+  readonly #identities: KnownPrefixes;
 
   private constructor(
     repository: PolicyRepository,
     pods: readonly PolicyPod[],
     prefixes: readonly Prefix[],
-    identities: PrefixIdentities,
+    identities: KnownPrefixes,
+    families: Families,
   ) {
     this.repository = repository;
     this.pods = pods;
     this.prefixes = prefixes;
     this.#identities = identities;
+    this.families = families;
   }
 
   /**
@@ -68,11 +71,15 @@ export class ClusterPolicy {
     seed: number,
     enforcement: PolicyConfig['enforcement'] = 'default',
   ): Promise<ClusterPolicy> {
-    const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement });
+    const families = familiesOf(store);
+    const { ipv4: enableIPv4, ipv6: enableIPv6 } = families;
+    const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement, enableIPv4, enableIPv6 });
     repository.setServices(serviceViewsOf(store));
     for (const object of POLICY_KINDS.flatMap((kind) => store.list(kind))) repository.upsert(object);
     const known = new IdentityCache(CLUSTER_NAME);
-    const prefixes = describePrefixes(store, repository);
+    const prefixes = new KnownPrefixes({ dualStack: isDualStack(families), reserved: known.reserved });
+    prefixes.setPolicyPrefixes(repository.prefixes());
+    for (const group of store.list('CiliumCIDRGroup')) prefixes.setCidrGroup(group.metadata.name, group);
     const allocated = await allocate(store, known, seed);
     const selectors = new SelectorCache([]);
     known.subscribe({
@@ -96,18 +103,26 @@ export class ClusterPolicy {
       pods,
       upserted.map(({ prefix }) => prefix),
       prefixes,
+      families,
     );
   }
 
-  /** The identity of the addresses in a prefix that are in no longer one; undefined: the world's. */
-  identityOf({ family, address, length }: Prefix): NumericIdentity | undefined {
-    return this.#identities
+  /** The identity of the addresses in a prefix that are in no longer one. */
+  identityOf({ family, address, length }: Prefix): NumericIdentity {
+    const known = this.#identities
       .entries()
       .filter(({ prefix }) => prefix.family === family && prefix.length <= length && contains(prefix, address))
       .reduce<{ length: number; identity: number | undefined }>(
         (best, { prefix, identity }) => (prefix.length >= best.length ? { length: prefix.length, identity } : best),
         { length: -1, identity: undefined },
-      ).identity;
+      );
+    return known.identity ?? this.worldOf(family);
+  }
+
+  /** The identity of all else outside of the cluster: with both families in use each has a world of its own. */
+  worldOf(family: 4 | 6): NumericIdentity {
+    if (!isDualStack(this.families)) return IDENTITY_WORLD;
+    return family === 4 ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD_IPV6;
   }
 }
 
@@ -119,12 +134,11 @@ const contains = (prefix: Prefix, address: bigint): boolean => {
 async function allocate(store: ObjectStore, cache: IdentityCache, seed: number) {
   const client = new EmbeddedStore({ nowNs: () => 0n }).client();
   const allocator = await IdentityAllocator.open({ client, cache, node: NODE_NAME, random: seededRandom(seed) });
-  const namespaces = new Map(store.list('Namespace').map((namespace) => [namespace.metadata.name, namespace]));
   const pods = [...store.list('Pod')].sort((a, b) => (podName(a.metadata) < podName(b.metadata) ? -1 : 1));
   const allocated = [];
   try {
     for (const pod of pods) {
-      const labels = labelsOf(pod, namespaces.get(pod.metadata.namespace), CLUSTER_NAME);
+      const labels = labelsIn(store, pod, CLUSTER_NAME);
       const { identity } = await allocator.allocate(labels);
       allocated.push({ name: podName(pod.metadata), labels, identity, namedPorts: namedPortsOf(pod) });
     }
@@ -132,34 +146,4 @@ async function allocate(store: ObjectStore, cache: IdentityCache, seed: number) 
     await allocator.close();
   }
   return allocated;
-}
-
-/** What policies and CIDR groups say about addresses outside of the cluster. */
-function describePrefixes(store: ObjectStore, repository: PolicyRepository): PrefixIdentities {
-  const identities = new PrefixIdentities({ dualStack: false });
-  for (const prefix of repository.prefixes().map(parsePrefix))
-    identities.upsert(prefix, 'policies', { source: 'custom-resource', labels: labelsOfPolicyPrefix(prefix) });
-  for (const group of store.list('CiliumCIDRGroup')) {
-    const { name, labels } = group.metadata;
-    const info = { source: 'generated', labels: labelsOfCidrGroup(name, labels) } as const;
-    for (const [index, text] of group.spec.externalCIDRs.entries()) {
-      const path = `spec.externalCIDRs[${index}]`;
-      identities.upsert(
-        parsed(text, () => positionOf(group, path), path),
-        `cidrgroup/${name}`,
-        info,
-      );
-    }
-  }
-  return identities;
-}
-
-function parsed(text: string, position: () => ReturnType<typeof positionOf>, path: string): Prefix {
-  try {
-    return parsePrefix(text);
-  } catch (error) {
-    if (!(error instanceof IdentityError)) throw error;
-    const { file, line, column } = position();
-    throw new AgentError('BAD_INPUT', `${file}:${line}:${column}: ${path}: ${error.message}`, { file, line, column });
-  }
 }

@@ -66,6 +66,11 @@ class MessageParser<Start extends { readonly framing: Framing }> {
     return this.#state.at === 'between';
   }
 
+  /** Bytes that came and were not read. */
+  get unread(): number {
+    return this.#bytes.length;
+  }
+
   push(bytes: Uint8Array): void {
     this.#bytes.push(bytes);
   }

@@ -1,0 +1,198 @@
+import { connect, type Socket } from 'node:net';
+import { formatIp } from '@ciliate/packet';
+import type { HttpAccessLog, Side } from '../protocol.ts';
+import type { UpstreamFailure } from '../responses.ts';
+import { Session, type SessionSink } from '../session.ts';
+import { Outlet } from './outlet.ts';
+import { encodePreamble, type Preamble } from './preamble.ts';
+import type { Runtime } from './runtime.ts';
+
+/** Unread bytes of a client beyond which no more are taken from its socket. */
+const MAX_UNREAD = 64 * 1024;
+/** How long a client may take its last answer after the proxy has closed. Envoy's delayed_close_timeout. */
+const LINGER_MS = 1000;
+
+/**
+ * A redirected connection on sockets: bytes go to a session, what it says goes out. Memory is bounded: when a socket does
+ * not take what is written, or too much is unread, the other side is not read until it does.
+ */
+export class LiveConnection implements SessionSink {
+  readonly #down: Socket;
+  readonly #preamble: Preamble;
+  readonly #runtime: Runtime;
+  readonly #session: Session;
+  readonly #toClient = new Outlet();
+  readonly #toServer = new Outlet();
+  #up: Socket | undefined;
+  #downPaused = false;
+  #upPaused = false;
+  /** Nothing goes to the client any more. */
+  #downClosed = false;
+  #retryTimer: NodeJS.Timeout | undefined;
+
+  constructor(down: Socket, preamble: Preamble, runtime: Runtime) {
+    this.#down = down;
+    this.#preamble = preamble;
+    this.#runtime = runtime;
+    const { connection } = preamble;
+    this.#session = new Session(connection, runtime, () => runtime.policies.get(connection.endpointId), this);
+    down.on('end', () => this.#run(() => this.#session.end('downstream', runtime.nowNs())));
+    down.on('error', () => this.#run(() => this.#session.abort('downstream', runtime.nowNs())));
+    down.on('close', () => this.#run(() => this.#session.abort('downstream', runtime.nowNs())));
+    down.on('drain', () => this.#resume());
+  }
+
+  /** May it stay? Then its bytes count. @param first the client's that came with the preamble */
+  open(first: Uint8Array): void {
+    this.#session.open();
+    if (this.#session.closed) return;
+    this.#runtime.connections.add(this);
+    this.#down.on('data', (bytes: Uint8Array) => this.#onData('downstream', bytes));
+    if (first.length > 0) this.#onData('downstream', first);
+  }
+
+  /** Time passes. */
+  sweep(nowNs: bigint): void {
+    this.#session.tick(nowNs);
+    this.#settle();
+  }
+
+  /** The worker ends. */
+  destroy(): void {
+    this.#session.end('downstream', this.#runtime.nowNs());
+    this.#forget();
+    this.#down.destroy();
+  }
+
+  isFull(side: Side): boolean {
+    return side === 'downstream' ? this.#down.writableNeedDrain : this.#up?.writableNeedDrain === true;
+  }
+
+  bytes(to: Side, bytes: Uint8Array): void {
+    if (to === 'downstream') this.#toClient.add(bytes);
+    else {
+      if (this.#up === undefined) this.#connect();
+      this.#toServer.add(bytes);
+    }
+  }
+
+  add(type: 'closeUpstream' | 'closeDownstream' | 'resetDownstream'): void {
+    if (type === 'closeUpstream') this.#closeUpstream();
+    else if (type === 'closeDownstream') this.#closeDownstream();
+    else {
+      this.#downClosed = true;
+      this.#down.resetAndDestroy();
+    }
+  }
+
+  log(request: number, record: HttpAccessLog): void {
+    this.#runtime.log(this.#preamble.connection.id, request, record);
+  }
+
+  #onData(from: Side, bytes: Uint8Array): void {
+    this.#session.data(from, bytes, this.#runtime.nowNs());
+    this.#settle();
+  }
+
+  #run(step: () => void): void {
+    if (this.#session.closed) return;
+    step();
+    this.#settle();
+  }
+
+  #resume(): void {
+    this.#run(() => this.#session.resume(this.#runtime.nowNs()));
+  }
+
+  /** What a step of the session left to do: write, stop or go on reading, wait. */
+  #settle(): void {
+    if (!this.#downClosed) this.#toClient.flush(this.#down);
+    if (this.#up !== undefined) this.#toServer.flush(this.#up);
+    if (this.#session.closed) {
+      this.#forget();
+      return;
+    }
+    this.#balance();
+    const { retryAtNs } = this.#session;
+    if (retryAtNs === undefined || this.#retryTimer !== undefined) return;
+    const waitMs = Math.max(0, Math.ceil(Number(retryAtNs - this.#runtime.nowNs()) / 1e6));
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#run(() => this.#session.tick(this.#runtime.nowNs()));
+    }, waitMs);
+  }
+
+  #balance(): void {
+    const stop = this.isFull('upstream') || this.#session.unread > MAX_UNREAD;
+    if (stop !== this.#downPaused) {
+      this.#downPaused = stop;
+      if (stop) this.#down.pause();
+      else this.#down.resume();
+    }
+    const stopUp = this.isFull('downstream');
+    if (stopUp !== this.#upPaused) {
+      this.#upPaused = stopUp;
+      if (stopUp) this.#up?.pause();
+      else this.#up?.resume();
+    }
+  }
+
+  #connect(): void {
+    const { connection, via } = this.#preamble;
+    const { ip, port } = via ?? connection.destination;
+    const up = connect({ host: formatIp(ip), port, noDelay: true, allowHalfOpen: true });
+    this.#up = up;
+    this.#upPaused = false;
+    if (via !== undefined) this.#toServer.add(encodePreamble(this.#preamble));
+    // What comes of a connection that the session has given up is of no interest.
+    const mine = (step: () => void): void => {
+      if (this.#up === up) this.#run(step);
+    };
+    const fail = (reason: UpstreamFailure): void =>
+      mine(() => {
+        this.#up = undefined;
+        this.#toServer.drop();
+        up.destroy();
+        this.#session.abort('upstream', this.#runtime.nowNs(), reason);
+      });
+    let connected = false;
+    up.setTimeout(Number(this.#runtime.http.connectTimeoutNs / 1_000_000n), () => fail('connection timeout'));
+    up.on('connect', () => {
+      connected = true;
+      up.setTimeout(0);
+    });
+    up.on('data', (bytes: Uint8Array) => {
+      if (this.#up === up) this.#onData('upstream', bytes);
+    });
+    up.on('end', () => mine(() => this.#session.end('upstream', this.#runtime.nowNs())));
+    up.on('error', () => fail(connected ? 'connection termination' : 'remote connection failure'));
+    up.on('drain', () => mine(() => this.#session.resume(this.#runtime.nowNs())));
+  }
+
+  #closeUpstream(): void {
+    const up = this.#up;
+    if (up === undefined) return;
+    this.#toServer.flush(up);
+    this.#up = undefined;
+    up.resume();
+    up.destroySoon();
+  }
+
+  #closeDownstream(): void {
+    if (this.#downClosed) return;
+    this.#toClient.flush(this.#down);
+    this.#downClosed = true;
+    this.#down.end();
+    this.#down.removeAllListeners('data');
+    this.#down.resume(); // what still comes is dropped, so that the last answer is not lost to a reset
+    const timer = setTimeout(() => this.#down.destroy(), LINGER_MS);
+    this.#down.once('end', () => this.#down.destroySoon());
+    this.#down.once('close', () => clearTimeout(timer));
+  }
+
+  #forget(): void {
+    clearTimeout(this.#retryTimer);
+    this.#runtime.connections.delete(this);
+    if (this.#up !== undefined) this.#closeUpstream();
+  }
+}

@@ -1,0 +1,15 @@
+import type { HttpConfig } from '../http_config.ts';
+import type { NetworkPolicyMap } from '../network_policy.ts';
+import type { HttpAccessLog } from '../protocol.ts';
+
+/** What the connections of one worker share. */
+export interface Runtime {
+  readonly seed: number;
+  readonly http: HttpConfig;
+  readonly policies: NetworkPolicyMap;
+  /** All that are open. */
+  readonly connections: Set<{ sweep(nowNs: bigint): void; destroy(): void }>;
+  /** Since 1970. */
+  nowNs(): bigint;
+  log(connection: number, request: number, record: HttpAccessLog): void;
+}

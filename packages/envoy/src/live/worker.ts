@@ -1,0 +1,63 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { NetworkPolicyMap } from '../network_policy.ts';
+import { encodeDiscoveryRequest } from '../npds.ts';
+import { Listeners } from './listeners.ts';
+import type { FromServerWorker, LoggedRequest, ServerCall, ServerWorkerInit, ToServerWorker } from './protocol.ts';
+import type { Runtime } from './runtime.ts';
+
+const SWEEP_MS = 1000;
+const port = parentPort!;
+const { seed, http, logs } = workerData as ServerWorkerInit;
+const send = (message: FromServerWorker): void => port.postMessage(message);
+
+let entries: LoggedRequest[] = [];
+/** All of one turn of the event loop go out together. */
+function flushLog(): void {
+  send({ type: 'log', entries });
+  entries = [];
+}
+
+const runtime: Runtime = {
+  seed,
+  http,
+  policies: new NetworkPolicyMap(),
+  connections: new Set(),
+  nowNs: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6)),
+  log: (connection, request, record) => {
+    if (!logs) return;
+    if (entries.length === 0) setImmediate(flushLog);
+    entries.push({ connection, request, record });
+  },
+};
+const listeners = new Listeners(runtime);
+const sweep = setInterval(() => {
+  const nowNs = runtime.nowNs();
+  for (const connection of runtime.connections) connection.sweep(nowNs);
+}, SWEEP_MS);
+
+port.on('message', async (message: ToServerWorker) => {
+  if (message.type === 'stop') {
+    listeners.closeAll();
+    clearInterval(sweep);
+    return port.close(); // lets the thread end by itself
+  }
+  const { seq } = message;
+  try {
+    send(await answer(message, seq));
+  } catch (error) {
+    send({ type: 'refused', seq, message: (error as Error).message });
+  }
+});
+send({ type: 'ready' });
+
+async function answer(call: ServerCall, seq: number): Promise<FromServerWorker> {
+  switch (call.type) {
+    case 'discovery':
+      return { type: 'discovery', seq, request: encodeDiscoveryRequest(runtime.policies.apply(call.response)) };
+    case 'listen':
+      return { type: 'listening', seq, port: await listeners.listen(call.listener) };
+    case 'close':
+      listeners.close(call.name);
+      return { type: 'closed', seq };
+  }
+}
