@@ -1,4 +1,5 @@
 import { dropReason } from '@ciliate/bpf';
+import { joinHostPort } from '@ciliate/packet';
 import {
   EVENT_DROP,
   EVENT_POLICY_VERDICT,
@@ -62,11 +63,9 @@ function time(timeNs: bigint): string {
 function host(flow: Flow, side: 'source' | 'destination'): string {
   if (flow.ip === undefined) return flow.ethernet?.[side] ?? '';
   const service = side === 'source' ? flow.sourceService : flow.destinationService;
-  const name = podOrService(flow[side], service);
+  const name = podOrService(flow[side], service) ?? flow.ip[side];
   const port = hasPorts(flow.l4) ? flow.l4[`${side}Port`] : 0;
-  if (port === 0) return name ?? flow.ip[side];
-  if (name !== undefined || flow.ip.version === 'IPv4') return `${name ?? flow.ip[side]}:${port}`;
-  return `[${flow.ip[side]}]:${port}`; // Go's net.JoinHostPort
+  return port === 0 ? name : joinHostPort(name, port);
 }
 
 function podOrService({ namespace, podName }: FlowEndpoint, service: ServiceName | undefined): string | undefined {

@@ -20,9 +20,11 @@ export function parseIp(text: string): IpAddress | undefined {
   return address.bits === 32 ? Number(address.value) : address.value;
 }
 
-/** An address and a port as a URL has them: `10.0.0.1:80`, `[2001:db8::1]:80`. Source: Go's net.JoinHostPort. */
-export const formatIpPort = (address: IpAddress, port: number): string =>
-  isIpv6(address) ? `[${formatIp(address)}]:${port}` : `${formatIp(address)}:${port}`;
+/** `10.0.0.1:80`, `[2001:db8::1]:80`, `name:80`. @param host an address or a name. Source: Go's net.JoinHostPort */
+export const joinHostPort = (host: string, port: number): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+
+export const formatIpPort = (address: IpAddress, port: number): string => joinHostPort(formatIp(address), port);
 
 /** The address of 4 or 16 bytes in the order of the wire. */
 export function ipOfBytes(bytes: Uint8Array): IpAddress {

@@ -7,7 +7,7 @@ import {
   whyRequestPassed,
 } from '@ciliate/agent';
 import type { HttpAccessLog } from '@ciliate/envoy';
-import { type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
+import { joinHostPort, type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
 import { DatagramPlayer } from './datagram_player.ts';
 import { isDns, isIcmp, type Transport } from './flow.ts';
 import { type HttpExchange, readResponses, type SeenResponse } from './http_exchanges.ts';
@@ -78,7 +78,7 @@ function destinationOf(agent: Agent, { conversation: { server, transport } }: Pl
       frontend.address === server.address && frontend.port === server.port && frontend.protocol === transport,
   );
   const name = service === undefined ? agent.nameOf(server.address) : `${service.namespace}/${service.name}`;
-  return isIcmp(transport) ? name : `${name}:${server.port}`;
+  return isIcmp(transport) ? name : joinHostPort(name, server.port);
 }
 
 function askedOf(player: Player): string {
