@@ -1,4 +1,13 @@
-export { bytesOfIp, formatIp, formatIpPort, type IpAddress, ipOfBytes, isIpv6, joinHostPort, parseIp } from './address.ts';
+export {
+  bytesOfIp,
+  formatIp,
+  formatIpPort,
+  type IpAddress,
+  ipOfBytes,
+  isIpv6,
+  joinHostPort,
+  parseIp,
+} from './address.ts';
 export {
   type FrameSpec,
   type IcmpEchoSpec,
