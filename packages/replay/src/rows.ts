@@ -7,7 +7,7 @@ import {
   whyRequestPassed,
 } from '@ciliate/agent';
 import type { HttpAccessLog } from '@ciliate/envoy';
-import { joinHostPort, type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
+import { formatIp, joinHostPort, type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
 import { DatagramPlayer } from './datagram_player.ts';
 import { isDns, isIcmp, type Transport } from './flow.ts';
 import { type HttpExchange, readResponses, type SeenResponse } from './http_exchanges.ts';
@@ -60,6 +60,7 @@ export function rowsOf(agent: Agent, player: Player, names: Names): Row[] {
   const fate = player instanceof DatagramPlayer ? player.first : (player.drop ?? player.first);
   if (fate === undefined) return [{ ...base, asked, ...notSent(player, names) }];
   if (fate.kind === 'dropped') return [{ ...base, asked, ...dropped(agent, fate) }];
+  if (fate.kind === 'answered') return [{ ...base, asked, ...ICMP_ERROR }];
   const why = whyAllowed(base.policy);
   if (fate.kind === 'stack')
     return [{ ...base, asked, verdict: 'FORWARDED', outcome: 'forwarded', sees: 'left the node', why }];
@@ -120,16 +121,26 @@ function dropped(agent: Agent, fate: Extract<Fate, { kind: 'dropped' }>): Answer
   };
 }
 
+/** What IPv4 drops for want of a hop, the programs answer for IPv6. */
+const ICMP_ERROR: Answer = {
+  verdict: 'DROPPED',
+  outcome: 'dropped',
+  sees: 'an ICMP error',
+  why: 'a program answered in the place of the server: the packet had no hop left to live',
+};
+
 const NO_ANSWER = { outcome: 'no-answer', sees: 'no answer was recorded' } as const;
 
 function datagramAnswer(player: DatagramPlayer): Pick<Row, 'outcome' | 'sees'> {
   const answer = player.answers[0];
   if (answer === undefined) return NO_ANSWER;
   const { transport, server } = player.conversation;
-  if (transport === 'ICMP') return { outcome: 'answered', sees: 'echo reply' };
+  if (isIcmp(transport)) return { outcome: 'answered', sees: 'echo reply' };
   const addresses = isDns(transport, server) ? addressesIn(answer.payload) : [];
   const sees =
-    addresses.length > 0 ? addresses.map(({ address }) => address).join(', ') : `${answer.payload.length} bytes`;
+    addresses.length > 0
+      ? addresses.map(({ address }) => formatIp(address)).join(', ')
+      : `${answer.payload.length} bytes`;
   return { outcome: 'answered', sees };
 }
 

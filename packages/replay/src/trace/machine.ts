@@ -35,6 +35,7 @@ import {
   setIpv6HopLimit,
   updateChecksum16,
 } from '@ciliate/packet';
+import { isAnswer } from '../answered.ts';
 import { type Recorded, StepRecorder } from './recorder.ts';
 
 /** Where a packet ended. */
@@ -47,6 +48,8 @@ export type End =
   | { kind: 'network'; ifindex: number }
   /** To a socket of the host, or to whatever its stack makes of it. */
   | { kind: 'host' }
+  /** The program made it the answer to its sender. */
+  | { kind: 'answered' }
   /** The host's stack forwards no packet that has one hop to live. */
   | { kind: 'expired' };
 
@@ -156,6 +159,9 @@ export class TraceMachine {
     if (action === CTX_ACT_DROP) return { kind: 'dropped', code: recorder?.drop?.code, text: recorder?.drop?.text };
     if ((mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_TO_PROXY) return { kind: 'proxy', port: ntohs(mark >>> 16) };
     if (action === CTX_ACT_REDIRECT) {
+      const { data, len } = this.#skb;
+      if (redirectIfindex === this.#skb.ifindex && isAnswer(this.#agent.memory.u8, data, len))
+        return { kind: 'answered' };
       const to = this.#agent.endpointOfInterface(redirectIfindex);
       return to === undefined ? { kind: 'network', ifindex: redirectIfindex } : { kind: 'delivered', to };
     }

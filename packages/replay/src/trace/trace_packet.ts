@@ -177,6 +177,8 @@ function endText(end: End): string {
       return `dropped: ${end.code} ${end.text}`;
     case 'network':
       return `leaves the node by device ${end.ifindex}`;
+    case 'answered':
+      return 'back to its sender, as the answer';
     case 'host':
       return "to the host's stack, which keeps it";
     case 'expired':
