@@ -1,11 +1,11 @@
-import { createDatapathMaps, type DatapathConfig, type Step } from '@ciliate/bpf';
+import { createDatapathMaps, type DatapathConfig, openPinned, type Step, shardMapName } from '@ciliate/bpf';
 import { EnvoyProxy } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
 import { IdentityAllocator, IdentityCache } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
-import { Memory, openCtMaps } from '@ciliate/maps';
+import { type BpfMap, Memory } from '@ciliate/maps';
 import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import {
   explainFlow,
@@ -34,6 +34,7 @@ import { Services } from './services.ts';
 
 /** How many maps of each kind of connection state there are, whatever the number of workers. */
 export const CT_SHARDS = 16;
+const CT_MAPS = ['cilium_ct4_global', 'cilium_ct_any4_global', 'cilium_ct6_global', 'cilium_ct_any6_global'] as const;
 const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
@@ -213,10 +214,11 @@ export class Agent {
 
   /** `cilium-dbg bpf ct flush`: forgets every connection. No worker may run. */
   flushConntrack(): void {
-    for (let shard = 0; shard < CT_SHARDS; shard++) {
-      const { tcp, any } = openCtMaps(this.memory, shard);
-      for (const map of [tcp, any]) for (const { key } of map.entries()) map.delete(key);
-    }
+    for (const name of CT_MAPS)
+      for (let shard = 0; shard < CT_SHARDS; shard++) {
+        const map: BpfMap = openPinned(this.memory, shardMapName(name, shard));
+        for (const { key } of map.entries()) map.delete(key);
+      }
   }
 
   /** What policy said to a packet, in the order it was asked, and by which rules. */

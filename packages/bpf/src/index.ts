@@ -67,5 +67,5 @@ export { DebugNotifications } from './lib/dbg.ts';
 export { DROP_POLICY, DROP_POLICY_DENY, dropReason } from './lib/drop_reasons.ts';
 export { jhash3Words, jhashTuple6 } from './lib/jhash.ts';
 export { PolicyVerdict, policyCanAccess } from './lib/policy.ts';
-export { createDatapathMaps, type DatapathMapsOptions } from './maps.ts';
+export { createDatapathMaps, type DatapathMapsOptions, openPinned, shardMapName } from './maps.ts';
 export { Skb } from './skb.ts';
