@@ -19,7 +19,7 @@ import {
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
 import { datapathConfigOf } from './datapath_config.ts';
-import { type Endpoint, nodeAddressesOf, podName } from './endpoint.ts';
+import { type Endpoint, nodeAddressesOf, nodeNameOf, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
 import { type Families, familiesOf } from './families.ts';
@@ -96,8 +96,9 @@ export class Agent {
     this.nodeAddresses = nodeAddressesOf(store, families);
     this.config = datapathConfigOf(families, this.nodeAddresses);
     this.#allocator = allocator;
-    this.#services = new Services(memory);
-    this.#endpoints = new EndpointTable(memory, this.nodeAddresses);
+    const { nodeAddresses } = this;
+    this.#services = new Services(memory, { nodeName: nodeNameOf(store), nodeAddresses, families });
+    this.#endpoints = new EndpointTable(memory, nodeAddresses);
     this.resolver = newResolver(this.#endpoints, this.#services);
     this.#identityChanges = new IdentityChanges(identities, selectors, () => {
       if (!this.#isReconciling) this.#schedule();

@@ -66,6 +66,10 @@ export function nodeAddressesOf(store: ObjectStore, { ipv4, ipv6 }: Families): I
   ];
 }
 
+/** The name of that node: of the first pod that says where it runs. */
+export const nodeNameOf = (store: ObjectStore): string | undefined =>
+  store.list('Pod').find(({ spec }) => spec.nodeName !== undefined)?.spec.nodeName;
+
 /** The labels that decide a pod's identity. */
 export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: string): Labels =>
   identityLabelsOf({

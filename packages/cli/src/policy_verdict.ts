@@ -1,5 +1,6 @@
 import {
   addressEnd,
+  backingSlices,
   ClusterPolicy,
   ENTITIES,
   entityEnd,
@@ -9,9 +10,10 @@ import {
   podEnd,
 } from '@ciliate/agent';
 import { findWorkload, InputError, nearestWord, type ObjectStore, type Pod, type Service } from '@ciliate/k8s';
-import { serviceEntries } from '@ciliate/loadbalancer';
+import { receiversOf } from '@ciliate/loadbalancer';
 import { formatIp, type IpAddress, parseIp } from '@ciliate/packet';
 import { type PolicyConfig, PROTOCOL_NUMBERS } from '@ciliate/policy';
+import { noSuchPort } from './frontend.ts';
 import { explanationLines, remedyLines } from './render_explanation.ts';
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6';
@@ -87,7 +89,7 @@ export function workload(store: ObjectStore, option: string, text: string): Pod 
 }
 
 export const workloadAt = (store: ObjectStore, address: IpAddress): Pod | Service | undefined =>
-  store.list('Service').find(({ spec }) => parseIp(spec.clusterIP) === address) ??
+  store.list('Service').find(({ spec }) => spec.clusterIPs.some((text) => parseIp(text) === address)) ??
   store.list('Pod').find(({ status }) => status.podIPs.some((text) => parseIp(text) === address));
 
 const podOf = (cluster: ClusterPolicy, { metadata: { namespace, name }, status }: Pod): FlowEnd =>
@@ -97,21 +99,20 @@ const podOf = (cluster: ClusterPolicy, { metadata: { namespace, name }, status }
 function behind(
   cluster: ClusterPolicy,
   store: ObjectStore,
-  { metadata: { namespace, name } }: Service,
+  service: Service,
   port: number,
   protocol: Protocol,
 ): { end: FlowEnd; port: number } {
-  const entries = serviceEntries(store.list('Service'), store.list('Pod'));
-  const own = entries.filter((entry) => entry.namespace === namespace && entry.name === name);
-  const entry = own.find(({ frontend }) => frontend.port === port && frontend.protocol === protocol);
-  if (entry === undefined) {
-    const ports = own.map(({ frontend }) => `${frontend.port}/${frontend.protocol}`).join(', ');
-    throw new InputError(`--port ${port}/${protocol}: service ${namespace}/${name} has ${ports || 'no ports'}`, {});
-  }
-  const [backend] = entry.backends;
+  const { namespace, name } = service.metadata;
+  const slices = backingSlices(store).get(`${namespace}/${name}`) ?? [];
+  const backends =
+    protocol === 'ICMP' || protocol === 'ICMPv6' ? undefined : receiversOf(service, slices, { port, protocol });
+  if (backends === undefined) throw noSuchPort(`--port ${port}/${protocol}`, service);
+  const [backend] = backends;
   if (backend === undefined) throw new InputError(`service ${namespace}/${name} has no backend`, {});
-  const end = podEnd(cluster, backend.pod, formatIp(backend.address))!;
-  return { end, port: backend.port };
+  const end = workloadAt(store, backend.address);
+  const address = formatIp(backend.address);
+  return { end: end?.kind === 'Pod' ? podOf(cluster, end) : addressEnd(cluster, address), port: backend.port };
 }
 
 const SAID = { allow: 'allowed', redirect: 'redirected to the proxy', deny: 'denied', drop: 'dropped' } as const;

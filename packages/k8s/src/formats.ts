@@ -67,3 +67,10 @@ export function ip(value: string): string | undefined {
 }
 
 export const isIpv6 = (address: string): boolean => address.includes(':');
+
+/** `10.0.0.0/8`, of either family; bits behind the prefix may be set. */
+export function cidr(value: string): string | undefined {
+  const isRight = /\/(0|[1-9]\d*)$/.test(value) && (ipaddr.IPv4.isValidCIDR(value) || ipaddr.IPv6.isValidCIDR(value));
+  const isFourParts = isIpv6(value) || ipaddr.IPv4.isValidFourPartDecimal(value.split('/')[0]!);
+  return isRight && isFourParts ? undefined : `${quoted(value)} is no prefix, want for example 10.0.0.0/8`;
+}

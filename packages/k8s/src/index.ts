@@ -12,6 +12,8 @@ export type {
   CiliumNetworkPolicy,
   ContainerPort,
   DirectionRule,
+  EndpointConditions,
+  EndpointPort,
   EndpointSlice,
   FQDNSelector,
   Groups,
@@ -19,6 +21,7 @@ export type {
   ICMPField,
   ICMPRule,
   IPBlock,
+  IPFamily,
   K8sObject,
   L4Protocol,
   L7Rules,
@@ -45,5 +48,6 @@ export type {
   ServicePort,
   ServiceSelector,
   TLSContext,
+  TrafficPolicy,
 } from './types.ts';
 export { didYouMean, nearestWord, oneOf } from './words.ts';

@@ -122,11 +122,13 @@ function titleOf({ kind, metadata: { namespace, name } }: K8sObject): string {
 }
 
 function addressesOf(object: K8sObject): [field: string, address: string][] {
-  if (object.kind === 'Pod') return object.status.podIPs.map((address, i) => [podIpField(i), address]);
-  return object.kind === 'Service' ? [['spec.clusterIP', object.spec.clusterIP]] : [];
+  if (object.kind === 'Pod') return object.status.podIPs.map((address, i) => [fieldOf('status.podIP', i), address]);
+  if (object.kind !== 'Service') return [];
+  return object.spec.clusterIPs.map((address, i) => [fieldOf('spec.clusterIP', i), address]);
 }
 
-const podIpField = (index: number): string => (index === 0 ? 'status.podIP' : `status.podIPs[${index}]`);
+/** The first address has a field of its own, beside the list. */
+const fieldOf = (first: string, index: number): string => (index === 0 ? first : `${first}s[${index}]`);
 
 /** An IPv6 address has several texts. */
 function canonical(text: string): string {

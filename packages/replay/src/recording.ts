@@ -29,7 +29,8 @@ export function record(agent: Agent, packet: TracePacket): RecordedPacket {
   const bySource = ip === undefined ? undefined : agent.endpointOfAddress(ip.src);
   const byDestination = ip === undefined ? undefined : agent.endpointOfAddress(ip.dst);
   const received = byInterface !== undefined && bySource !== byInterface && byDestination === byInterface;
-  const fromService = agent.services.some(({ frontend }) => frontend.address === ip?.src);
+  const port = (parsed.tcp ?? parsed.udp)?.srcPort;
+  const fromService = agent.services.some(({ frontend }) => frontend.address === ip?.src && frontend.port === port);
   return {
     number: packet.number,
     timeNs: packet.timestampNs,

@@ -16,7 +16,7 @@ import {
 import { type FramedPacket, framed, START_NS, tracePacket } from '@ciliate/replay';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AddressPair, addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
-import { frontendOf } from '../frontend.ts';
+import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, natural, startAgent, toJson, withCommonOptions } from '../options.ts';
 import { renderTrace } from '../render_trace.ts';
 import { readTrace } from './replay.ts';
@@ -188,13 +188,13 @@ function targetOf(agent: Agent, store: ObjectStore, { to, udp, icmp }: Described
     return { addresses: agent.endpointOfPod(`${namespace}/${pod}`)!.addresses, port };
   }
   if (!icmp) {
-    const { frontend } = frontendOf(agent, `--to ${to}`, target, port, udp ? 'UDP' : 'TCP');
-    return { addresses: [frontend.address], port: frontend.port };
+    const entries = frontendsOf(agent, `--to ${to}`, target, port, udp ? 'UDP' : 'TCP');
+    return { addresses: entries.map(({ frontend }) => frontend.address), port };
   }
   const { namespace, name: service } = target.metadata;
-  const entry = agent.services.find((one) => one.namespace === namespace && one.name === service);
-  if (entry === undefined) throw new InputError(`--to ${to}: the service has no address`, {});
-  return { addresses: [entry.frontend.address], port: 0 };
+  const entries = agent.services.filter((one) => one.namespace === namespace && one.name === service);
+  if (entries.length === 0) throw new InputError(`--to ${to}: the service has no address`, {});
+  return { addresses: entries.map(({ frontend }) => frontend.address), port: 0 };
 }
 
 const macNumber = (mac: Uint8Array): number => mac.reduce((sum, byte) => sum * 256 + byte, 0);

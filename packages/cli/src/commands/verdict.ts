@@ -4,7 +4,7 @@ import { type IpAddress, parseIp } from '@ciliate/packet';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
 import { addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
-import { frontendOf } from '../frontend.ts';
+import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
 import { type Protocol, policyVerdict, renderPolicyVerdict, workload, workloadAt } from '../policy_verdict.ts';
 import { explanationLines, remedyLines } from '../render_explanation.ts';
@@ -124,10 +124,11 @@ function question(
     const pod = endpointOf(server);
     return { ...base, server: placeOf(pod.addresses), answering: { pod, port } };
   }
-  const entry = frontendOf(agent, `--port ${port}/${protocol}`, server, port, protocol);
-  const backend = entry.backends[0];
+  const entries = frontendsOf(agent, `--port ${port}/${protocol}`, server, port, protocol);
+  const place = placeOf(entries.map(({ frontend }) => frontend.address));
+  const backend = entries.find(({ frontend }) => frontend.address === place.address)?.backends[0];
   const answering = backend && { pod: agent.endpointOfAddress(backend.address)!, port: backend.port };
-  return { ...base, server: placeOf([entry.frontend.address]), answering };
+  return { ...base, server: place, answering };
 }
 
 function hostOf(server: Server, to: string): string {
