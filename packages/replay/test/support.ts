@@ -69,14 +69,25 @@ status:
   hostIPs: [{ ip: 192.168.1.1 }, { ip: "fd00:1::1" }]
 ---`;
 
-/** As `CLUSTER`, with pods that have both families, in either order, and one that has IPv6 alone; services are of IPv4. */
+/** As `CLUSTER`, with pods that have both families, in either order, and one that has IPv6 alone. */
 export const DUAL_STACK = [
   dual('client-1', ['10.0.0.1', 'fd00::1'], 'client'),
   dual('client-2', ['10.0.0.2'], 'client'),
   dual('stranger', ['fd00::3'], 'stranger'),
   dual('web-1', ['fd00::11', '10.0.0.11'], 'web'),
   dual('web-2', ['10.0.0.12', 'fd00::12'], 'web'),
-  service('web', '10.96.0.1', 80, 'TCP'),
+  `
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec:
+  clusterIP: 10.96.0.1
+  clusterIPs: [10.96.0.1, "fd00:96::1"]
+  ipFamilies: [IPv4, IPv6]
+  ipFamilyPolicy: RequireDualStack
+  selector: { app: web }
+  ports: [{ port: 80, targetPort: 80 }]
+---`,
 ].join('');
 
 /** An agent that is stopped when the file's tests are done. */
