@@ -1,5 +1,5 @@
 import { IpcacheMap, LxcMap } from '@ciliate/maps';
-import { formatIp, parseIp } from '@ciliate/packet';
+import { formatIp, formatIpPort, type IpAddress, parseIp } from '@ciliate/packet';
 import { afterEach, expect, test } from 'vitest';
 import { addressEnd, ClusterPolicy, partiesOf } from '../src/index.ts';
 import { Cluster, policy } from './cluster.ts';
@@ -115,6 +115,41 @@ test('a pod that gets another IPv6 address is another endpoint', async () => {
   await cluster.apply(pod('a', `10.0.0.1 fd00::9 ${NODE}`));
   expect([identityOf('fd00::1'), identityOf('fd00::9'), identityOf('10.0.0.1')]).toEqual([10, identity, identity]);
   expect([lxcAt('fd00::1'), lxcAt('fd00::9')?.lxcId]).toEqual([undefined, endpointOf('a').id]);
+});
+
+const service = (more: string): string => `
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec: { selector: { app: web }, ports: [{ port: 80, targetPort: 8080 }], ${more} }
+---`;
+const BOTH =
+  'clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, "fd00:96::1"], ipFamilies: [IPv4, IPv6], ipFamilyPolicy: RequireDualStack';
+
+const services: [sentence: string, yaml: string, entries: string[]][] = [
+  [
+    'each address of a service has the pods that have one of its family',
+    pod('a', '10.0.0.1 fd00::1', 'web') + pod('b', 'fd00::2', 'web') + service(BOTH),
+    ['10.96.0.1:80 -> 10.0.0.1:8080', '[fd00:96::1]:80 -> [fd00::1]:8080 [fd00::2]:8080'],
+  ],
+  [
+    'of IPv6 alone',
+    pod('a', 'fd00::1', 'web') + service('clusterIP: "fd00:96::1", ipFamilies: [IPv6]'),
+    ['[fd00:96::1]:80 -> [fd00::1]:8080'],
+  ],
+  [
+    'an address of a family that is off is not there',
+    pod('a', '10.0.0.1', 'web') + service(BOTH),
+    ['10.96.0.1:80 -> 10.0.0.1:8080'],
+  ],
+];
+
+test.each(services)('services: %s', async (_sentence, yaml, entries) => {
+  await start(yaml);
+  const text = ({ address, port }: { address: IpAddress; port: number }): string => formatIpPort(address, port);
+  expect(
+    cluster.agent.services.map(({ frontend, backends }) => `${text(frontend)} -> ${backends.map(text).join(' ')}`),
+  ).toEqual(entries);
 });
 
 const refused: [sentence: string, before: string, yaml: string, message: RegExp][] = [
