@@ -7,9 +7,8 @@ export const FRAME_BYTES = 512;
 /** The kernel's limits: 8 frames, and 33 tail calls, each of which may be made from a frame of its own. */
 const MAX_FRAMES = 8 * (33 + 1);
 export const MAX_TAIL_CALLS = 33;
-/** Words that compiled programs share with the machine. `budget`: how many turns of loops the run may still take. */
-export const STATE = { size: 64, tailCalls: 0, budget: 4 } as const;
-const LOOP_BUDGET = 10_000_000;
+/** Words that compiled programs share with the machine. */
+export const STATE = { size: 64, tailCalls: 0, cpu: 4 } as const;
 
 export interface MachineOptions {
   /** Which worker this is: what bpf_get_smp_processor_id answers, and which values of per-CPU maps are its own. */
@@ -46,6 +45,7 @@ export class Machine {
     this.stack = memory.alloc(this.stackBytes);
     this.packet = new Packet(memory, (from, to) => this.regions.setPacket(from, to));
     this.state = memory.alloc(STATE.size);
+    memory.u32[(this.state + STATE.cpu) >> 2] = cpu;
     this.random = (seed ^ Math.imul(cpu + 1, 0x9e37_79b1)) | 1;
     this.regions = new Regions(this.stack, this.stackBytes, this.context, SKB.size);
     this.callFunction = () => {
@@ -97,8 +97,7 @@ export class Machine {
   /** Before each run: nothing is granted from the last one. */
   reset(): void {
     this.tailCalls = 0;
-    this.memory.i32[(this.state + STATE.budget) >> 2] = LOOP_BUDGET;
-    this.traces.length = 0;
+    if (this.traces.length > 0) this.traces.length = 0;
     this.regions.reset();
   }
 
