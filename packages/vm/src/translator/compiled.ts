@@ -40,7 +40,9 @@ export class Compiled {
     const last = functions.at(-1);
     if (last === undefined) return;
     if (this.table.length <= last.index) this.table.grow(last.index + 1 - this.table.length);
-    const module = new WebAssembly.Module(bytes ?? translate(functions, this.helpers, { memory: this.machine.memory, ...this.options }));
+    const module = new WebAssembly.Module(
+      bytes ?? translate(functions, this.helpers, { memory: this.machine.memory, ...this.options }),
+    );
     const { exports } = new WebAssembly.Instance(module, { env: this.imports() });
     for (const { index } of functions) this.exports[index] = exports as Exports;
   }

@@ -8,8 +8,8 @@ import {
   BPF_MAP_TYPE_PERCPU_ARRAY,
   BPF_MAP_TYPE_PERCPU_HASH,
   HASH_NODE,
-  LRU_NODE,
   LpmTrie,
+  LRU_NODE,
   MAP_HEADER,
   type Memory,
 } from '@ciliate/maps';
@@ -39,7 +39,7 @@ export function mapLookup(memory: Memory, map: Address, state: number): ModuleFu
     return { signature, i32Locals: 1, i64Locals: 0, code: arrayLookup(field, type, state) };
   }
   if (type === BPF_MAP_TYPE_LPM_TRIE) {
-    return { signature, i32Locals: 7, i64Locals: 0, code: trieLookup(LpmTrie.attach(memory, map)) };
+    return { signature, i32Locals: 8, i64Locals: 0, code: trieLookup(LpmTrie.attach(memory, map), state) };
   }
   const isHash = type === BPF_MAP_TYPE_HASH || LRU_TYPES.includes(type) || PER_CPU_TYPES.includes(type);
   if (!isHash || words > MAX_KEY_WORDS) return undefined;
@@ -49,7 +49,11 @@ export function mapLookup(memory: Memory, map: Address, state: number): ModuleFu
 /** Adds this worker's distance from worker 0's values to the address on the stack. */
 function addCpu(w: CodeWriter, field: (at: number) => number, state: number): void {
   if (field(MAP_HEADER.cpus) === 1) return;
-  w.u8(OP.globalGet).unsigned(state).memory(OP.i32Load, STATE.cpu, 2).i32(field(MAP_HEADER.cpuStride)).u8(OP.i32Mul, OP.i32Add);
+  w.u8(OP.globalGet)
+    .unsigned(state)
+    .memory(OP.i32Load, STATE.cpu, 2)
+    .i32(field(MAP_HEADER.cpuStride))
+    .u8(OP.i32Mul, OP.i32Add);
 }
 
 function arrayLookup(field: (at: number) => number, type: number, state: number): CodeWriter {
@@ -90,7 +94,11 @@ function hashLookup(field: (at: number) => number, type: number, words: number, 
   w.u8(OP.block, TYPE.none);
   w.get(node).memory(OP.i32Load, HASH_NODE.hash, 2).get(hash).u8(OP.i32Ne, OP.brIf).unsigned(0);
   for (let i = 0; i < words; i++) {
-    w.get(node).memory(OP.i32Load, HASH_NODE.key + 4 * i, 2).get(first + i).u8(OP.i32Ne, OP.brIf).unsigned(0);
+    w.get(node)
+      .memory(OP.i32Load, HASH_NODE.key + 4 * i, 2)
+      .get(first + i)
+      .u8(OP.i32Ne, OP.brIf)
+      .unsigned(0);
   }
   if (LRU_TYPES.includes(type)) {
     // Below the node, so the offset is no unsigned one. Stored only once: see `LruList.touch`.
@@ -109,40 +117,51 @@ function hashLookup(field: (at: number) => number, type: number, words: number, 
 }
 
 /** See `longestMatch` in the room maps: prefixes of a child begin with its parent's, so a word is compared whole once. */
-function trieLookup({ layout, spec }: LpmTrie): CodeWriter {
-  const [node, found, nodeBits, compared, keyWord, rest, differ] = [1, 2, 3, 4, 5, 6, 7];
+function trieLookup({ layout, spec }: LpmTrie, state: number): CodeWriter {
+  const [node, found, nodeBits, word, nextWord, keyWord, rest, keyBits] = [1, 2, 3, 4, 5, 6, 7, 8];
   const DATA = 4; // behind the prefix length of the key
   const maxBits = (spec.keySize - DATA) * 8;
   const w = new CodeWriter();
-  w.get(KEY).memory(OP.i32Load, 0).i32(maxBits).u8(OP.i32GtU, OP.if, TYPE.none).i32(0).u8(OP.return, OP.end);
+  const answerNode = (bits: number): void => {
+    w.get(bits).i32(maxBits).u8(OP.i32Eq, OP.if, TYPE.none);
+    w.get(node).i32(layout.value).u8(OP.i32Add, OP.return, OP.end);
+  };
+  w.get(KEY)
+    .memory(OP.i32Load, 0)
+    .tee(keyBits)
+    .i32(maxBits)
+    .u8(OP.i32GtU, OP.if, TYPE.none)
+    .i32(0)
+    .u8(OP.return, OP.end);
   w.i32(layout.root).memory(OP.i32Load, 0, 2).set(node);
+  // `word`: bytes from the key's first word to the one that is compared now; `nextWord`: the bits up to its end.
+  w.i32(32).set(nextWord).get(KEY).memory(OP.i32Load, DATA).set(keyWord);
   w.u8(OP.block, TYPE.none, OP.loop, TYPE.none);
   w.get(node).u8(OP.i32Eqz, OP.brIf).unsigned(1);
-  w.get(node).memory(OP.i32Load, layout.prefixlen, 2).tee(nodeBits).get(KEY).memory(OP.i32Load, 0);
-  w.u8(OP.i32GtS, OP.brIf).unsigned(1);
-  // Whole words: `compared` counts their bytes.
+  w.get(node).memory(OP.i32Load, layout.prefixlen, 2).tee(nodeBits).get(keyBits).u8(OP.i32GtS, OP.brIf).unsigned(1);
   w.u8(OP.loop, TYPE.none);
-  w.get(compared).i32(8).u8(OP.i32Mul).i32(32).u8(OP.i32Add).get(nodeBits).u8(OP.i32LeS, OP.if, TYPE.none);
-  w.get(node).get(compared).u8(OP.i32Add).memory(OP.i32Load, layout.data, 2);
-  w.get(KEY).get(compared).u8(OP.i32Add).memory(OP.i32Load, DATA).u8(OP.i32Ne, OP.brIf).unsigned(3);
-  w.get(compared).i32(4).u8(OP.i32Add).set(compared).u8(OP.br).unsigned(1);
-  w.u8(OP.end, OP.end);
-  if (maxBits % 32 === 0) {
-    w.get(nodeBits).i32(maxBits).u8(OP.i32Eq, OP.if, TYPE.none).get(node).i32(layout.value).u8(OP.i32Add, OP.return, OP.end);
-  }
+  w.get(nodeBits).get(nextWord).u8(OP.i32GeS, OP.if, TYPE.none);
+  w.get(node).get(word).u8(OP.i32Add).memory(OP.i32Load, layout.data, 2).get(keyWord).u8(OP.i32Ne, OP.brIf).unsigned(3);
+  if (maxBits % 32 === 0) answerNode(nextWord);
+  w.get(nextWord).i32(32).u8(OP.i32Add).set(nextWord);
+  w.get(KEY).get(word).i32(4).u8(OP.i32Add).tee(word).u8(OP.i32Add).memory(OP.i32Load, DATA).set(keyWord);
+  w.u8(OP.br).unsigned(1).u8(OP.end, OP.end);
   // The bits that are left, in a word of which each byte begins with its highest bit.
-  w.get(KEY).get(compared).u8(OP.i32Add).memory(OP.i32Load, DATA).tee(keyWord);
-  w.get(node).get(compared).u8(OP.i32Add).memory(OP.i32Load, layout.data, 2).u8(OP.i32Xor).set(differ);
-  w.get(nodeBits).i32(31).u8(OP.i32And).set(rest);
-  w.i32(1).get(rest).i32(24).u8(OP.i32And, OP.i32Shl).i32(1).u8(OP.i32Sub);
-  w.i32(0xff00).get(rest).i32(7).u8(OP.i32And, OP.i32ShrU).i32(0xff).u8(OP.i32And);
-  w.get(rest).i32(24).u8(OP.i32And, OP.i32Shl, OP.i32Or).get(differ).u8(OP.i32And, OP.brIf).unsigned(1);
-  if (maxBits % 32 !== 0) {
-    w.get(nodeBits).i32(maxBits).u8(OP.i32Eq, OP.if, TYPE.none).get(node).i32(layout.value).u8(OP.i32Add, OP.return, OP.end);
-  }
+  w.get(node).get(word).u8(OP.i32Add).memory(OP.i32Load, layout.data, 2).get(keyWord).u8(OP.i32Xor);
+  w.u8(OP.globalGet).unsigned(state).get(nodeBits).i32(31).u8(OP.i32And).tee(rest).i32(2).u8(OP.i32Shl, OP.i32Add);
+  w.memory(OP.i32Load, STATE.masks, 2).u8(OP.i32And, OP.brIf).unsigned(1);
+  if (maxBits % 32 !== 0) answerNode(nodeBits);
   w.get(node).memory(OP.i32Load, layout.flags, 2).i32(layout.intermediate).u8(OP.i32And, OP.i32Eqz, OP.if, TYPE.none);
   w.get(node).set(found).u8(OP.end);
-  w.get(node).get(keyWord).get(rest).i32(7).u8(OP.i32Xor, OP.i32ShrU).i32(1).u8(OP.i32And).i32(2).u8(OP.i32Shl, OP.i32Add);
+  w.get(node)
+    .get(keyWord)
+    .get(rest)
+    .i32(7)
+    .u8(OP.i32Xor, OP.i32ShrU)
+    .i32(1)
+    .u8(OP.i32And)
+    .i32(2)
+    .u8(OP.i32Shl, OP.i32Add);
   w.memory(OP.i32Load, layout.child0, 2).set(node).u8(OP.br).unsigned(0);
   w.u8(OP.end, OP.end);
   w.get(found).u8(OP.i32Eqz, OP.if, TYPE.i32).i32(0).u8(OP.else).get(found).i32(layout.value).u8(OP.i32Add, OP.end);

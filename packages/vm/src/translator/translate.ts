@@ -9,8 +9,8 @@ import { type CallTargets, emitCall, TAIL_CALL } from './calls.ts';
 import { BPF_FUNCTION, FunctionEmitter } from './function_emitter.ts';
 import { controlFlow } from './graph.ts';
 import { emitCondition } from './jump.ts';
-import { emitLoad, emitStore } from './memory.ts';
 import { mapLookup } from './map_lookup.ts';
+import { emitLoad, emitStore } from './memory.ts';
 import { ModuleBuilder, type ModuleFunction } from './module.ts';
 import { emitStructured } from './structure.ts';
 import { CodeWriter, OP, TYPE } from './wasm.ts';
@@ -69,7 +69,8 @@ export function translate(
   };
   const budget = module.addGlobal();
   const lookups = memory === undefined || isChecked ? [] : mapLookups(functions, memory, state);
-  for (const [i, { map }] of lookups.entries()) targets.lookups.set(map, module.indexOf(functions.length + SUPPORT_FUNCTIONS + i));
+  for (const [i, { map }] of lookups.entries())
+    targets.lookups.set(map, module.indexOf(functions.length + SUPPORT_FUNCTIONS + i));
   const loopHead = (e: FunctionEmitter): void => {
     e.w.u8(OP.globalGet).unsigned(budget).i32(1).u8(OP.i32Sub).tee(e.temp32).u8(OP.globalSet).unsigned(budget);
     e.w.get(e.temp32).u8(OP.i32Eqz, OP.if, TYPE.none).call(exhausted).u8(OP.end);
@@ -100,7 +101,11 @@ function usedHelpers(functions: readonly LinkedFunction[], helpers: HelperTable)
 }
 
 /** Code for the maps that the functions name. */
-function mapLookups(functions: readonly LinkedFunction[], memory: Memory, state: number): { map: Address; fn: ModuleFunction }[] {
+function mapLookups(
+  functions: readonly LinkedFunction[],
+  memory: Memory,
+  state: number,
+): { map: Address; fn: ModuleFunction }[] {
   const maps = new Set<Address>();
   for (const { def, code } of functions) {
     for (const [slot, { kind }] of def.references) if (kind === 'map') maps.add(Number(code[slot]!.imm64));
@@ -126,8 +131,13 @@ function emitFunction(
     {
       block(id) {
         const { from, to } = graph.blocks[id]!;
+        let map: Address | undefined; // in r1, if it is known
         for (let slot = from; slot < to; slot++) {
           const insn = code[slot]!;
+          if (insn.op === CALL) emitCall(e, insn, targets, map);
+          if (insn.op === LDDW && fn.def.references.get(slot)?.kind === 'map' && insn.dst === 1)
+            map = Number(insn.imm64);
+          else if (insn.op === CALL || writesRegister(insn, 1)) map = undefined;
           switch (insn.op & 7) {
             case CLASS.ALU:
             case CLASS.ALU64:
@@ -146,8 +156,7 @@ function emitFunction(
               slot += insn.op === LDDW ? 1 : 0;
               break;
             default:
-              if (insn.op === CALL) emitCall(e, insn, targets);
-              else if (insn.op === EXIT) e.getRegister(0).u8(OP.return);
+              if (insn.op === EXIT) e.getRegister(0).u8(OP.return);
           }
         }
       },
@@ -202,7 +211,13 @@ function addTailTarget(module: ModuleBuilder, state: number): void {
 
 function addRun(module: ModuleBuilder, { bpfType }: CallTargets, budget: number): void {
   const [index, stack, context] = [0, 1, 2];
-  const w = new CodeWriter().i32(LOOP_BUDGET).u8(OP.globalSet).unsigned(budget).get(stack).get(context).u8(OP.i64ExtendI32U);
+  const w = new CodeWriter()
+    .i32(LOOP_BUDGET)
+    .u8(OP.globalSet)
+    .unsigned(budget)
+    .get(stack)
+    .get(context)
+    .u8(OP.i64ExtendI32U);
   for (let n = 2; n <= 5; n++) w.i64(0);
   w.get(index).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64);
   const signature = { params: [TYPE.i32, TYPE.i32, TYPE.i32], results: [TYPE.i32] };
