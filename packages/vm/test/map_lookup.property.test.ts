@@ -35,7 +35,7 @@ function lookupProgram(map: BpfMap): (key: number) => number {
   compiled.add([fn]);
   return (key) => {
     memory.u32[(machine.context + 8) >> 2] = key;
-    return compiled.run(fn);
+    return compiled.run(fn, 0);
   };
 }
 

@@ -16,7 +16,7 @@ interface Table {
   grow(by: number): number;
 }
 interface Exports {
-  run: (index: number, stack: number, context: number) => number;
+  run: (index: number, stack: number, context: number, budget: number) => number;
   callback: (index: number, a: number, b: number, c: number, d: number) => number;
 }
 
@@ -47,13 +47,18 @@ export class Compiled {
     for (const { index } of functions) this.exports[index] = exports as Exports;
   }
 
-  /** Runs a program on the machine's context. @returns r0's low half. @throws VmError FAULT */
-  run(fn: LinkedFunction): number {
+  /**
+   * Runs a program on the machine's context.
+   * @param budget how many turns of loops it may take
+   * @returns r0's low half
+   * @throws VmError FAULT
+   */
+  run(fn: LinkedFunction, budget: number): number {
     const exports = this.exports[fn.index];
     if (exports === undefined) throw fault(`${fn.def.name} has not been compiled`);
     this.machine.callFunction = exports.callback;
     try {
-      return exports.run(fn.index, this.machine.stack, this.machine.context) >>> 0;
+      return exports.run(fn.index, this.machine.stack, this.machine.context, budget) >>> 0;
     } catch (error) {
       throw located(error, fn);
     }

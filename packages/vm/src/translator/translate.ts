@@ -15,8 +15,6 @@ import { ModuleBuilder, type ModuleFunction } from './module.ts';
 import { emitStructured } from './structure.ts';
 import { CodeWriter, OP, TYPE } from './wasm.ts';
 
-/** How many turns of loops a run may take. */
-const LOOP_BUDGET = 100_000_000;
 /** Behind the BPF functions: tail, run, callback. */
 const SUPPORT_FUNCTIONS = 3;
 
@@ -30,7 +28,7 @@ export interface TranslateOptions {
 /**
  * All functions of an object as one WebAssembly module, which puts them into the table at their indices and exports
  *
- *     run(index, stack, context): i32           r0's low half
+ *     run(index, stack, context, budget): i32   r0's low half; `budget`: turns of loops
  *     callback(index, a, b, c, d): i32          for helpers that take a function
  *
  * It imports `env`: memory, table, `state` (address of `STATE`), `exhausted()` for a loop that does not end, `missing(id)`, `check` (see
@@ -71,17 +69,14 @@ export function translate(
   const lookups = memory === undefined || isChecked ? [] : mapLookups(functions, memory, state);
   for (const [i, { map }] of lookups.entries())
     targets.lookups.set(map, module.indexOf(functions.length + SUPPORT_FUNCTIONS + i));
-  const loopHead = (e: FunctionEmitter): void => {
-    e.w.u8(OP.globalGet).unsigned(budget).i32(1).u8(OP.i32Sub).tee(e.temp32).u8(OP.globalSet).unsigned(budget);
-    e.w.get(e.temp32).u8(OP.i32Eqz, OP.if, TYPE.none).call(exhausted).u8(OP.end);
-  };
+  const loopHead = (e: FunctionEmitter): void => countTurn(e.w, budget, exhausted, e.temp32);
   for (const fn of functions) {
     const e = emitFunction(fn, targets, loopHead, check);
     module.addFunction({ signature: BPF_FUNCTION, i32Locals: e.i32Locals, i64Locals: e.i64Locals, code: e.w });
   }
   addTailTarget(module, state);
   addRun(module, targets, budget);
-  addCallback(module, targets);
+  addCallback(module, targets, budget, exhausted);
   for (const { fn } of lookups) module.addFunction(fn);
   module.addElements(
     first,
@@ -185,6 +180,12 @@ function writesRegister({ op, dst, src, imm }: Insn, register: number): boolean 
   }
 }
 
+/** Stops the run when its budget is used up. @param temp an i32 local */
+function countTurn(w: CodeWriter, budget: number, exhausted: number, temp: number): void {
+  w.u8(OP.globalGet).unsigned(budget).i32(1).u8(OP.i32Sub).tee(temp).u8(OP.globalSet).unsigned(budget);
+  w.get(temp).u8(OP.i32Eqz, OP.if, TYPE.none).call(exhausted).u8(OP.end);
+}
+
 /** tail(map, index): what the prog array holds there, 0 behind its end or after too many tail calls; counts. */
 function addTailTarget(module: ModuleBuilder, state: number): void {
   const [map, index, target] = [0, 1, 2];
@@ -210,24 +211,25 @@ function addTailTarget(module: ModuleBuilder, state: number): void {
 }
 
 function addRun(module: ModuleBuilder, { bpfType }: CallTargets, budget: number): void {
-  const [index, stack, context] = [0, 1, 2];
-  const w = new CodeWriter()
-    .i32(LOOP_BUDGET)
-    .u8(OP.globalSet)
-    .unsigned(budget)
-    .get(stack)
-    .get(context)
-    .u8(OP.i64ExtendI32U);
+  const [index, stack, context, turns] = [0, 1, 2, 3];
+  const w = new CodeWriter().get(turns).u8(OP.globalSet).unsigned(budget).get(stack).get(context).u8(OP.i64ExtendI32U);
   for (let n = 2; n <= 5; n++) w.i64(0);
   w.get(index).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64);
-  const signature = { params: [TYPE.i32, TYPE.i32, TYPE.i32], results: [TYPE.i32] };
+  const signature = { params: [TYPE.i32, TYPE.i32, TYPE.i32, TYPE.i32], results: [TYPE.i32] };
   module.addFunction({ signature, i32Locals: 0, i64Locals: 0, code: w, exportedAs: 'run' });
 }
 
 /** The frame of the callbacks is the one behind their caller's; a callback may call a helper that has callbacks. */
-function addCallback(module: ModuleBuilder, { bpfType, callbackFrame }: CallTargets): void {
+function addCallback(
+  module: ModuleBuilder,
+  { bpfType, callbackFrame }: CallTargets,
+  budget: number,
+  exhausted: number,
+): void {
   const saved = 5;
-  const w = new CodeWriter().u8(OP.globalGet).unsigned(callbackFrame).tee(saved);
+  const w = new CodeWriter();
+  countTurn(w, budget, exhausted, saved);
+  w.u8(OP.globalGet).unsigned(callbackFrame).tee(saved);
   for (let n = 1; n <= 4; n++) w.get(n).u8(OP.i64ExtendI32U);
   w.i64(0).get(0).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64);
   w.get(saved).u8(OP.globalSet).unsigned(callbackFrame);
