@@ -36,7 +36,7 @@ const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
 export interface AgentOptions {
-  /** Watched for pods, namespaces, services, policies and CIDR groups. The address of the node is read once, at the start. */
+  /** Watched for pods, namespaces, services, policies and CIDR groups. The node's name and address are read once, at the start. */
   store: ObjectStore;
   /** Decides every choice that Cilium leaves to chance. */
   seed: number;
@@ -86,7 +86,10 @@ export class Agent {
     this.proxy = proxy;
     this.nodeAddress = nodeAddressOf(store);
     this.#allocator = allocator;
-    this.#services = new Services(memory, { nodeName: nodeNameOf(store), nodeAddress: this.nodeAddress });
+    this.#services = new Services(memory, {
+      nodeName: nodeNameOf(store) ?? NODE_NAME,
+      nodeAddress: this.nodeAddress,
+    });
     this.#endpoints = new EndpointTable(memory, this.nodeAddress);
     this.resolver = newResolver(this.#endpoints, this.#services);
     this.#identityChanges = new IdentityChanges(identities, selectors, () => {

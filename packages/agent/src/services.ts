@@ -18,7 +18,7 @@ export class Services {
   readonly #services = new Map<string, Service>();
   #slices: ReadonlyMap<string, EndpointSlice> = new Map();
 
-  constructor(memory: Memory, { nodeName, nodeAddress }: { nodeName: string | undefined; nodeAddress: number }) {
+  constructor(memory: Memory, { nodeName, nodeAddress }: { nodeName: string; nodeAddress: number }) {
     const maps = LbMaps.create(memory, { maglevTableSize: DEFAULT_MAGLEV_SIZE });
     this.#manager = new ServiceManager(maps, { nodeName, nodePortAddresses: [formatIpv4(nodeAddress)] });
   }
