@@ -166,7 +166,7 @@ export {
   type MapEntry,
   type MapSpec,
 } from './map.ts';
-export { type Address, Memory, NULL, type WasmMemory } from './memory.ts';
+export { type Address, CLOCK_WORD, Memory, NULL, type WasmMemory } from './memory.ts';
 export { type MetricsKeyText, metricsKeyText } from './metricsmap/dump.ts';
 export { METRICS_KEY, METRICS_KEY_MASK, METRICS_VALUE } from './metricsmap/layout.ts';
 export { natEntryText, natKeyText, natLine, natRecord } from './natmap/dump.ts';
