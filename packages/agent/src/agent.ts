@@ -41,7 +41,7 @@ const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
 export interface AgentOptions {
-  /** Watched for pods, namespaces, services, policies and CIDR groups. The address of the node is read once, at the start. */
+  /** Watched for pods, namespaces, services, policies and CIDR groups. The node's name and address are read once, at the start. */
   store: ObjectStore;
   /** Decides every choice that Cilium leaves to chance. */
   seed: number;
@@ -108,7 +108,7 @@ export class Agent {
     this.config = datapathConfigOf(families, this.nodeAddresses);
     this.#allocator = allocator;
     const { nodeAddresses } = this;
-    this.#services = new Services(memory, { nodeName: nodeNameOf(store), nodeAddresses, families });
+    this.#services = new Services(memory, { nodeName: nodeNameOf(store) ?? NODE_NAME, nodeAddresses, families });
     this.#endpoints = new EndpointTable(memory, nodeAddresses);
     this.resolver = newResolver(this.#endpoints, this.#services);
     this.dns = new AgentDns({
