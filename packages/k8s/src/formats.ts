@@ -55,3 +55,13 @@ export function ipv4(value: string): string | undefined {
   const range = ipaddr.IPv4.parse(value).range();
   return SPECIAL.has(range) ? `${quoted(value)} is a ${range} address and cannot be used here` : undefined;
 }
+
+/** An address of either family that a pod, a service or its backend can have. */
+export function ip(value: string): string | undefined {
+  if (!ipaddr.IPv6.isValid(value)) {
+    return ipaddr.IPv4.isValidFourPartDecimal(value) ? ipv4(value) : `${quoted(value)} is no IP address`;
+  }
+  const range = value.includes('%') ? 'zoned' : ipaddr.IPv6.parse(value).range();
+  const isSpecial = SPECIAL.has(range) || range === 'ipv4Mapped' || range === 'zoned';
+  return isSpecial ? `${quoted(value)} is a ${range} address and cannot be used here` : undefined;
+}
