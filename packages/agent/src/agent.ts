@@ -1,7 +1,7 @@
-import { createDatapathMaps, type Step } from '@ciliate/bpf';
+import { createDatapathMaps, type DatapathConfig, DEFAULT_CONFIG, type Step } from '@ciliate/bpf';
 import { EnvoyProxy } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
-import { IdentityAllocator, IdentityCache } from '@ciliate/identity';
+import { IDENTITY_HOST, IdentityAllocator, IdentityCache } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
@@ -18,11 +18,13 @@ import {
 } from '@ciliate/policy';
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
-import { type Endpoint, nodeAddressOf, nodeNameOf, podName } from './endpoint.ts';
+import { type Endpoint, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
 import { IdentityChanges } from './identity_changes.ts';
 import { AgentIpcache } from './ipcache.ts';
+import { Lockdown } from './lockdown.ts';
+import { hostLabelsOf, localNodeName, nodeAddressOf } from './nodes.ts';
 import { ProxyPolicy } from './proxy_policy.ts';
 import { seededRandom } from './random.ts';
 import { Reconciler, type ReconcilerParts } from './reconciler.ts';
@@ -36,13 +38,18 @@ const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
 export interface AgentOptions {
-  /** Watched for pods, namespaces, services, policies and CIDR groups. The address of the node is read once, at the start. */
+  /**
+   * Watched for pods, namespaces, services, policies, CIDR groups and nodes. Which of the nodes this one is, and its first
+   * address, are read once, at the start.
+   */
   store: ObjectStore;
   /** Decides every choice that Cilium leaves to chance. */
   seed: number;
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
+  /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
+  enableHostFirewall?: boolean | undefined;
 }
 
 type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocator' | 'selectors'> & {
@@ -62,6 +69,8 @@ export class Agent {
   readonly proxy: EnvoyProxy;
   /** From which the proxy speaks to pods. */
   readonly nodeAddress: number;
+  /** What the programs are compiled with. */
+  readonly config: DatapathConfig;
   /** Names for what Hubble sees. */
   readonly resolver: Resolver;
   readonly #allocator: IdentityAllocator;
@@ -86,8 +95,14 @@ export class Agent {
     this.proxy = proxy;
     this.nodeAddress = nodeAddressOf(store);
     this.#allocator = allocator;
-    this.#services = new Services(memory, { nodeName: nodeNameOf(store), nodeAddress: this.nodeAddress });
-    this.#endpoints = new EndpointTable(memory, this.nodeAddress);
+    this.config = { ...DEFAULT_CONFIG, hostFirewall: repository.config.hostFirewall };
+    const told = localNodeName(store);
+    const nodeName = told ?? NODE_NAME;
+    this.#services = new Services(memory, { nodeName: told, nodeAddress: this.nodeAddress });
+    const lockdown = new Lockdown(repository, selectors);
+    const labels = hostLabelsOf(store, nodeName);
+    const locked = lockdown.policyOf(IDENTITY_HOST, labels);
+    this.#endpoints = new EndpointTable(memory, this.nodeAddress, labels, locked);
     this.resolver = newResolver(this.#endpoints, this.#services);
     this.#identityChanges = new IdentityChanges(identities, selectors, () => {
       if (!this.#isReconciling) this.#schedule();
@@ -95,7 +110,8 @@ export class Agent {
     const namedPorts = new NamedPorts();
     const [endpoints, services] = [this.#endpoints, this.#services];
     this.#reconciler = new Reconciler({
-      ...{ store, clusterName: CLUSTER_NAME, allocator, identities, repository, selectors, namedPorts, endpoints, log },
+      ...{ store, clusterName: CLUSTER_NAME, nodeName, log },
+      ...{ allocator, identities, repository, selectors, namedPorts, endpoints, lockdown },
       identityChanges: this.#identityChanges,
       ipcache: new AgentIpcache(memory, this.nodeAddress, identities.reserved),
       services,
@@ -116,7 +132,7 @@ export class Agent {
    * @throws AgentError, PolicyError, IdentityError, ServiceError: what is wrong with the cluster's description
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { seed, log, enablePolicy: enforcement = 'default' } = options;
+    const { seed, log, enablePolicy: enforcement = 'default', enableHostFirewall: hostFirewall = false } = options;
     const identities = new IdentityCache(CLUSTER_NAME);
     const allocator = await IdentityAllocator.open({
       client: new EmbeddedStore({ nowNs: () => process.hrtime.bigint() }).client(),
@@ -127,7 +143,7 @@ export class Agent {
     let proxy: EnvoyProxy | undefined;
     try {
       proxy = await EnvoyProxy.start({ seed });
-      const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement });
+      const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement, hostFirewall });
       const selectors = new SelectorCache(identities.entries());
       const parts = { memory: Memory.create(), identities, allocator, proxy, repository, selectors };
       const agent = new Agent(options, parts);
@@ -141,7 +157,12 @@ export class Agent {
     }
   }
 
-  /** In the order of their ids. */
+  /** The node itself. With the host firewall its policy is asked about what it sends and receives. */
+  get hostEndpoint(): Endpoint {
+    return this.#endpoints.host;
+  }
+
+  /** Pods, in the order of their ids. */
   get endpoints(): readonly Endpoint[] {
     return this.#endpoints.list;
   }
@@ -174,6 +195,11 @@ export class Agent {
   /** @param pod `namespace/name`, or a name in the namespace `default` */
   endpointOfPod(pod: string): Endpoint | undefined {
     return this.#endpoints.ofName(pod.includes('/') ? pod : `default/${pod}`);
+  }
+
+  /** Is it one of the node itself? */
+  isHostAddress(address: number): boolean {
+    return this.#endpoints.isHostAddress(address);
   }
 
   endpointOfInterface(ifindex: number): Endpoint | undefined {

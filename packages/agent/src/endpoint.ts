@@ -1,13 +1,14 @@
-import type { Namespace, ObjectStore, Pod } from '@ciliate/k8s';
+import type { Namespace, Pod } from '@ciliate/k8s';
 import { identityLabelsOf, type Labels } from '@ciliate/labels';
 import type { PolicyMap } from '@ciliate/maps';
 import { parseIpv4 } from '@ciliate/packet';
 import type { EndpointPolicy, NamedPort } from '@ciliate/policy';
 
-/** A pod on this node, as the agent sees it. The agent alone changes it. */
+/** A pod on this node, or the node itself, as the agent sees it. The agent alone changes it. */
 export interface Endpoint {
-  /** 1..4095; the lowest that was free when the pod came. */
+  /** 1..4095; of a pod the lowest that was free when it came. */
   readonly id: number;
+  /** '' for the node itself, which is called {@link HOST_NAME}. */
   readonly namespace: string;
   readonly name: string;
   readonly address: number;
@@ -30,10 +31,12 @@ export const FIRST_IFINDEX = 10;
 export const MAX_ENDPOINTS = 4095;
 /** Of cilium_host. */
 export const HOST_IFINDEX = 2;
-/** For a cluster that does not say where its node is; from the block for examples, RFC 5737. */
-const DEFAULT_NODE_ADDRESS = '192.0.2.1';
+/** As Cilium's tools call the node itself among endpoints. */
+export const HOST_NAME = 'reserved:host';
 
-export const podName = ({ namespace, name }: Pick<Endpoint, 'namespace' | 'name'>): string => `${namespace}/${name}`;
+/** `namespace/name` of a pod, or {@link HOST_NAME}. */
+export const podName = ({ namespace, name }: Pick<Endpoint, 'namespace' | 'name'>): string =>
+  namespace === '' ? name : `${namespace}/${name}`;
 
 /** The ports of a pod's containers that have names. */
 export const namedPortsOf = ({ spec }: Pod): NamedPort[] =>
@@ -45,19 +48,6 @@ export const namedPortsOf = ({ spec }: Pod): NamedPort[] =>
 
 /** Addresses were checked when the objects were decoded. */
 export const addressOf = ({ status }: Pod): number => parseIpv4(status.podIP)!;
-
-/**
- * The address of the node, which all pods are on: what the first pod with a `hostIP` says. It also stands for the address
- * of cilium_host, since address management is not modelled.
- */
-export function nodeAddressOf(store: ObjectStore): number {
-  const hostIP = store.list('Pod').find(({ status }) => status.hostIP !== undefined)?.status.hostIP;
-  return parseIpv4(hostIP ?? DEFAULT_NODE_ADDRESS)!;
-}
-
-/** The name of that node: of the first pod that says where it runs. */
-export const nodeNameOf = (store: ObjectStore): string | undefined =>
-  store.list('Pod').find(({ spec }) => spec.nodeName !== undefined)?.spec.nodeName;
 
 /** The labels that decide a pod's identity. */
 export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: string): Labels =>

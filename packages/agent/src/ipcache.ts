@@ -1,33 +1,27 @@
-import {
-  IDENTITY_HOST,
-  type Prefix,
-  type PrefixChanges,
-  parsePrefix,
-  type ReservedIdentities,
-} from '@ciliate/identity';
+import { type Prefix, type PrefixChanges, parsePrefix, type ReservedIdentities } from '@ciliate/identity';
 import { Labels } from '@ciliate/labels';
 import { IpcacheMap, type Memory } from '@ciliate/maps';
 import type { Endpoint } from './endpoint.ts';
 import { KnownPrefixes } from './known_prefixes.ts';
+import { hostPrefix } from './nodes.ts';
 
 /**
- * Which identity an address has, in the map that the programs read: pods, the node, and prefixes outside of the cluster
- * that policies and CIDR groups speak of. An address that nobody knows is the world's.
+ * Which identity an address has, in the map that the programs read: pods, nodes, the API server, and prefixes outside of
+ * the cluster that policies and CIDR groups speak of. An address that nobody knows is the world's.
  */
 export class AgentIpcache {
   readonly prefixes: KnownPrefixes;
   readonly #map: IpcacheMap;
-  /** Of pods and the node: they have the identities of these, whatever is said about their addresses. */
-  readonly #inCluster = new Set<number>();
+  /** Of pods: they have the identities of these, whatever is said about their addresses. */
+  readonly #ofPods = new Set<number>();
 
   /** @param node address of the node itself */
   constructor(memory: Memory, node: number, reserved: ReservedIdentities) {
     this.#map = IpcacheMap.create(memory);
     this.prefixes = new KnownPrefixes({ dualStack: false, reserved });
-    this.prefixes.tell('node', [[parsePrefix('0.0.0.0/0'), { source: 'local', labels: Labels.none }]]);
+    const world = { source: 'local', labels: Labels.none } as const;
+    this.prefixes.tell('reserved', [[parsePrefix('0.0.0.0/0'), world], hostPrefix(node)]);
     this.write(this.prefixes.apply());
-    this.#inCluster.add(node);
-    this.#put(node, 32, IDENTITY_HOST);
   }
 
   /** The programs see what `prefixes.apply` changed. */
@@ -39,13 +33,13 @@ export class AgentIpcache {
   }
 
   upsertPod({ address, identity }: Endpoint): void {
-    this.#inCluster.add(address);
+    this.#ofPods.add(address);
     this.#put(address, 32, identity);
   }
 
   /** The address falls back to what is known of it as one outside of the cluster. */
   deletePod(address: number): void {
-    this.#inCluster.delete(address);
+    this.#ofPods.delete(address);
     const entry = this.prefixes.get({ family: 4, address: BigInt(address), length: 32 });
     if (entry === undefined) this.#map.delete(address, 32);
     else this.#put(address, 32, entry.identity);
@@ -53,7 +47,7 @@ export class AgentIpcache {
 
   /** The map is for IPv4. */
   #isShown({ family, address, length }: Prefix): boolean {
-    return family === 4 && !(length === 32 && this.#inCluster.has(Number(address)));
+    return family === 4 && !(length === 32 && this.#ofPods.has(Number(address)));
   }
 
   #put(address: number, length: number, identity: number): void {

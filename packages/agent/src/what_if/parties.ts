@@ -1,6 +1,7 @@
 import {
   comparePrefixes,
   formatPrefix,
+  IDENTITY_HOST,
   IDENTITY_INGRESS,
   IDENTITY_WORLD,
   identityName,
@@ -12,7 +13,7 @@ import type { ReachNode } from '@ciliate/policy';
 import type { ClusterPolicy, PolicyPod } from './cluster_policy.ts';
 
 export interface PartyNode extends ReachNode {
-  /** Of a pod, whom policies select; undefined for others. */
+  /** Of a pod, and with the host firewall of the node, whom policies select; undefined for others. */
   readonly labels: Labels | undefined;
 }
 
@@ -54,19 +55,17 @@ export function partiesOf(clusters: readonly ClusterPolicy[]): Party[] {
     add(
       identityName(identity),
       labels.toStrings(),
-      clusters.map(() => ({ identity, policy: undefined, labels: undefined })),
+      clusters.map(({ host }) => (identity === IDENTITY_HOST ? host : undefined) ?? withoutPolicy(identity)),
     );
   for (const prefix of prefixesIn(clusters)) {
-    const nodes = clusters.map((cluster) => ({
-      identity: cluster.identityOf(prefix) ?? IDENTITY_WORLD,
-      policy: undefined,
-      labels: undefined,
-    }));
+    const nodes = clusters.map((cluster) => withoutPolicy(cluster.identityOf(prefix) ?? IDENTITY_WORLD));
     add(formatPrefix(prefix), [], nodes);
   }
   for (const pods of podsInAll(clusters)) add(pods[0]!.name, pods.at(-1)!.labels.toStrings(), pods);
   return [...found.values()];
 }
+
+const withoutPolicy = (identity: number): PartyNode => ({ identity, policy: undefined, labels: undefined });
 
 function prefixesIn(clusters: readonly ClusterPolicy[]): Prefix[] {
   const all = clusters.flatMap(({ prefixes }) => prefixes).filter(({ length }) => length > 0);

@@ -1,4 +1,4 @@
-import { type Agent, type Endpoint, entityEnd, NotEmulatedError } from '@ciliate/agent';
+import { type Agent, type Endpoint, isEntity, NotEmulatedError } from '@ciliate/agent';
 import { InputError, type ObjectStore, type Pod } from '@ciliate/k8s';
 import { parseIpv4 } from '@ciliate/packet';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
@@ -45,9 +45,9 @@ const isPlayable = (options: VerdictOptions): options is VerdictOptions<Played> 
 
 function whyUnplayable({ from, to, port: { protocol } }: VerdictOptions): string | undefined {
   if (protocol === 'SCTP' || protocol === 'ICMP') return `${protocol} is not played yet`;
-  const end = [from, to].find((name) => entityEnd(name) !== undefined);
+  const end = [from, to].find(isEntity);
   if (end !== undefined) return `${end} has no address to play packets with`;
-  return parseIpv4(from) === undefined ? undefined : 'packets from outside of the cluster are not played yet';
+  return parseIpv4(from) === undefined ? undefined : 'packets that no pod sends are not played yet';
 }
 
 /** @returns what of the policies cannot be emulated; undefined if the verdict is printed */

@@ -4,6 +4,7 @@ import {
   cilFromContainer,
   cilFromHost,
   cilFromNetdev,
+  cilToHost,
   cilToNetdev,
   Datapath,
   type DatapathOptions,
@@ -79,7 +80,9 @@ export class NodePath {
       skb.loadFrom(at, length, node.ciliumHostIfindex);
       skb.ingressIfindex = 0;
       skb.mark = MARK_FROM_HOST;
-      this.#end(dp, cilFromHost(dp, skb));
+      // The stack has a route to pods by cilium_host, and with tunnels to those of other nodes too.
+      if (!dp.config.tunnelMode && this.#leavesNode(dp)) this.#toNetdev(dp);
+      else this.#end(dp, cilFromHost(dp, skb));
     } else {
       skb.loadFrom(at, length, node.netdev.ifindex);
       this.#afterNetdev(dp, cilFromNetdev(dp, skb));
@@ -141,8 +144,15 @@ export class NodePath {
     this.to = ifindex;
     if (ifindex === this.#skb.ingressIfindex) this.fate = this.#isOwnTraffic() ? FATE_TO_ENDPOINT : FATE_ANSWERED;
     else if (ifindex === netdev.ifindex) this.#toNetdev(dp);
-    else if (ifindex === ciliumHostIfindex || ifindex === ciliumNetIfindex) this.fate = FATE_TO_STACK;
+    else if (ifindex === ciliumHostIfindex || ifindex === ciliumNetIfindex) this.#toHost(dp, ifindex);
     else this.fate = FATE_TO_ENDPOINT;
+  }
+
+  /** Out of cilium_host or cilium_net, to the stack: there the policy of the node is asked. */
+  #toHost(dp: ShardDatapath, ifindex: number): void {
+    this.#skb.ifindex = ifindex;
+    if (dp.config.hostFirewall && cilToHost(dp, this.#skb) === CTX_ACT_DROP) this.#dropped(dp);
+    else this.fate = FATE_TO_STACK;
   }
 
   /** Back where it came from: a pod that reaches itself through a service, else an answer (ARP, ICMP, NDP). */

@@ -6,9 +6,9 @@ import {
   cilFromContainer,
   cilFromHost,
   cilFromNetdev,
+  cilToHost,
   cilToNetdev,
   Datapath,
-  DEFAULT_CONFIG,
   DEFAULT_NODE,
   DebugNotifications,
   MARK_MAGIC_HOST_MASK,
@@ -68,7 +68,7 @@ export class TraceMachine {
     this.#agent = agent;
     this.#debug = debug;
     this.#events = EventRing.create(agent.memory, RING_BYTES);
-    const config = { ...DEFAULT_CONFIG, monitorAggregation: aggregation };
+    const config = { ...agent.config, monitorAggregation: aggregation };
     this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed, config });
     this.#skb = new Skb(agent.memory);
   }
@@ -122,14 +122,23 @@ export class TraceMachine {
     }
     this.#enter(recorder, 'cil_from_container', sender.id);
     const action = cilFromContainer(this.#datapath, this.#datapath.program(sender.id)!, this.#skb);
+    if (action === CTX_ACT_REDIRECT && this.#skb.redirectIfindex === DEFAULT_NODE.ciliumNetIfindex)
+      return this.#toHost(recorder);
     const end = this.#endOf(action, recorder);
     if (end !== undefined) return end;
-    if (this.#destination === undefined || this.#destination === this.#agent.nodeAddress) return { kind: 'host' };
+    if (this.#destination === undefined || this.#agent.isHostAddress(this.#destination)) return { kind: 'host' };
     if (!this.#forward(recorder)) return { kind: 'expired' };
     const { ifindex } = DEFAULT_NODE.netdev;
     this.#skb.ifindex = ifindex;
     this.#enter(recorder, 'cil_to_netdev', 0);
     return this.#endOf(cilToNetdev(this.#datapath, this.#skb), recorder) ?? { kind: 'network', ifindex };
+  }
+
+  /** Out of cilium_net to the node itself, whose policy is asked there. */
+  #toHost(recorder: StepRecorder | undefined): End {
+    this.#skb.ifindex = DEFAULT_NODE.ciliumNetIfindex;
+    this.#enter(recorder, 'cil_to_host', this.#agent.hostEndpoint.id);
+    return this.#endOf(cilToHost(this.#datapath, this.#skb), recorder) ?? { kind: 'host' };
   }
 
   #fromNetdev(action: number, recorder: StepRecorder | undefined): End {
