@@ -140,7 +140,7 @@ describe('Names, labels, addresses', () => {
     [
       'an address of a node that is none',
       'apiVersion: v1\nkind: Node\nmetadata: {name: a}\nstatus: {addresses: [{type: InternalIP, address: a.b}]}\n',
-      'x.yaml:4:54: status.addresses[0].address: "a.b" is no IP address',
+      'x.yaml:4:50: status.addresses[0].address: "a.b" is no IP address',
     ],
     [
       'a node with an identity of its own',
