@@ -1,7 +1,7 @@
 import { createDatapathMaps, type DatapathConfig, DEFAULT_CONFIG, type Step } from '@ciliate/bpf';
 import { EnvoyProxy } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
-import { IDENTITY_HOST, IdentityAllocator, IdentityCache } from '@ciliate/identity';
+import { type FqdnConfig, IDENTITY_HOST, IdentityAllocator, IdentityCache } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
@@ -18,6 +18,7 @@ import {
 } from '@ciliate/policy';
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
+import { AgentDns } from './dns.ts';
 import { type Endpoint, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
@@ -25,7 +26,7 @@ import { IdentityChanges } from './identity_changes.ts';
 import { AgentIpcache } from './ipcache.ts';
 import { Lockdown } from './lockdown.ts';
 import { hostLabelsOf, localNodeName, nodeAddressOf } from './nodes.ts';
-import { ProxyPolicy } from './proxy_policy.ts';
+import { type PolicyReceiver, ProxyPolicy } from './proxy_policy.ts';
 import { seededRandom } from './random.ts';
 import { Reconciler, type ReconcilerParts } from './reconciler.ts';
 import { Regeneration } from './regeneration.ts';
@@ -34,6 +35,7 @@ import { Services } from './services.ts';
 
 /** How many maps of each kind of connection state there are, whatever the number of workers. */
 export const CT_SHARDS = 16;
+const NS_PER_S = 1_000_000_000n;
 const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
@@ -50,6 +52,12 @@ export interface AgentOptions {
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
   /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
   enableHostFirewall?: boolean | undefined;
+  /** What of the names learnt by DNS differs from Cilium's flags. */
+  fqdn?: FqdnConfig | undefined;
+  /** `--tofqdns-dns-reject-response-code`, what the DNS proxy answers to a question that no rule allows: `refused` by default. */
+  dnsRejectWith?: 'refused' | 'nameError' | undefined;
+  /** Proxies on real sockets that are to know the policy too; started and stopped by who gives them. */
+  proxies?: readonly PolicyReceiver[];
 }
 
 type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocator' | 'selectors'> & {
@@ -73,6 +81,8 @@ export class Agent {
   readonly config: DatapathConfig;
   /** Names for what Hubble sees. */
   readonly resolver: Resolver;
+  /** DNS of the endpoints: the proxy that judges questions, and the names that answers told. */
+  readonly dns: AgentDns;
   readonly #allocator: IdentityAllocator;
   readonly #endpoints: EndpointTable;
   readonly #services: Services;
@@ -86,7 +96,8 @@ export class Agent {
   #isReconciling = false;
   #settled: Promise<void> = Promise.resolve();
 
-  private constructor({ store, seed, log }: AgentOptions, parts: Parts) {
+  private constructor(options: AgentOptions, parts: Parts) {
+    const { store, seed, log, fqdn, dnsRejectWith, proxies = [] } = options;
     const { memory, identities, repository, selectors, proxy, allocator } = parts;
     this.memory = memory;
     this.seed = seed;
@@ -104,6 +115,9 @@ export class Agent {
     const locked = lockdown.policyOf(IDENTITY_HOST, labels);
     this.#endpoints = new EndpointTable(memory, this.nodeAddress, labels, locked);
     this.resolver = newResolver(this.#endpoints, this.#services);
+    this.dns = new AgentDns({
+      ...{ memory, endpoints: this.#endpoints, shards: CT_SHARDS, fqdn, rejectWith: dnsRejectWith },
+    });
     this.#identityChanges = new IdentityChanges(identities, selectors, () => {
       if (!this.#isReconciling) this.#schedule();
     });
@@ -113,11 +127,12 @@ export class Agent {
       ...{ store, clusterName: CLUSTER_NAME, nodeName, log },
       ...{ allocator, identities, repository, selectors, namedPorts, endpoints, lockdown },
       identityChanges: this.#identityChanges,
+      names: this.dns.names,
       ipcache: new AgentIpcache(memory, this.nodeAddress, identities.reserved),
       services,
       regeneration: new Regeneration({
         ...{ repository, selectors, namedPorts, endpoints, log },
-        proxy: new ProxyPolicy(proxy, log),
+        proxy: new ProxyPolicy([proxy, ...proxies], log),
       }),
     });
     createDatapathMaps(memory, { shards: CT_SHARDS }); // all that are not there yet
@@ -174,6 +189,26 @@ export class Agent {
   /** Resolves when every change of the store so far is in force, in maps and proxy. @throws what was wrong with it */
   settled(): Promise<void> {
     return this.#settled;
+  }
+
+  /**
+   * An endpoint got an answer by DNS. Resolves when all that follows is in force: identities of the addresses, policies
+   * about the name, the maps. @param nowNs of the clock that packets have
+   */
+  async learnName(
+    endpoint: Endpoint,
+    { name, addresses, ttlS }: { name: string; addresses: readonly string[]; ttlS: number },
+    nowNs: bigint,
+  ): Promise<void> {
+    if (this.dns.learn(endpoint.id, name, addresses, ttlS, Number(nowNs / NS_PER_S))) this.#schedule();
+    await this.settled().catch(() => {}); // told to those who changed objects
+  }
+
+  /** To be called from time to time: names whose time is over lose their addresses, unless connections need them. */
+  async collectNames(nowNs: bigint): Promise<void> {
+    if (!this.dns.collect(Number(nowNs / NS_PER_S))) return;
+    this.#schedule();
+    await this.settled().catch(() => {});
   }
 
   async stop(): Promise<void> {
