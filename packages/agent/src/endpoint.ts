@@ -1,7 +1,7 @@
 import type { Namespace, Pod } from '@ciliate/k8s';
 import { identityLabelsOf, type Labels } from '@ciliate/labels';
 import type { PolicyMap } from '@ciliate/maps';
-import { parseIpv4 } from '@ciliate/packet';
+import { bytesOfIp, type IpAddress, isIpv6, parseIp } from '@ciliate/packet';
 import type { EndpointPolicy, NamedPort } from '@ciliate/policy';
 
 /** A pod on this node, or the node itself, as the agent sees it. The agent alone changes it. */
@@ -11,7 +11,10 @@ export interface Endpoint {
   /** '' for the node itself, which is called {@link HOST_NAME}. */
   readonly namespace: string;
   readonly name: string;
-  readonly address: number;
+  /** The first of `addresses`: what its pod calls `podIP`. */
+  readonly address: IpAddress;
+  /** At most one of each family. */
+  readonly addresses: readonly IpAddress[];
   /** Of the host's end of its interface. */
   readonly ifindex: number;
   /** 6 bytes, the pod's end. */
@@ -38,6 +41,10 @@ export const HOST_NAME = 'reserved:host';
 export const podName = ({ namespace, name }: Pick<Endpoint, 'namespace' | 'name'>): string =>
   namespace === '' ? name : `${namespace}/${name}`;
 
+/** The pod's address in the family of another; undefined: it has none. */
+export const addressBeside = ({ addresses }: Pick<Endpoint, 'addresses'>, other: IpAddress): IpAddress | undefined =>
+  addresses.find((address) => isIpv6(address) === isIpv6(other));
+
 /** The ports of a pod's containers that have names. */
 export const namedPortsOf = ({ spec }: Pod): NamedPort[] =>
   spec.containers.flatMap(({ ports }) =>
@@ -47,7 +54,7 @@ export const namedPortsOf = ({ spec }: Pod): NamedPort[] =>
   );
 
 /** Addresses were checked when the objects were decoded. */
-export const addressOf = ({ status }: Pod): number => parseIpv4(status.podIP)!;
+export const addressesOf = ({ status }: Pod): IpAddress[] => status.podIPs.map((text) => parseIp(text)!);
 
 /** The labels that decide a pod's identity. */
 export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: string): Labels =>
@@ -61,6 +68,6 @@ export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: st
 
 export const POD_END = 0x02;
 export const NODE_END = 0x06;
-/** A locally administered address that tells the end of the cable and the pod's IPv4 address. */
-export const macOf = (end: number, address: number): Uint8Array =>
-  Uint8Array.of(end, 0, address >>> 24, address >>> 16, address >>> 8, address);
+/** A locally administered address that tells the end of the cable and the pod's first address, of IPv6 the last 4 bytes. */
+export const macOf = (end: number, address: IpAddress): Uint8Array =>
+  Uint8Array.of(end, isIpv6(address) ? 6 : 0, ...bytesOfIp(address).subarray(-4));

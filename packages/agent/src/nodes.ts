@@ -2,10 +2,11 @@ import { type Prefix, type PrefixInfo, parsePrefix, type Source } from '@ciliate
 import type { EndpointSlice, NodeAddress, ObjectStore } from '@ciliate/k8s';
 import { filterIdentityLabels, Labels } from '@ciliate/labels';
 import { SERVICE_NAME_LABEL } from '@ciliate/loadbalancer';
-import { parseIpv4 } from '@ciliate/packet';
+import { type IpAddress, isIpv6, parseIp } from '@ciliate/packet';
+import type { Families } from './families.ts';
 
-/** For a cluster that does not say where its node is; from the block for examples, RFC 5737. */
-const DEFAULT_NODE_ADDRESS = '192.0.2.1';
+/** For a cluster that does not say where its node is; from the blocks for examples, RFC 5737 and RFC 3849. */
+const DEFAULT_NODE_ADDRESSES = { ipv4: '192.0.2.1', ipv6: '2001:db8::1' } as const;
 
 const HOST = Labels.parse(['reserved:host']);
 const REMOTE_NODE = Labels.parse(['reserved:remote-node']);
@@ -35,14 +36,19 @@ export function localNodeName(store: ObjectStore): string | undefined {
 }
 
 /**
- * The address of that node: what the first pod with a `hostIP` says, else its internal address. It also stands for the
- * address of cilium_host, since address management is not modelled.
+ * The addresses of that node, IPv4 first: in each family what the first pod with such a `hostIPs` says, else its internal
+ * one. They also stand for the addresses of cilium_host, since address management is not modelled.
  */
-export function nodeAddressOf(store: ObjectStore): number {
+export function nodeAddressesOf(store: ObjectStore, { ipv4, ipv6 }: Families): IpAddress[] {
   const name = localNodeName(store);
   const own = name === undefined ? [] : (nodeOf(store, name)?.addresses ?? []);
-  const internal = own.find(({ type, ip }) => type === 'InternalIP' && parseIpv4(ip) !== undefined)?.ip;
-  return parseIpv4(hostIpOf(store) ?? internal ?? DEFAULT_NODE_ADDRESS)!;
+  const internal = own.filter(({ type }) => type === 'InternalIP').map(({ ip }) => parseIp(ip)!);
+  const told = store.list('Pod').flatMap(({ status }) => status.hostIPs.map((text) => parseIp(text)!));
+  const known = [...told, ...internal];
+  return [
+    ...(ipv4 ? [known.find((one) => !isIpv6(one)) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv4)!] : []),
+    ...(ipv6 ? [known.find(isIpv6) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv6)!] : []),
+  ];
 }
 
 const hostIpOf = (store: ObjectStore): string | undefined =>
@@ -87,13 +93,15 @@ export function nodePrefixes(store: ObjectStore, name: string, localName: string
   ];
 }
 
-/** The IPv4 addresses that a node has in its objects. */
-export const ipv4AddressesOf = (store: ObjectStore, name: string): number[] =>
-  (nodeOf(store, name)?.addresses ?? []).map(({ ip }) => parseIpv4(ip)).filter((one) => one !== undefined);
+/** The addresses that a node has in its objects, of the families in use. */
+export const ownAddressesOf = (store: ObjectStore, name: string, { ipv4, ipv6 }: Families): IpAddress[] =>
+  (nodeOf(store, name)?.addresses ?? [])
+    .map(({ ip }) => parseIp(ip)!)
+    .filter((address) => (isIpv6(address) ? ipv6 : ipv4));
 
-/** For the node itself, which has its address whatever objects say. */
-export const hostPrefix = (address: number): readonly [Prefix, PrefixInfo] => [
-  { family: 4, address: BigInt(address), length: 32 },
+/** For the node itself, which has its first addresses whatever objects say. */
+export const hostPrefix = (address: IpAddress): readonly [Prefix, PrefixInfo] => [
+  isIpv6(address) ? { family: 6, address, length: 128 } : { family: 4, address: BigInt(address), length: 32 },
   { source: 'local', labels: HOST },
 ];
 

@@ -32,7 +32,7 @@ const specsOf = ({ spec, specs }: CiliumPolicy): (readonly [spec: Rule, path: st
   ...(specs ?? []).map((one, index) => [one, `specs[${index}]`] as const),
 ];
 
-function demandsOf({ ingress, egress }: Rule, at: string): Demand[] {
+function demandsOf({ nodeSelector, ingress, egress }: Rule, at: string): Demand[] {
   const lists = [
     { name: 'ingress', rules: ingress ?? [] },
     { name: 'egress', rules: egress ?? [] },
@@ -40,13 +40,16 @@ function demandsOf({ ingress, egress }: Rule, at: string): Demand[] {
   return lists.flatMap(({ name, rules }) =>
     rules.flatMap(({ toPorts }, index) =>
       (toPorts ?? []).flatMap((rule, of) =>
-        portDemands(rule, `${at}.${name}[${index}].toPorts[${of}]`, name === 'egress'),
+        portDemands(rule, `${at}.${name}[${index}].toPorts[${of}]`, {
+          egress: name === 'egress',
+          ofNode: nodeSelector !== undefined,
+        }),
       ),
     ),
   );
 }
 
-function portDemands(rule: PortRule, at: string, egress: boolean): Demand[] {
+function portDemands(rule: PortRule, at: string, { egress, ofNode }: { egress: boolean; ofNode: boolean }): Demand[] {
   const { rules: l7 } = rule;
   const http = l7?.http ?? [];
   const found: (Demand | false)[] = [
@@ -54,6 +57,7 @@ function portDemands(rule: PortRule, at: string, egress: boolean): Demand[] {
     rule.terminatingTLS !== undefined && [`${at}.terminatingTLS`, 'TLS in the proxy'],
     rule.originatingTLS !== undefined && [`${at}.originatingTLS`, 'TLS in the proxy'],
     Boolean(rule.serverNames?.length) && [`${at}.serverNames`, 'names of TLS servers'],
+    ofNode && Boolean(l7?.dns?.length) && [`${at}.rules.dns`, 'the DNS proxy for the node itself'],
     Boolean(l7?.kafka?.length) && [`${at}.rules.kafka`, "the proxy's filter for Kafka"],
     Boolean(l7?.l7proto) && [`${at}.rules.l7proto`, `the proxy's filter "${l7?.l7proto}"`],
     egress && http.length > 0 && [`${at}.rules.http`, 'L7 rules for egress'],

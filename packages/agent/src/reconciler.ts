@@ -5,10 +5,11 @@ import type { Logger } from 'pino';
 import type { Changes } from './changes.ts';
 import { type Endpoint, namedPortsOf } from './endpoint.ts';
 import type { EndpointTable } from './endpoint_table.ts';
+import type { Families } from './families.ts';
 import type { IdentityChanges } from './identity_changes.ts';
 import type { AgentIpcache } from './ipcache.ts';
 import type { Lockdown } from './lockdown.ts';
-import { hostLabelsOf, ipv4AddressesOf } from './nodes.ts';
+import { hostLabelsOf, ownAddressesOf } from './nodes.ts';
 import { checkModelled, NODES_IGNORED, nodeSpecs } from './not_modelled.ts';
 import { type PodChanges, podChanges } from './pods.ts';
 import type { Problems, Regeneration } from './regeneration.ts';
@@ -19,6 +20,7 @@ export interface ReconcilerParts {
   readonly clusterName: string;
   /** Of the node itself. */
   readonly nodeName: string;
+  readonly families: Families;
   readonly allocator: IdentityAllocator;
   readonly identities: IdentityCache;
   readonly identityChanges: IdentityChanges;
@@ -56,10 +58,10 @@ export class Reconciler {
 
   /** @returns what was wrong; all else is in force */
   async reconcile(changes: Changes): Promise<Problems> {
-    const { endpoints, store, clusterName, nodeName, regeneration, ipcache } = this.#parts;
+    const { endpoints, store, clusterName, nodeName, families, regeneration, ipcache } = this.#parts;
     const problems: Problems = [];
     for (const name of this.#refusedPods) changes.pods.add(name);
-    const pods = podChanges(changes, store, endpoints, clusterName, problems);
+    const pods = podChanges(changes, store, endpoints, clusterName, families, problems);
     this.#refusedPods = pods.refused;
 
     if (changes.nodes.has(nodeName)) endpoints.host.labels = hostLabelsOf(store, nodeName);
@@ -71,7 +73,7 @@ export class Reconciler {
     this.#countPorts(pods);
     const isInForce = await regeneration.regenerate(problems);
     for (const endpoint of moved) endpoints.publish(endpoint);
-    if (changes.nodes.has(nodeName)) endpoints.setHostAddresses(ipv4AddressesOf(store, nodeName));
+    if (changes.nodes.has(nodeName)) endpoints.setHostAddresses(ownAddressesOf(store, nodeName, families));
     if (changes.services || changes.pods.size > 0 || this.#servicesRefused) this.#updateServices(problems);
 
     for (const endpoint of pods.gone) await this.#remove(endpoint, problems);
@@ -167,9 +169,9 @@ export class Reconciler {
 
   async #remove(endpoint: Endpoint, problems: Problems): Promise<void> {
     const { endpoints, ipcache, regeneration, names } = this.#parts;
-    const { address } = endpoint;
     names.removeEndpoint(endpoint.id);
-    if (endpoints.ofAddress(address) === undefined) ipcache.deletePod(address);
+    for (const address of endpoint.addresses)
+      if (endpoints.ofAddress(address) === undefined) ipcache.deletePod(address);
     await regeneration.remove(endpoint, problems);
     endpoints.remove(endpoint);
   }

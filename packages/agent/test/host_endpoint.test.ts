@@ -185,7 +185,7 @@ test('the host firewall refuses by name what rules about nodes ask of it and it 
   const dns = 'toPorts: [{ ports: [{ port: "53", protocol: UDP }], rules: { dns: [{ matchPattern: "*" }] } }]';
   const rule = nodePolicy(`nodeSelector: {}\n  egress: [{ toEntities: [world], ${dns} }]`);
   await expect(Cluster.start(PODS + rule, { enableHostFirewall: true })).rejects.toThrow(
-    /the DNS proxy cannot be emulated/,
+    /the DNS proxy for the node itself cannot be emulated/,
   );
   await expect(start(PODS + rule)).resolves.toBeDefined();
 });

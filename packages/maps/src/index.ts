@@ -1,3 +1,4 @@
+export { address6, setAddress6 } from './address6.ts';
 export { ArrayMap } from './array.ts';
 export { ArrayOfMaps } from './array_of_maps.ts';
 export { AUTH_INFO, AUTH_KEY } from './authmap/layout.ts';
@@ -89,6 +90,7 @@ export {
   secIdentity,
   setEncryptKey,
   setIpcacheKey4,
+  setIpcacheKey6,
   setRemoteEndpointFlags,
   setSecIdentity,
   setTunnelEndpoint,
@@ -143,6 +145,7 @@ export {
   endpointNodeMacAt,
   endpointSecId,
   setEndpointKey4,
+  setEndpointKey6,
 } from './lxcmap/layout.ts';
 export { type EndpointInfo, LXC_MAP_NAME, LxcMap, readEndpointInfo } from './lxcmap/lxcmap.ts';
 export {

@@ -16,6 +16,7 @@ import {
 import type { HttpAccessLog } from '@ciliate/envoy';
 import { type Flow, flowFromAccessLog, type LostEvents, parseEvent } from '@ciliate/hubble';
 import { EventRing } from '@ciliate/maps';
+import { isAnswer } from './answered.ts';
 
 /** Where the programs sent a packet, and what they did to it on the way. */
 export type Fate = { frame: Uint8Array; steps: Step[] } & (
@@ -23,6 +24,8 @@ export type Fate = { frame: Uint8Array; steps: Step[] } & (
   /** To the proxy's listener on `port`, or for 0 to the socket that the packet answers. */
   | { kind: 'proxy'; port: number }
   | { kind: 'dropped'; code: number; text: string }
+  /** `frame` is the answer that its sender gets, made by the program itself. */
+  | { kind: 'answered' }
   /** To the host's stack, and out of what is emulated. */
   | { kind: 'stack' }
 );
@@ -104,6 +107,12 @@ export class Node {
     // On its way to the proxy it may be sent through cilium_net first.
     if ((this.#skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_TO_PROXY)
       return { ...after, kind: 'proxy', port: ntohs(this.#skb.mark >>> 16) };
+    if (
+      action === CTX_ACT_REDIRECT &&
+      this.#skb.redirectIfindex === pod.ifindex &&
+      isAnswer(after.frame, 0, after.frame.length)
+    )
+      return { ...after, kind: 'answered' };
     if (action === CTX_ACT_REDIRECT)
       return { ...after, kind: 'delivered', to: this.#agent.endpointOfInterface(this.#skb.redirectIfindex)! };
     if (program === cilToContainer) return { ...after, kind: 'delivered', to: pod };

@@ -1,5 +1,8 @@
 import {
   IDENTITY_HOST,
+  IDENTITY_WORLD,
+  IDENTITY_WORLD_IPV4,
+  IDENTITY_WORLD_IPV6,
   IdentityAllocator,
   IdentityCache,
   identityScope,
@@ -19,8 +22,9 @@ import {
   SelectorCache,
 } from '@ciliate/policy';
 import { HOST_NAME, namedPortsOf, podName } from '../endpoint.ts';
+import { type Families, familiesOf, isDualStack } from '../families.ts';
 import { KnownPrefixes } from '../known_prefixes.ts';
-import { hostLabelsOf, hostPrefix, localNodeName, nodeAddressOf } from '../nodes.ts';
+import { hostLabelsOf, hostPrefix, localNodeName, nodeAddressesOf } from '../nodes.ts';
 import { NODES_IGNORED, nodeSpecs } from '../not_modelled.ts';
 import { labelsIn } from '../pods.ts';
 import { seededRandom } from '../random.ts';
@@ -50,11 +54,13 @@ export class ClusterPolicy {
   readonly ignored: readonly string[];
   /** Prefixes with identities of their own, in their order. */
   readonly prefixes: readonly Prefix[];
+  readonly families: Families;
   readonly #identities: KnownPrefixes;
 
   private constructor(
     parts: Pick<ClusterPolicy, 'repository' | 'pods' | 'host' | 'ignored'>,
     identities: KnownPrefixes,
+    families: Families,
   ) {
     this.repository = parts.repository;
     this.pods = parts.pods;
@@ -63,6 +69,7 @@ export class ClusterPolicy {
     const own = identities.entries().filter(({ identity }) => identityScope(identity) === SCOPE_LOCAL);
     this.prefixes = own.map(({ prefix }) => prefix);
     this.#identities = identities;
+    this.families = families;
   }
 
   /**
@@ -74,14 +81,17 @@ export class ClusterPolicy {
     seed: number,
     { enforcement = 'default', hostFirewall = false }: Partial<Pick<PolicyConfig, 'enforcement' | 'hostFirewall'>> = {},
   ): Promise<ClusterPolicy> {
-    const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement, hostFirewall });
+    const families = familiesOf(store);
+    const { ipv4: enableIPv4, ipv6: enableIPv6 } = families;
+    const config = { clusterName: CLUSTER_NAME, enforcement, hostFirewall, enableIPv4, enableIPv6 };
+    const repository = new PolicyRepository(config);
     repository.setServices(serviceViewsOf(store));
     const objects = POLICY_KINDS.flatMap((kind) => store.list(kind));
     for (const object of objects) repository.upsert(object);
     const known = new IdentityCache(CLUSTER_NAME);
     const nodeName = localNodeName(store) ?? NODE_NAME;
-    const prefixes = new KnownPrefixes({ dualStack: false, reserved: known.reserved });
-    prefixes.tell('reserved', [hostPrefix(nodeAddressOf(store))]);
+    const prefixes = new KnownPrefixes({ dualStack: isDualStack(families), reserved: known.reserved });
+    prefixes.tell('reserved', nodeAddressesOf(store, families).map(hostPrefix));
     for (const { metadata } of [...store.list('Node'), ...store.list('CiliumNode')])
       prefixes.setNode(store, metadata.name, nodeName);
     prefixes.setApiServer(store);
@@ -115,18 +125,25 @@ export class ClusterPolicy {
     const host = hostFirewall ? hostOf(hostLabelsOf(store, nodeName)) : undefined;
     const aboutNodes = hostFirewall ? [] : objects.filter((object) => nodeSpecs(object).length > 0);
     const ignored = aboutNodes.map(({ kind, metadata }) => `${kind} ${metadata.name} ${NODES_IGNORED}`);
-    return new ClusterPolicy({ repository, pods, host, ignored }, prefixes);
+    return new ClusterPolicy({ repository, pods, host, ignored }, prefixes, families);
   }
 
-  /** The identity of the addresses in a prefix that are in no longer one; undefined: the world's. */
-  identityOf({ family, address, length }: Prefix): NumericIdentity | undefined {
-    return this.#identities
+  /** The identity of the addresses in a prefix that are in no longer one. */
+  identityOf({ family, address, length }: Prefix): NumericIdentity {
+    const known = this.#identities
       .entries()
       .filter(({ prefix }) => prefix.family === family && prefix.length <= length && contains(prefix, address))
       .reduce<{ length: number; identity: number | undefined }>(
         (best, { prefix, identity }) => (prefix.length >= best.length ? { length: prefix.length, identity } : best),
         { length: -1, identity: undefined },
-      ).identity;
+      );
+    return known.identity ?? this.worldOf(family);
+  }
+
+  /** The identity of all else outside of the cluster: with both families in use each has a world of its own. */
+  worldOf(family: 4 | 6): NumericIdentity {
+    if (!isDualStack(this.families)) return IDENTITY_WORLD;
+    return family === 4 ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD_IPV6;
   }
 }
 

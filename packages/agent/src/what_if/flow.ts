@@ -1,11 +1,4 @@
-import {
-  formatPrefix,
-  IDENTITY_HOST,
-  IDENTITY_WORLD,
-  identityName,
-  parsePrefix,
-  ReservedIdentities,
-} from '@ciliate/identity';
+import { formatPrefix, IDENTITY_HOST, identityName, parsePrefix, ReservedIdentities } from '@ciliate/identity';
 import { explainFlow, type FlowExplanation, type FlowKey } from '@ciliate/policy';
 import type { ClusterPolicy, PolicyPod } from './cluster_policy.ts';
 
@@ -49,7 +42,7 @@ const withPolicy = ({ host }: ClusterPolicy, identity: number): PolicyPod | unde
 /** An address that no pod has. */
 export function addressEnd(cluster: ClusterPolicy, address: string): FlowEnd {
   const prefix = parsePrefix(address);
-  const identity = cluster.identityOf(prefix) ?? IDENTITY_WORLD;
+  const identity = cluster.identityOf(prefix);
   const name = formatPrefix(prefix).replace(/\/\d+$/, '');
   return { name, identity, pod: withPolicy(cluster, identity), address };
 }
