@@ -9,9 +9,10 @@ import {
   parsePrefix,
   type ReservedIdentities,
 } from '@ciliate/identity';
-import type { CiliumCIDRGroup } from '@ciliate/k8s';
+import type { CiliumCIDRGroup, ObjectStore } from '@ciliate/k8s';
 import type { Labels } from '@ciliate/labels';
 import { AgentError } from './errors.ts';
+import { apiServerPrefixes, nodePrefixes } from './nodes.ts';
 
 /** What the DNS proxy knows of addresses. Source: pkg/fqdn/namemanager. */
 const NAMES = 'fqdn-name-manager';
@@ -48,6 +49,15 @@ export class KnownPrefixes {
       `cidrgroup/${name}`,
       prefixes.map((prefix) => [prefix, { source: 'generated', labels }]),
     );
+  }
+
+  /** A node came, changed or went. @param localName name of the node itself */
+  setNode(store: ObjectStore, name: string, localName: string): void {
+    this.tell(`node/${name}`, nodePrefixes(store, name, localName));
+  }
+
+  setApiServer(store: ObjectStore): void {
+    this.tell('endpoints/default/kubernetes', apiServerPrefixes(store));
   }
 
   /** What a resource says, in the place of what it said before; what it says no more stays until {@link dropStale}. */
