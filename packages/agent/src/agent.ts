@@ -1,11 +1,11 @@
-import { createDatapathMaps, type DatapathConfig, openPinned, type Step, shardMapName } from '@ciliate/bpf';
+import { createDatapathMaps, type DatapathConfig, type Step } from '@ciliate/bpf';
 import { EnvoyProxy } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
-import { IdentityAllocator, IdentityCache } from '@ciliate/identity';
+import { type FqdnConfig, IdentityAllocator, IdentityCache } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
-import { type BpfMap, Memory } from '@ciliate/maps';
+import { Memory } from '@ciliate/maps';
 import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import {
   explainFlow,
@@ -18,14 +18,16 @@ import {
 } from '@ciliate/policy';
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
+import { openConntrack } from './conntrack.ts';
 import { datapathConfigOf } from './datapath_config.ts';
+import { AgentDns } from './dns.ts';
 import { type Endpoint, nodeAddressesOf, nodeNameOf, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
 import { type Families, familiesOf } from './families.ts';
 import { IdentityChanges } from './identity_changes.ts';
 import { AgentIpcache } from './ipcache.ts';
-import { ProxyPolicy } from './proxy_policy.ts';
+import { type PolicyReceiver, ProxyPolicy } from './proxy_policy.ts';
 import { seededRandom } from './random.ts';
 import { Reconciler, type ReconcilerParts } from './reconciler.ts';
 import { Regeneration } from './regeneration.ts';
@@ -34,7 +36,7 @@ import { Services } from './services.ts';
 
 /** How many maps of each kind of connection state there are, whatever the number of workers. */
 export const CT_SHARDS = 16;
-const CT_MAPS = ['cilium_ct4_global', 'cilium_ct_any4_global', 'cilium_ct6_global', 'cilium_ct_any6_global'] as const;
+const NS_PER_S = 1_000_000_000n;
 const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
@@ -48,6 +50,12 @@ export interface AgentOptions {
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
   /** `--enable-ipv6`, also for pods that come later; by default if a pod has an IPv6 address at the start. */
   enableIpv6?: boolean | undefined;
+  /** What of the names learnt by DNS differs from Cilium's flags. */
+  fqdn?: FqdnConfig | undefined;
+  /** `--tofqdns-dns-reject-response-code`, what the DNS proxy answers to a question that no rule allows: `refused` by default. */
+  dnsRejectWith?: 'refused' | 'nameError' | undefined;
+  /** Proxies on real sockets that are to know the policy too; started and stopped by who gives them. */
+  proxies?: readonly PolicyReceiver[];
 }
 
 type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocator' | 'selectors' | 'families'> & {
@@ -72,6 +80,8 @@ export class Agent {
   readonly config: DatapathConfig;
   /** Names for what Hubble sees. */
   readonly resolver: Resolver;
+  /** DNS of the endpoints: the proxy that judges questions, and the names that answers told. */
+  readonly dns: AgentDns;
   readonly #allocator: IdentityAllocator;
   readonly #endpoints: EndpointTable;
   readonly #services: Services;
@@ -85,7 +95,8 @@ export class Agent {
   #isReconciling = false;
   #settled: Promise<void> = Promise.resolve();
 
-  private constructor({ store, seed, log }: AgentOptions, parts: Parts) {
+  private constructor(options: AgentOptions, parts: Parts) {
+    const { store, seed, log, fqdn, dnsRejectWith, proxies = [] } = options;
     const { memory, identities, repository, selectors, proxy, allocator, families } = parts;
     this.memory = memory;
     this.seed = seed;
@@ -100,6 +111,9 @@ export class Agent {
     this.#services = new Services(memory, { nodeName: nodeNameOf(store), nodeAddresses, families });
     this.#endpoints = new EndpointTable(memory, nodeAddresses);
     this.resolver = newResolver(this.#endpoints, this.#services);
+    this.dns = new AgentDns({
+      ...{ memory, endpoints: this.#endpoints, shards: CT_SHARDS, fqdn, rejectWith: dnsRejectWith },
+    });
     this.#identityChanges = new IdentityChanges(identities, selectors, () => {
       if (!this.#isReconciling) this.#schedule();
     });
@@ -109,11 +123,12 @@ export class Agent {
       ...{ store, clusterName: CLUSTER_NAME, families, log },
       ...{ allocator, identities, repository, selectors, namedPorts, endpoints },
       identityChanges: this.#identityChanges,
+      names: this.dns.names,
       ipcache: new AgentIpcache(memory, this.nodeAddresses, identities.reserved, families),
       services,
       regeneration: new Regeneration({
         ...{ repository, selectors, namedPorts, endpoints, log },
-        proxy: new ProxyPolicy(proxy, log),
+        proxy: new ProxyPolicy([proxy, ...proxies], log),
       }),
     });
     createDatapathMaps(memory, { shards: CT_SHARDS }); // all that are not there yet
@@ -170,6 +185,26 @@ export class Agent {
     return this.#settled;
   }
 
+  /**
+   * An endpoint got an answer by DNS. Resolves when all that follows is in force: identities of the addresses, policies
+   * about the name, the maps. @param nowNs of the clock that packets have
+   */
+  async learnName(
+    endpoint: Endpoint,
+    { name, addresses, ttlS }: { name: string; addresses: readonly string[]; ttlS: number },
+    nowNs: bigint,
+  ): Promise<void> {
+    if (this.dns.learn(endpoint.id, name, addresses, ttlS, Number(nowNs / NS_PER_S))) this.#schedule();
+    await this.settled().catch(() => {}); // told to those who changed objects
+  }
+
+  /** To be called from time to time: names whose time is over lose their addresses, unless connections need them. */
+  async collectNames(nowNs: bigint): Promise<void> {
+    if (!this.dns.collect(Number(nowNs / NS_PER_S))) return;
+    this.#schedule();
+    await this.settled().catch(() => {});
+  }
+
   async stop(): Promise<void> {
     this.#unwatch();
     this.#identityChanges.close();
@@ -215,11 +250,7 @@ export class Agent {
 
   /** `cilium-dbg bpf ct flush`: forgets every connection. No worker may run. */
   flushConntrack(): void {
-    for (const name of CT_MAPS)
-      for (let shard = 0; shard < CT_SHARDS; shard++) {
-        const map: BpfMap = openPinned(this.memory, shardMapName(name, shard));
-        for (const { key } of map.entries()) map.delete(key);
-      }
+    for (const map of openConntrack(this.memory, CT_SHARDS)) for (const { key } of map.entries()) map.delete(key);
   }
 
   /** What policy said to a packet, in the order it was asked, and by which rules. */

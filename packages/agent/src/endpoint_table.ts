@@ -79,7 +79,7 @@ export class EndpointTable {
     const interfaces = { ifindex: FIRST_IFINDEX + id - 1, ...macs };
     const endpoint = { id, namespace, name, address, addresses, ...interfaces, ...who };
     const added: Endpoint = { ...endpoint, namedPorts: namedPortsOf(pod), policyMap, policy };
-    syncPolicyMap(policyMap, policy, 0);
+    syncPolicyMap(policyMap, policy);
     this.#byId[id] = added;
     this.#byName.set(podName(added), added);
     for (const one of addresses) this.#byAddress.set(one, added);
