@@ -172,10 +172,9 @@ export class LiveConnection implements SessionSink {
   #closeUpstream(): void {
     const up = this.#up;
     if (up === undefined) return;
-    this.#toServer.flush(up);
     this.#up = undefined;
-    up.resume();
-    up.destroySoon();
+    this.#toServer.drop();
+    up.destroy(); // as Envoy, without waiting for what the server may never read
   }
 
   #closeDownstream(): void {
