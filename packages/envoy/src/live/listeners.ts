@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { LiveConnection } from './connection.ts';
-import { readPreamble } from './preamble.ts';
+import { threadId } from 'node:worker_threads';
+import { type Preamble, readPreamble } from './preamble.ts';
 import type { ListenerSpec } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
 
 /** How long a connection may take to say what it is. Envoy's listener_filters_timeout. */
 const PREAMBLE_TIMEOUT_MS = 15_000;
+const NOTHING = new Uint8Array(0);
 
 /** The listening sockets of one worker. Ports are shared with the other workers: the kernel spreads the connections. */
 export class Listeners {
@@ -14,14 +16,18 @@ export class Listeners {
   readonly #servers = new Map<string, Server>();
   /** Connections that have not said what they are. */
   readonly #waiting = new Set<Socket>();
+  #assumedCount = 0;
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
   }
 
   /** @returns the port @throws the system's error, as EADDRINUSE */
-  async listen({ name, port }: ListenerSpec): Promise<number> {
-    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#accept(socket));
+  async listen({ name, port, assume }: ListenerSpec): Promise<number> {
+    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+      if (assume === undefined) this.#accept(socket);
+      else new LiveConnection(socket, this.#assumed(socket, assume), this.#runtime).open(NOTHING);
+    });
     server.listen({ host: '127.0.0.1', port, reusePort: true, backlog: 1024 });
     await once(server, 'listening');
     this.#servers.set(name, server);
@@ -39,6 +45,11 @@ export class Listeners {
     for (const name of [...this.#servers.keys()]) this.close(name);
     for (const socket of this.#waiting) socket.destroy();
     for (const connection of [...this.#runtime.connections]) connection.destroy();
+  }
+
+  #assumed(socket: Socket, { connection, via }: Preamble): Preamble {
+    const source = { ip: parseIp(socket.remoteAddress), port: socket.remotePort ?? 0 };
+    return { connection: { ...connection, id: threadId * 2 ** 20 + this.#assumedCount++, source }, via };
   }
 
   #accept(socket: Socket): void {
@@ -71,3 +82,6 @@ export class Listeners {
     socket.on('close', leave);
   }
 }
+
+/** @param text dotted; undefined if the peer has gone already */
+const parseIp = (text = '0.0.0.0'): number => text.split('.').reduce((ip, part) => ((ip << 8) | Number(part)) >>> 0, 0);

@@ -2,6 +2,7 @@
 // has a sequence number, and gets exactly one answer with the same number.
 import type { HttpConfig } from '../http_config.ts';
 import type { HttpAccessLog } from '../protocol.ts';
+import type { Preamble } from './preamble.ts';
 
 /** Where redirected connections of one kind come in. */
 export interface ListenerSpec {
@@ -9,6 +10,8 @@ export interface ListenerSpec {
   readonly name: string;
   /** 0: any free one. */
   readonly port: number;
+  /** Connections come without preamble; each is taken for this one, with a number and a source of its own. */
+  readonly assume?: Preamble;
 }
 
 export interface ServerWorkerInit {
