@@ -109,9 +109,11 @@ class MessageParser<Start extends { readonly framing: Framing }> {
     switch (state.at) {
       case 'between':
         return this.#skipEmptyLines();
-      case 'head':
-        if (!this.#readLines(state.lines)) return undefined;
-        return this.#startMessage(state.start, state.lines);
+      case 'head': {
+        const lines = state.lines.length === 0 ? this.#readBlock() : undefined;
+        if (lines === undefined && !this.#readLines(state.lines)) return undefined;
+        return this.#startMessage(state.start, lines ?? state.lines);
+      }
       case 'length':
       case 'chunkData': {
         const bytes = this.#bytes.take(state.left);
@@ -176,6 +178,13 @@ class MessageParser<Start extends { readonly framing: Framing }> {
     this.#lineBytes = 0;
     this.#state = size === 0 ? { at: 'trailers', lines: [] } : { at: 'chunkData', left: size };
     return size === 0 ? undefined : { type: 'chunk', size };
+  }
+
+  /** The lines of a head that came whole; undefined: read them one by one, as they come, or to say what is wrong. */
+  #readBlock(): string[] | undefined {
+    const lines = this.#bytes.block(MAX_HEAD_BYTES)?.slice(0, -4).split('\r\n');
+    if (lines?.some((line) => line.includes('\n') || line.includes('\r'))) throw new HttpError(400, 'CR and LF apart');
+    return lines;
   }
 
   /** Adds the lines that came, up to the empty one. @returns whether that came */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { LiveConnection } from './connection.ts';
 import { threadId } from 'node:worker_threads';
+import { LiveConnection } from './connection.ts';
 import { type Preamble, readPreamble } from './preamble.ts';
 import type { ListenerSpec } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
