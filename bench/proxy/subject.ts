@@ -62,7 +62,15 @@ async function ciliate(log: boolean): Promise<number> {
   const answer = await proxy.applyPolicy(encodeDiscoveryResponse('1', [policy]));
   if (!answer.ack) throw new Error(answer.reason);
   const at = { ip: 0x7f000001, port };
-  const connection = { id: 0, endpointId: 7, ingress: true, remoteIdentity: 1001, localPort: 80, source: at, destination: at };
+  const connection = {
+    id: 0,
+    endpointId: 7,
+    ingress: true,
+    remoteIdentity: 1001,
+    localPort: 80,
+    source: at,
+    destination: at,
+  };
   return proxy.listen({ name: 'bench', assume: { connection, via: undefined } });
 }
 
@@ -73,3 +81,4 @@ const SUBJECTS: Record<string, () => Promise<number>> = {
   'ciliate-no-log': () => ciliate(false),
 };
 console.log(await SUBJECTS[name!]!());
+process.on('SIGTERM', () => process.exit(0)); // lets a profile be written

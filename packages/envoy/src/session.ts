@@ -47,6 +47,8 @@ type ResponseEvent = Exclude<ParserEvent<ResponseStart>, { type: 'error' }>;
  * connection. After `closeDownstream` or `resetDownstream` it is over.
  */
 export interface SessionSink {
+  /** Does anybody want log entries? */
+  readonly logs: boolean;
   /** So much waits to be written to this side that no more should come: the session waits for `resume`. */
   isFull(side: Side): boolean;
   bytes(to: Side, bytes: Uint8Array): void;
@@ -270,7 +272,7 @@ export class Session {
     const verdict = allowed(this.#policy(), headers, log, { remoteIdentity, port: localPort, ingress });
     const [method = '', host = '', target = ''] = [':method', ':authority', ':path'].map((name) => headers.get(name));
     exchange.judged = { method, authority: host, path: target, verdict, log };
-    this.#actions.log(exchange.number, exchange.record(this.#connection));
+    this.#log(exchange);
     if (!verdict.allowed) this.#reply(exchange, { status: 403, body: ACCESS_DENIED }, false, nowNs);
     else if (headers.missing !== undefined) this.#reply(exchange, incomplete(headers.missing), false, nowNs);
     else this.#forward(exchange, { method, target, authority: host, headers: headers.lines });
@@ -360,7 +362,7 @@ export class Session {
     exchange.close ||= (exchange.serverCloses && sameEnds) || exchange.requestDoneNs === undefined;
     exchange.response = 'head';
     exchange.responseBody = new BodyWriter(framing);
-    this.#actions.log(exchange.number, exchange.record(this.#connection, { status, nowNs }));
+    this.#log(exchange, { status, nowNs });
     const { requestDoneNs, close } = exchange;
     const serviceTimeMs = requestDoneNs === undefined ? undefined : Number((nowNs - requestDoneNs) / 1_000_000n);
     this.#actions.bytes('downstream', encodeForwardedHead(head, { nowNs, serviceTimeMs, close }));
@@ -388,11 +390,15 @@ export class Session {
     exchange.close ||= close || exchange.requestDoneNs === undefined;
     exchange.forwarded = false;
     exchange.response = 'done';
-    if (exchange.judged !== undefined)
-      this.#actions.log(exchange.number, exchange.record(this.#connection, { status, nowNs }));
+    if (exchange.judged !== undefined) this.#log(exchange, { status, nowNs });
     const bodiless = exchange.request.method === 'HEAD';
     this.#actions.bytes('downstream', encodeLocalReply(reply, { nowNs, bodiless, close: exchange.close }));
     this.#settle(exchange);
+  }
+
+  /** Of the request, or of the response that it gets. */
+  #log(exchange: Exchange, response?: { status: number; nowNs: bigint }): void {
+    if (this.#actions.logs) this.#actions.log(exchange.number, exchange.record(this.#connection, response));
   }
 
   #settle(exchange: Exchange): void {

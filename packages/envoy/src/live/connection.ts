@@ -17,6 +17,7 @@ const LINGER_MS = 1000;
  * not take what is written, or too much is unread, the other side is not read until it does.
  */
 export class LiveConnection implements SessionSink {
+  readonly logs: boolean;
   readonly #down: Socket;
   readonly #preamble: Preamble;
   readonly #runtime: Runtime;
@@ -34,6 +35,7 @@ export class LiveConnection implements SessionSink {
     this.#down = down;
     this.#preamble = preamble;
     this.#runtime = runtime;
+    this.logs = runtime.logs;
     const { connection } = preamble;
     this.#session = new Session(connection, runtime, () => runtime.policies.get(connection.endpointId), this);
     down.on('end', () => this.#run(() => this.#session.end('downstream', runtime.nowNs())));

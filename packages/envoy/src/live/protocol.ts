@@ -43,4 +43,5 @@ export type FromServerWorker =
   | { readonly type: 'listening'; readonly seq: number; readonly port: number }
   | { readonly type: 'closed'; readonly seq: number }
   | { readonly type: 'refused'; readonly seq: number; readonly message: string }
-  | { readonly type: 'log'; readonly entries: readonly LoggedRequest[] };
+  /** As in log_lines.ts. */
+  | { readonly type: 'log'; readonly lines: string };

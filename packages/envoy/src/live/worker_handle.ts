@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { ProxyError } from '../errors.ts';
+import { readLogLines } from './log_lines.ts';
 import type {
   FromServerWorker,
   ListenerSpec,
@@ -64,7 +65,7 @@ export class WorkerHandle {
   }
 
   #onMessage(message: FromServerWorker): void {
-    if (message.type === 'log') this.#events.onLog(message.entries);
+    if (message.type === 'log') this.#events.onLog(readLogLines(message.lines));
     if (message.type === 'log' || message.type === 'ready') return;
     const waiting = this.#waiting.get(message.seq);
     this.#waiting.delete(message.seq);
