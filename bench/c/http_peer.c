@@ -67,7 +67,7 @@ static int answer_all(int fd, struct peer *peer) {
   return 0;
 }
 
-static int serve(void) {
+static void serve(void) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t size = sizeof address;
   int listener = socket(AF_INET, SOCK_STREAM, 0), epoll = epoll_create1(0);
@@ -98,7 +98,7 @@ static int serve(void) {
 }
 
 /* Bytes of the response at the start of the peer's buffer, if it is complete; else 0. */
-static int response_length(const struct peer *peer) {
+static int response_length(struct peer *peer) {
   char *end = memmem(peer->bytes, peer->length, "\r\n\r\n", 4);
   if (end == NULL) return 0;
   int head = end + 4 - peer->bytes;
@@ -163,7 +163,7 @@ static int load(int port, int connections, int ms, const char *method, const cha
 }
 
 int main(int argc, char **argv) {
-  if (argc == 2 && strcmp(argv[1], "serve") == 0) return serve();
+  if (argc == 2 && strcmp(argv[1], "serve") == 0) serve();
   if (argc == 7 && strcmp(argv[1], "load") == 0)
     return load(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), argv[5], argv[6]);
   fprintf(stderr, "http_peer serve | load PORT CONNECTIONS MS METHOD PATH\n");
