@@ -67,6 +67,9 @@ export class PortRules {
   }
 }
 
+/** Fewer rules are asked one by one. */
+const WORTH_FINDING = 4;
+
 /** The rules of a port that are about an identity. */
 class RemoteRules {
   /** Of the first one. */
@@ -88,8 +91,16 @@ class RemoteRules {
 
   /** The first rule that allows ends it, unless some have actions: then all are asked. @returns undefined if none allows */
   request(headers: RequestHeaderMap, log: HeaderLog): FilterVerdict | undefined {
-    this.#finder ??= new RuleFinder(this.#http);
     let verdict: FilterVerdict | undefined;
+    if (this.#http.length < WORTH_FINDING) {
+      for (let position = 0; position < this.#http.length; position++) {
+        if (!ruleAllows(this.#http[position]!, headers, log)) continue;
+        verdict ??= this.#verdicts[position]!;
+        if (!this.#hasActions) return verdict;
+      }
+      return verdict;
+    }
+    this.#finder ??= new RuleFinder(this.#http);
     for (const position of this.#finder.candidates(headers)) {
       if (!ruleAllows(this.#http[position]!, headers, log)) continue;
       verdict ??= this.#verdicts[position]!;

@@ -24,6 +24,8 @@ const NEVER_FROM_OUTSIDE: ReadonlySet<string> = new Set([
   ...['x-envoy-original-url', 'x-envoy-hedge-on-per-try-timeout', 'x-envoy-retriable-status-codes'],
   'x-envoy-retriable-header-names',
 ]);
+const DROPPED_INSIDE: ReadonlySet<string> = new Set([...HOP_BY_HOP, ...NEVER_FROM_CLIENT]);
+const DROPPED_OUTSIDE: ReadonlySet<string> = new Set([...DROPPED_INSIDE, ...NEVER_FROM_OUTSIDE]);
 /** Naming one of these in `connection` would make the proxy drop what routing or framing rests on. */
 const NOT_NOMINATED: ReadonlySet<string> = new Set([
   ...['host', 'content-length', 'transfer-encoding'],
@@ -67,11 +69,12 @@ export interface ForwardedRequest {
 export function filterHeaders({ headers }: RequestStart, { sourceIp, requestId }: ForwardedRequest): Headers {
   const internal = isInternalAddress(sourceIp) && firstValue(headers, 'x-forwarded-for') === undefined;
   const nominated = tokensOf(headers, 'connection');
+  const dropped = internal ? DROPPED_INSIDE : DROPPED_OUTSIDE;
   const continues = expectsContinue(headers);
   const out: [string, string][] = [];
   for (const [name, value] of headers) {
-    if (HOP_BY_HOP.has(name) || NEVER_FROM_CLIENT.has(name) || nominated.includes(name)) continue;
-    if ((!internal && NEVER_FROM_OUTSIDE.has(name)) || (continues && name === 'expect')) continue;
+    if (dropped.has(name) || (nominated.length > 0 && nominated.includes(name))) continue;
+    if (continues && name === 'expect') continue;
     out.push([name, value]);
   }
   const ownId = firstValue(out, 'x-request-id');

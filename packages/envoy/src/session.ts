@@ -270,7 +270,9 @@ export class Session {
     });
     const log = new HeaderLog();
     const verdict = allowed(this.#policy(), headers, log, { remoteIdentity, port: localPort, ingress });
-    const [method = '', host = '', target = ''] = [':method', ':authority', ':path'].map((name) => headers.get(name));
+    const method = headers.get(':method') ?? '';
+    const host = headers.get(':authority') ?? '';
+    const target = headers.get(':path') ?? '';
     exchange.judged = { method, authority: host, path: target, verdict, log };
     this.#log(exchange);
     if (!verdict.allowed) this.#reply(exchange, { status: 403, body: ACCESS_DENIED }, false, nowNs);

@@ -5,9 +5,22 @@ import { NOW } from './support.ts';
 
 test('log entries come out of a worker as they went in', () => {
   const request: HttpAccessLog = {
-    ...{ timestampNs: NOW, entryType: 'Request' as const, isIngress: true, sourceIdentity: 1001, destinationIdentity: 0 },
+    ...{
+      timestampNs: NOW,
+      entryType: 'Request' as const,
+      isIngress: true,
+      sourceIdentity: 1001,
+      destinationIdentity: 0,
+    },
     ...{ source: { ip: 0xffffffff, port: 65535 }, destination: { ip: 0, port: 0 } },
-    ...{ method: 'GET', path: '/a b\xff?c', host: '', protocol: 'HTTP/1.1' as const, status: undefined, latencyNs: undefined },
+    ...{
+      method: 'GET',
+      path: '/a b\xff?c',
+      host: '',
+      protocol: 'HTTP/1.1' as const,
+      status: undefined,
+      latencyNs: undefined,
+    },
     rule: undefined,
   };
   const response: HttpAccessLog = {

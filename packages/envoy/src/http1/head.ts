@@ -1,6 +1,7 @@
 import {
   type Framing,
   type Headers,
+  type HeadPlace,
   HttpError,
   type HttpVersion,
   type RequestStart,
@@ -31,17 +32,22 @@ export function checkFirstByte(byte: number): void {
 }
 
 /** @param lines of the head, without line ends and without the empty one @throws HttpError */
-export function readRequestHead(lines: readonly string[]): RequestStart {
+export function readRequestHead(lines: readonly string[], start: number, headEnd: number): RequestStart & HeadPlace {
   const [, method, target, minor] = REQUEST_LINE.exec(lines[0]!) ?? [];
   if (method === undefined || target === undefined) throw new HttpError(400, 'malformed request line');
   if (!METHODS.has(method)) throw new HttpError(400, 'unknown method');
   const version: HttpVersion = minor === '1' ? '1.1' : '1.0';
   const headers = readHeaders(lines, 1);
-  return { method, target, version, headers, framing: bodyFraming(headers, version) ?? { kind: 'none' } };
+  return { method, target, version, headers, framing: bodyFraming(headers, version) ?? NO_BODY, start, headEnd };
 }
 
 /** @param methodOf the method of the request that a response of this status answers @throws HttpError */
-export function readResponseHead(lines: readonly string[], methodOf: (status: number) => string): ResponseStart {
+export function readResponseHead(
+  lines: readonly string[],
+  start: number,
+  headEnd: number,
+  methodOf: (status: number) => string,
+): ResponseStart & HeadPlace {
   const [, minor, code, reason = ''] = STATUS_LINE.exec(lines[0]!) ?? [];
   if (code === undefined || hasControl(reason)) throw new HttpError(400, 'malformed status line');
   const status = Number(code);
@@ -49,8 +55,10 @@ export function readResponseHead(lines: readonly string[], methodOf: (status: nu
   const headers = readHeaders(lines, 1);
   const declared = bodyFraming(headers, version) ?? { kind: 'untilClose' };
   const bodiless = methodOf(status) === 'HEAD' || status < 200 || status === 204 || status === 304;
-  return { status, reason, version, headers, framing: bodiless ? { kind: 'none' } : declared };
+  return { status, reason, version, headers, framing: bodiless ? NO_BODY : declared, start, headEnd };
 }
+
+const NO_BODY: Framing = { kind: 'none' };
 
 /** Header or trailer lines. @throws HttpError */
 export function readHeaders(lines: readonly string[], from = 0): Headers {
@@ -89,8 +97,51 @@ function readHeader(line: string): [name: string, value: string] {
   while (from < to && isBlank(line.charCodeAt(from))) from++;
   while (to > from && isBlank(line.charCodeAt(to - 1))) to--;
   const name = line.slice(0, at);
-  return [(seen & UPPER) === 0 ? name : name.toLowerCase(), line.slice(from, to)];
+  const value = line.slice(from, to);
+  return [KNOWN_NAMES.get(name) ?? ((seen & UPPER) === 0 ? name : name.toLowerCase()), value];
 }
+
+/** Names as most write them: found faster than made, and all later questions about them are, too. */
+const KNOWN_NAMES: ReadonlyMap<string, string> = new Map(
+  [
+    ...[
+      'Accept',
+      'Accept-Encoding',
+      'Accept-Language',
+      'Authorization',
+      'Cache-Control',
+      'Connection',
+      'Content-Length',
+    ],
+    ...[
+      'Content-Type',
+      'Cookie',
+      'Date',
+      'ETag',
+      'Expect',
+      'Host',
+      'Keep-Alive',
+      'Last-Modified',
+      'Location',
+      'Origin',
+    ],
+    ...[
+      'Referer',
+      'Server',
+      'Set-Cookie',
+      'TE',
+      'Transfer-Encoding',
+      'Upgrade',
+      'User-Agent',
+      'Vary',
+      'X-Forwarded-For',
+    ],
+    ...['X-Request-Id', 'X-Powered-By'],
+  ].flatMap((name) => [
+    [name, name.toLowerCase()],
+    [name.toLowerCase(), name.toLowerCase()],
+  ]),
+);
 
 /** Only spaces and tabs: what else JavaScript takes for white space may be part of a value. */
 const isBlank = (code: number): boolean => code === SPACE || code === TAB;
