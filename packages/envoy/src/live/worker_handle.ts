@@ -13,6 +13,9 @@ import type {
 
 type Answer = Extract<FromServerWorker, { seq: number }>;
 
+/** What a request leaves is garbage at once: room for much of it makes collections rare and short. */
+const YOUNG_MB = 64;
+
 interface Events {
   onLog(entries: readonly LoggedRequest[]): void;
   /** Once, unless it was stopped. */
@@ -30,7 +33,10 @@ export class WorkerHandle {
   died: Error | undefined;
 
   static async start(init: ServerWorkerInit, events: Events): Promise<WorkerHandle> {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: init });
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: init,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     await once(worker, 'message'); // `ready`; an error before it rejects
     return new WorkerHandle(worker, events);
   }
