@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOMS = [
   'maps',
+  'vm',
   'packet',
   'bpf',
   'labels',

@@ -18,7 +18,7 @@ import {
 } from '@ciliate/policy';
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
-import { type Endpoint, nodeAddressOf, podName } from './endpoint.ts';
+import { type Endpoint, nodeAddressOf, nodeNameOf, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
 import { IdentityChanges } from './identity_changes.ts';
@@ -86,7 +86,7 @@ export class Agent {
     this.proxy = proxy;
     this.nodeAddress = nodeAddressOf(store);
     this.#allocator = allocator;
-    this.#services = new Services(memory);
+    this.#services = new Services(memory, { nodeName: nodeNameOf(store), nodeAddress: this.nodeAddress });
     this.#endpoints = new EndpointTable(memory, this.nodeAddress);
     this.resolver = newResolver(this.#endpoints, this.#services);
     this.#identityChanges = new IdentityChanges(identities, selectors, () => {

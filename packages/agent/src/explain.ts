@@ -6,6 +6,7 @@ import {
   formatOrigin,
   type MapStateEntry,
   type MapStateKey,
+  type PolicyConfig,
   type PolicyRepository,
   protocolName,
   qualified,
@@ -33,6 +34,8 @@ export interface PolicyReason {
   origins: readonly RuleOrigin[];
   /** Is what no entry matches dropped? */
   enforced: boolean;
+  /** Of the agent: with `never`, nothing is. */
+  mode: PolicyConfig['enforcement'];
   /** Only when denied by default: the policies that select the endpoint and so put it there. */
   selectedBy: readonly SelectingPolicy[];
 }
@@ -68,6 +71,7 @@ export function explainPolicyStep(
     entry,
     origins: originsOf(entry && endpoint.policy.mapState.get(entry)),
     enforced: step.direction === 'ingress' ? endpoint.policy.ingressEnforced : endpoint.policy.egressEnforced,
+    mode: repository.config.enforcement,
     selectedBy: entry === undefined ? repository.policiesSelecting(endpoint, step.direction) : [],
   };
 }
@@ -87,7 +91,9 @@ export function whyAllowed(reasons: readonly PolicyReason[]): string {
   if (last.origins.length === 0) return 'no header of this packet is looked at by policy';
   const added = last.origins.every(({ kind }) => kind === 'implicit');
   const origins = last.origins.map(formatOrigin).join('; ');
-  return added && !last.enforced ? `no policy selects ${last.endpoint} (${origins})` : origins;
+  if (!added || last.enforced) return origins;
+  const why = last.mode === 'never' ? 'policy enforcement is off (never)' : `no policy selects ${last.endpoint}`;
+  return `${why} (${origins})`;
 }
 
 /** Why a packet was dropped, in words. @param otherwise if it was not policy's doing */

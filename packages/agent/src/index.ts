@@ -10,6 +10,7 @@ export {
   whyRequestPassed,
 } from './explain.ts';
 export { PROXY_PORT_HTTP } from './regeneration.ts';
+export { backingSlices } from './services.ts';
 export { ClusterPolicy, type PolicyPod } from './what_if/cluster_policy.ts';
 export { diffReach, type ReachChange, type ReachDiff } from './what_if/diff.ts';
 export { addressEnd, entityEnd, explainPath, type FlowEnd, type FlowStep, podEnd } from './what_if/flow.ts';

@@ -41,8 +41,7 @@ export function podChanges(
   const taken = new Map<number, string>();
   for (const { name, pod, endpoint } of looks) {
     if (pod === undefined) continue;
-    const { namespace } = pod.metadata;
-    const labels = labelsOf(pod, store.get({ kind: 'Namespace', namespace: '', name: namespace }), cluster);
+    const labels = labelsIn(store, pod, cluster);
     if (endpoint !== undefined && !gone.includes(endpoint)) {
       if (!endpoint.labels.equals(labels)) relabelled.push({ endpoint, labels });
       if (!isDeepStrictEqual(endpoint.namedPorts, namedPortsOf(pod))) reported.push({ endpoint, pod });
@@ -61,6 +60,10 @@ export function podChanges(
   }
   return { added, relabelled, reported, gone, refused };
 }
+
+/** The labels that decide a pod's identity. */
+export const labelsIn = (store: ObjectStore, pod: Pod, cluster: string): Labels =>
+  labelsOf(pod, store.get({ kind: 'Namespace', namespace: '', name: pod.metadata.namespace }), cluster);
 
 function podOf(store: ObjectStore, name: string): Pod | undefined {
   const [namespace = '', pod = ''] = name.split('/');

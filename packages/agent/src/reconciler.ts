@@ -59,7 +59,7 @@ export class Reconciler {
     const { moved, left } = await this.#takeIdentities(pods);
     this.#changeRules(changes, problems);
     this.#changePrefixes(changes, problems);
-    await this.#announce(ipcache.apply(), moved, problems);
+    await this.#announce(ipcache.prefixes.apply(), moved, problems);
 
     this.#countPorts(pods);
     const isInForce = await regeneration.regenerate(problems);
@@ -68,8 +68,8 @@ export class Reconciler {
 
     for (const endpoint of pods.gone) await this.#remove(endpoint, problems);
     // An endpoint that keeps an older policy needs the prefixes that it speaks of.
-    if (isInForce) ipcache.dropStale();
-    await this.#announce(ipcache.apply(), [], problems);
+    if (isInForce) ipcache.prefixes.dropStale();
+    await this.#announce(ipcache.prefixes.apply(), [], problems);
     await this.#releaseIdentities([...left, ...pods.gone], problems);
     return problems;
   }
@@ -116,10 +116,13 @@ export class Reconciler {
 
   /** What is not spoken of any more stays until the new rules are in force. */
   #changePrefixes({ cidrGroups }: Changes, problems: Problems): void {
-    const { repository, ipcache } = this.#parts;
-    for (const [name, group] of cidrGroups) attempt(problems, () => ipcache.setCidrGroup(name, group));
+    const {
+      repository,
+      ipcache: { prefixes },
+    } = this.#parts;
+    for (const [name, group] of cidrGroups) attempt(problems, () => prefixes.setCidrGroup(name, group));
     if (repository.revision === this.#revision) return;
-    ipcache.setPolicyPrefixes(repository.prefixes());
+    prefixes.setPolicyPrefixes(repository.prefixes());
     this.#revision = repository.revision;
   }
 

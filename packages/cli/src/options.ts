@@ -1,5 +1,6 @@
 import { Agent } from '@ciliate/agent';
 import { InputError, loadObjects, ObjectStore } from '@ciliate/k8s';
+import type { PolicyConfig } from '@ciliate/policy';
 import { MAX_WORKERS } from '@ciliate/replay';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { destination, pino } from 'pino';
@@ -11,10 +12,14 @@ export interface RunOptions {
   logLevel: string;
 }
 
+/** What the agent's configuration says about policy. */
+export interface PolicyOptions {
+  enablePolicy: PolicyConfig['enforcement'];
+}
+
 /** Options of the commands that run on the user's own objects. */
-export interface CommonOptions extends RunOptions {
+export interface CommonOptions extends RunOptions, PolicyOptions {
   file: string[];
-  enablePolicy: 'default' | 'always' | 'never';
 }
 
 const FILE_OPTION = '-f, --file <path>';
@@ -36,8 +41,13 @@ export function checkFile(command: Command, { file }: Partial<CommonOptions>): v
 }
 
 function withClusterOptions(command: Command): Command {
+  return withRunOptions(withPolicyOptions(command));
+}
+
+/** What the agent's configuration says about policy. */
+export function withPolicyOptions(command: Command): Command {
   const mode = new Option('--enable-policy <mode>', ENABLE_POLICY);
-  return withRunOptions(command.addOption(mode.choices(['default', 'always', 'never']).default('default')));
+  return command.addOption(mode.choices(['default', 'always', 'never']).default('default'));
 }
 
 export function withRunOptions(command: Command): Command {
@@ -89,11 +99,7 @@ export function loadStore(paths: readonly string[]): ObjectStore {
 
 export function startAgent(
   store: ObjectStore,
-  {
-    seed,
-    logLevel,
-    enablePolicy,
-  }: Pick<RunOptions, 'seed' | 'logLevel'> & Partial<Pick<CommonOptions, 'enablePolicy'>>,
+  { seed, logLevel, enablePolicy }: Pick<RunOptions, 'seed' | 'logLevel'> & Partial<PolicyOptions>,
 ): Promise<Agent> {
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
   return Agent.start({ store, seed, log, enablePolicy });

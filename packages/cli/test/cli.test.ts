@@ -61,7 +61,7 @@ const verdicts: [name: string, args: string[], want: object][] = [
   [
     'with --enable-policy never nobody is dropped',
     ['--enable-policy', 'never', '--from', 'xwing', ...asked],
-    { outcome: 'answered' },
+    { outcome: 'answered', why: 'policy enforcement is off (never) (allow-any-ingress)' },
   ],
 ];
 
@@ -443,6 +443,18 @@ const changed: [name: string, args: string[], code: number, want: string | RegEx
     ['--old', DEATHSTAR, '--new', DEATHSTAR, L7, '--exit-code'],
     1,
     /allow -> L7 http: POST/,
+  ],
+  [
+    'policies that nobody enforces',
+    ['--enable-policy', 'never', '--old', DEATHSTAR, '--new', DEATHSTAR, L7, '--exit-code'],
+    0,
+    'No flow changes its verdict.\n',
+  ],
+  [
+    'policies that open one end, while the senders need a rule too',
+    ['--enable-policy', 'always', '--old', DEATHSTAR, '--new', DEATHSTAR, L7],
+    0,
+    'No flow changes its verdict.\n',
   ],
 ];
 

@@ -1,15 +1,5 @@
-import {
-  IdentityAllocator,
-  IdentityCache,
-  IdentityError,
-  labelsOfCidrGroup,
-  labelsOfPolicyPrefix,
-  type NumericIdentity,
-  type Prefix,
-  PrefixIdentities,
-  parsePrefix,
-} from '@ciliate/identity';
-import { type ObjectStore, positionOf } from '@ciliate/k8s';
+import { IdentityAllocator, IdentityCache, type NumericIdentity, type Prefix } from '@ciliate/identity';
+import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { Labels } from '@ciliate/labels';
 import {
@@ -20,8 +10,9 @@ import {
   resolveSelectorPolicy,
   SelectorCache,
 } from '@ciliate/policy';
-import { labelsOf, namedPortsOf, podName } from '../endpoint.ts';
-import { AgentError } from '../errors.ts';
+import { namedPortsOf, podName } from '../endpoint.ts';
+import { KnownPrefixes } from '../known_prefixes.ts';
+import { labelsIn } from '../pods.ts';
 import { seededRandom } from '../random.ts';
 import { serviceViewsOf } from '../services.ts';
 
@@ -45,13 +36,13 @@ export class ClusterPolicy {
   readonly pods: readonly PolicyPod[];
   /** Prefixes with identities of their own, in their order. */
   readonly prefixes: readonly Prefix[];
-  readonly #identities: PrefixIdentities;
+  readonly #identities: KnownPrefixes;
 
   private constructor(
     repository: PolicyRepository,
     pods: readonly PolicyPod[],
     prefixes: readonly Prefix[],
-    identities: PrefixIdentities,
+    identities: KnownPrefixes,
   ) {
     this.repository = repository;
     this.pods = pods;
@@ -72,7 +63,9 @@ export class ClusterPolicy {
     repository.setServices(serviceViewsOf(store));
     for (const object of POLICY_KINDS.flatMap((kind) => store.list(kind))) repository.upsert(object);
     const known = new IdentityCache(CLUSTER_NAME);
-    const prefixes = describePrefixes(store, repository);
+    const prefixes = new KnownPrefixes({ dualStack: false, reserved: known.reserved });
+    prefixes.setPolicyPrefixes(repository.prefixes());
+    for (const group of store.list('CiliumCIDRGroup')) prefixes.setCidrGroup(group.metadata.name, group);
     const allocated = await allocate(store, known, seed);
     const selectors = new SelectorCache([]);
     known.subscribe({
@@ -119,12 +112,11 @@ const contains = (prefix: Prefix, address: bigint): boolean => {
 async function allocate(store: ObjectStore, cache: IdentityCache, seed: number) {
   const client = new EmbeddedStore({ nowNs: () => 0n }).client();
   const allocator = await IdentityAllocator.open({ client, cache, node: NODE_NAME, random: seededRandom(seed) });
-  const namespaces = new Map(store.list('Namespace').map((namespace) => [namespace.metadata.name, namespace]));
   const pods = [...store.list('Pod')].sort((a, b) => (podName(a.metadata) < podName(b.metadata) ? -1 : 1));
   const allocated = [];
   try {
     for (const pod of pods) {
-      const labels = labelsOf(pod, namespaces.get(pod.metadata.namespace), CLUSTER_NAME);
+      const labels = labelsIn(store, pod, CLUSTER_NAME);
       const { identity } = await allocator.allocate(labels);
       allocated.push({ name: podName(pod.metadata), labels, identity, namedPorts: namedPortsOf(pod) });
     }
@@ -132,34 +124,4 @@ async function allocate(store: ObjectStore, cache: IdentityCache, seed: number) 
     await allocator.close();
   }
   return allocated;
-}
-
-/** What policies and CIDR groups say about addresses outside of the cluster. */
-function describePrefixes(store: ObjectStore, repository: PolicyRepository): PrefixIdentities {
-  const identities = new PrefixIdentities({ dualStack: false });
-  for (const prefix of repository.prefixes().map(parsePrefix))
-    identities.upsert(prefix, 'policies', { source: 'custom-resource', labels: labelsOfPolicyPrefix(prefix) });
-  for (const group of store.list('CiliumCIDRGroup')) {
-    const { name, labels } = group.metadata;
-    const info = { source: 'generated', labels: labelsOfCidrGroup(name, labels) } as const;
-    for (const [index, text] of group.spec.externalCIDRs.entries()) {
-      const path = `spec.externalCIDRs[${index}]`;
-      identities.upsert(
-        parsed(text, () => positionOf(group, path), path),
-        `cidrgroup/${name}`,
-        info,
-      );
-    }
-  }
-  return identities;
-}
-
-function parsed(text: string, position: () => ReturnType<typeof positionOf>, path: string): Prefix {
-  try {
-    return parsePrefix(text);
-  } catch (error) {
-    if (!(error instanceof IdentityError)) throw error;
-    const { file, line, column } = position();
-    throw new AgentError('BAD_INPUT', `${file}:${line}:${column}: ${path}: ${error.message}`, { file, line, column });
-  }
 }

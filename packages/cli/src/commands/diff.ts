@@ -2,10 +2,17 @@ import { ClusterPolicy, diffReach, type PodChanges, type ReachChange, type Reach
 import { InputError } from '@ciliate/k8s';
 import { coverageText } from '@ciliate/policy';
 import { Command } from 'commander';
-import { loadStore, type RunOptions, toJson, withRunOptions } from '../options.ts';
+import {
+  loadStore,
+  type PolicyOptions,
+  type RunOptions,
+  toJson,
+  withPolicyOptions,
+  withRunOptions,
+} from '../options.ts';
 import { namesText, partyJson, pathJson, pathText, unknownLines, unknownNames } from '../render_reach.ts';
 
-interface DiffOptions extends RunOptions {
+interface DiffOptions extends RunOptions, PolicyOptions {
   file?: string[];
   old?: string[];
   new?: string[];
@@ -14,7 +21,7 @@ interface DiffOptions extends RunOptions {
 
 export function diffCommand(): Command {
   const collect = (path: string, before: string[] = []): string[] => [...before, path];
-  return withRunOptions(new Command('diff'))
+  return withRunOptions(withPolicyOptions(new Command('diff')))
     .description('which flows change verdict from one cluster to another: all pairs, ports and protocols')
     .option('-f, --file <path>', 'twice: first the old cluster, then the new; each a YAML file or a folder', collect)
     .option('--old <paths...>', 'the old cluster, of several files or folders')
@@ -22,7 +29,7 @@ export function diffCommand(): Command {
     .option('--exit-code', 'exit with 1 if something changes')
     .action(async (options: DiffOptions) => {
       const [before, after] = await Promise.all(
-        sidesOf(options).map((paths) => ClusterPolicy.of(loadStore(paths), options.seed)),
+        sidesOf(options).map((paths) => ClusterPolicy.of(loadStore(paths), options.seed, options.enablePolicy)),
       );
       const diff = diffReach(before!, after!);
       const unknown = [...new Set([before!, after!].flatMap(unknownNames))];

@@ -1,0 +1,14 @@
+export { VmError, type VmErrorCode } from './errors.ts';
+export type { Helper, HelperTable } from './helpers/helper.ts';
+export { disassemble, type NameOf } from './insn/disasm.ts';
+export { decode, encode, type Insn } from './insn/insn.ts';
+export { validate } from './insn/validate.ts';
+export { Interpreter, type Observer } from './interpreter/interpreter.ts';
+export { Machine, type MachineOptions } from './machine/machine.ts';
+export type { Registers } from './machine/registers.ts';
+export { type Image, type LinkOptions, link } from './object/link.ts';
+export type { LinkedFunction } from './object/linked.ts';
+export { loadObject } from './object/load.ts';
+export type { BpfObject, FunctionDef, MapDef, ProgramType } from './object/object.ts';
+export { Compiled } from './translator/compiled.ts';
+export { type TranslateOptions, translate } from './translator/translate.ts';
