@@ -37,17 +37,14 @@ function demandsOf({ nodeSelector, ingress, egress }: Rule, at: string): Demand[
     rules.flatMap(({ fqdns, toPorts }, index) => {
       const path = `${at}.${name}[${index}]`;
       const names: Demand[] = fqdns?.length ? [[`${path}.toFQDNs`, 'names learnt by the DNS proxy']] : [];
-      const ports = (toPorts ?? []).flatMap((rule, of) =>
-        portDemands(rule, `${path}.toPorts[${of}]`, name === 'egress'),
-      );
+      const ports = (toPorts ?? []).flatMap((rule, of) => portDemands(rule, `${path}.toPorts[${of}]`));
       return [...names, ...ports];
     }),
   );
 }
 
-function portDemands(rule: PortRule, at: string, egress: boolean): Demand[] {
+function portDemands(rule: PortRule, at: string): Demand[] {
   const { rules: l7 } = rule;
-  const http = l7?.http ?? [];
   const found: (Demand | false)[] = [
     rule.listener !== undefined && [`${at}.listener`, 'a listener of a CiliumEnvoyConfig'],
     rule.terminatingTLS !== undefined && [`${at}.terminatingTLS`, 'TLS in the proxy'],
@@ -56,7 +53,6 @@ function portDemands(rule: PortRule, at: string, egress: boolean): Demand[] {
     Boolean(l7?.dns?.length) && [`${at}.rules.dns`, 'the DNS proxy'],
     Boolean(l7?.kafka?.length) && [`${at}.rules.kafka`, "the proxy's filter for Kafka"],
     Boolean(l7?.l7proto) && [`${at}.rules.l7proto`, `the proxy's filter "${l7?.l7proto}"`],
-    egress && http.length > 0 && [`${at}.rules.http`, 'L7 rules for egress'],
   ];
   return found.filter((one) => one !== false);
 }

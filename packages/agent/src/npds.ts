@@ -15,11 +15,15 @@ export function networkPolicyOf(endpoint: Endpoint, policy: EndpointPolicy): Net
   return {
     endpointIps: [formatIpv4(endpoint.address)],
     endpointId: endpoint.id,
-    ingressPerPortPolicies: policy.l4.ingress.filters
-      .flatMap((filter) => portPolicyOf(filter, policy))
-      .sort((a, b) => lastIfEveryPort(a) - lastIfEveryPort(b) || a.endPort - b.endPort),
+    ingressPerPortPolicies: portPoliciesOf(policy.l4.ingress.filters, policy),
+    egressPerPortPolicies: portPoliciesOf(policy.l4.egress.filters, policy),
   };
 }
+
+const portPoliciesOf = (filters: readonly L4Filter[], policy: EndpointPolicy): PortPolicy[] =>
+  filters
+    .flatMap((filter) => portPolicyOf(filter, policy))
+    .sort((a, b) => lastIfEveryPort(a) - lastIfEveryPort(b) || a.endPort - b.endPort);
 
 type PortPolicy = PortNetworkPolicy & { port: number; endPort: number };
 

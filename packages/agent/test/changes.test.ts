@@ -219,11 +219,6 @@ const refusals: [what: string, spec: string, message: string][] = [
     '19:23: spec.egress[0].toFQDNs: names learnt by the DNS proxy',
   ],
   [
-    'L7 rules for egress',
-    'egress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { http: [{ method: GET }] } }] }]',
-    '19:81: spec.egress[0].toPorts[0].rules.http: L7 rules for egress',
-  ],
-  [
     'Kafka',
     'ingress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { kafka: [{ topic: t }] } }] }]',
     `19:83: spec.ingress[0].toPorts[0].rules.kafka: the proxy's filter for Kafka`,
