@@ -1,5 +1,5 @@
+import type { SessionSink } from './carrier.ts';
 import type { HttpAccessLog, ProxyAction, Side } from './protocol.ts';
-import type { SessionSink } from './session.ts';
 
 /** Actions in order; bytes for the same side with nothing between them become one action. */
 export class ActionList implements SessionSink {

@@ -1,10 +1,13 @@
 import { connect, type Socket } from 'node:net';
+import type { ConnectionSession, SessionSink } from '../carrier.ts';
+import { KafkaSession } from '../kafka/session.ts';
 import type { HttpAccessLog, Side } from '../protocol.ts';
 import { formatIp } from '../request_headers.ts';
 import type { UpstreamFailure } from '../responses.ts';
-import { Session, type SessionSink } from '../session.ts';
+import { Session } from '../session.ts';
 import { Outlet } from './outlet.ts';
 import { encodePreamble, type Preamble } from './preamble.ts';
+import type { L7Parser } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
 
 /** Unread bytes of a client beyond which no more are taken from its socket. */
@@ -23,7 +26,7 @@ export class LiveConnection implements SessionSink {
   readonly #down: Socket;
   readonly #preamble: Preamble;
   readonly #runtime: Runtime;
-  readonly #session: Session;
+  readonly #session: ConnectionSession;
   readonly #toClient = new Outlet();
   readonly #toServer = new Outlet();
   #up: Socket | undefined;
@@ -33,13 +36,14 @@ export class LiveConnection implements SessionSink {
   #downClosed = false;
   #retryTimer: NodeJS.Timeout | undefined;
 
-  constructor(down: Socket, preamble: Preamble, runtime: Runtime) {
+  constructor(down: Socket, preamble: Preamble, runtime: Runtime, parser: L7Parser = 'http') {
     this.#down = down;
     this.#preamble = preamble;
     this.#runtime = runtime;
     this.logs = runtime.logs;
     const { connection } = preamble;
-    this.#session = new Session(connection, runtime, () => runtime.policies.get(connection.endpointId), this);
+    const Parser = parser === 'kafka' ? KafkaSession : Session;
+    this.#session = new Parser(connection, runtime, () => runtime.policies.get(connection.endpointId), this);
     down.on('end', () => this.#run(() => this.#session.end('downstream', runtime.nowNs())));
     down.on('error', () => this.#run(() => this.#session.abort('downstream', runtime.nowNs())));
     down.on('close', () => this.#run(() => this.#session.abort('downstream', runtime.nowNs())));

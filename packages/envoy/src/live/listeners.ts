@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { threadId } from 'node:worker_threads';
 import { LiveConnection } from './connection.ts';
 import { type Preamble, readPreamble } from './preamble.ts';
-import type { ListenerSpec } from './protocol.ts';
+import type { L7Parser, ListenerSpec } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
 
 /** How long a connection may take to say what it is. Envoy's listener_filters_timeout. */
@@ -23,10 +23,10 @@ export class Listeners {
   }
 
   /** @returns the port @throws the system's error, as EADDRINUSE */
-  async listen({ name, port, assume }: ListenerSpec): Promise<number> {
+  async listen({ name, port, parser, assume }: ListenerSpec): Promise<number> {
     const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
-      if (assume === undefined) this.#accept(socket);
-      else new LiveConnection(socket, this.#assumed(socket, assume), this.#runtime).open(NOTHING);
+      if (assume === undefined) this.#accept(socket, parser);
+      else new LiveConnection(socket, this.#assumed(socket, assume), this.#runtime, parser).open(NOTHING);
     });
     server.listen({ host: '127.0.0.1', port, reusePort: true, backlog: 1024 });
     await once(server, 'listening');
@@ -52,7 +52,7 @@ export class Listeners {
     return { connection: { ...connection, id: threadId * 2 ** 20 + this.#assumedCount++, source }, via };
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, parser: L7Parser | undefined): void {
     let bytes: Buffer = Buffer.alloc(0);
     const timer = setTimeout(() => socket.destroy(), PREAMBLE_TIMEOUT_MS);
     const leave = (): void => {
@@ -74,7 +74,7 @@ export class Listeners {
         return;
       }
       socket.removeAllListeners();
-      new LiveConnection(socket, found.preamble, this.#runtime).open(bytes.subarray(found.length));
+      new LiveConnection(socket, found.preamble, this.#runtime, parser).open(bytes.subarray(found.length));
     };
     socket.on('data', read);
     socket.on('end', giveUp);

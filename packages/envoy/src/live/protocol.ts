@@ -4,12 +4,17 @@ import type { HttpConfig } from '../http_config.ts';
 import type { HttpAccessLog } from '../protocol.ts';
 import type { Preamble } from './preamble.ts';
 
+/** What connections speak. */
+export type L7Parser = 'http' | 'kafka';
+
 /** Where redirected connections of one kind come in. */
 export interface ListenerSpec {
   /** As Cilium names it: `cilium-http-ingress` and the like. */
   readonly name: string;
   /** 0: any free one. */
   readonly port: number;
+  /** http if absent. */
+  readonly parser?: L7Parser;
   /** Connections come without preamble; each is taken for this one, with a number and a source of its own. */
   readonly assume?: Preamble;
 }
