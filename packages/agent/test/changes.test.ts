@@ -214,11 +214,6 @@ test.each(modes)('--enable-policy %s: enforcement follows', async (enablePolicy,
 
 const refusals: [what: string, spec: string, message: string][] = [
   [
-    'names',
-    'egress: [{ toFQDNs: [{ matchName: a.example }] }]',
-    '19:23: spec.egress[0].toFQDNs: names learnt by the DNS proxy',
-  ],
-  [
     'Kafka',
     'ingress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { kafka: [{ topic: t }] } }] }]',
     `19:83: spec.ingress[0].toPorts[0].rules.kafka: the proxy's filter for Kafka`,
