@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type ProxyAction, RequestDecoder } from '../src/index.ts';
 import { HOSTILE } from './hostile_corpus.ts';
-import { Client, httpServer, type Live, liveProxy, Scope, tcpServer } from './live_support.ts';
+import { Client, httpServer, type Live, liveProxy, PATIENT, Scope, tcpServer } from './live_support.ts';
 import { bytes, connection, coreWith, httpRules, NOW, policyOf, seed } from './support.ts';
 
 console.log(`seed ${seed}`);
@@ -60,11 +60,11 @@ describe('peers that stop, or never do', () => {
     const server = await tcpServer(scope, (socket) => socket.resume().on('end', () => closed++));
     const live = await liveProxy(scope, [PUBLIC]);
     const client = new Client(scope, live.port, server).send('GET /public HTTP/1.1\r\nHost: a\r\n\r\n');
-    await expect.poll(() => live.log.length).toBe(1);
+    await expect.poll(() => live.log.length, PATIENT).toBe(1);
     client.socket.end();
     await client.until('closed');
     expect(client.received).toBe('');
-    await expect.poll(() => closed).toBe(1);
+    await expect.poll(() => closed, PATIENT).toBe(1);
   });
 
   test('a client that resets in the middle of a body: the server hears of it', async () => {
@@ -73,9 +73,9 @@ describe('peers that stop, or never do', () => {
     const live = await liveProxy(scope, [PUBLIC]);
     const client = new Client(scope, live.port, server);
     client.send('POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc');
-    await expect.poll(() => live.log.length).toBe(1);
+    await expect.poll(() => live.log.length, PATIENT).toBe(1);
     client.socket.resetAndDestroy();
-    await expect.poll(() => ends).toEqual(['closed']);
+    await expect.poll(() => ends, PATIENT).toEqual(['closed']);
   });
 
   test('a body without end for a server that does not read is held back; others are served', async () => {

@@ -12,6 +12,8 @@ import {
 } from '../src/index.ts';
 import { connection, SEED } from './support.ts';
 
+/** For what happens sooner or later, however busy the machine. */
+export const PATIENT = { timeout: 30_000 };
 export const LOOPBACK = 0x7f000001;
 
 /** What is opened in a test, closed after it. */
