@@ -39,8 +39,9 @@ export abstract class HashTable implements BpfMap {
   protected readonly slab: Slab;
   protected readonly lru: LruList | null;
   protected readonly valueOffset: number;
-  private readonly buckets: Address;
-  private readonly bucketMask: number;
+  /** For code that looks keys up by itself: the links to the first nodes, and which bits of a key's hash choose one. */
+  readonly buckets: Address;
+  readonly bucketMask: number;
   /** Index of the key's last word, and which of its bits are the key's. */
   private readonly lastWord: number;
   private readonly lastMask: number;
