@@ -1,20 +1,26 @@
-import { main } from 'assemblyscript/asc';
+type Text = string | Uint8Array;
+type Compile = (
+  args: readonly string[],
+  io: { stderr: { write(text: Text): unknown }; writeFile(name: string, contents: Text): void },
+) => Promise<{ error: unknown }>;
+
+/** By its name only: the compiler's types declare a `console` of their own for every file. */
+const COMPILER: string = 'assemblyscript/asc';
 
 /** Compiles `known.ts` beside this file. @returns the text of src/lib/known_code.ts. @throws Error with the compiler's words */
 export async function knownCode(): Promise<string> {
+  const { main } = (await import(COMPILER)) as { main: Compile };
   let wasm: Uint8Array | undefined;
   const said: string[] = [];
   const options = ['-O3', '--converge', '--noAssert', '--runtime', 'stub', '--outFile', 'known.wasm'];
   const shared = ['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '32768'];
-  const { error } = await main(
-    ['known.ts', ...options, ...shared, '--enable', 'threads', '--baseDir', import.meta.dirname],
-    {
-      stderr: { write: (text: string | Uint8Array) => said.push(String(text)) > 0 },
-      writeFile: (_name: string, contents: string | Uint8Array) => {
-        wasm = contents as Uint8Array;
-      },
-    } as unknown as Parameters<typeof main>[1],
-  );
+  const place = ['--enable', 'threads', '--baseDir', import.meta.dirname];
+  const { error } = await main(['known.ts', ...options, ...shared, ...place], {
+    stderr: { write: (text) => said.push(String(text)) },
+    writeFile: (_, contents) => {
+      wasm = contents as Uint8Array;
+    },
+  });
   if (error !== null || wasm === undefined) throw new Error(said.join(''), { cause: error });
   const lines = Buffer.from(wasm)
     .toString('base64')

@@ -116,7 +116,10 @@ export abstract class HashTable implements BpfMap {
 
   entries(): MapEntry[] {
     const found: MapEntry[] = [];
-    for (let node = this.firstFrom(0); node !== NULL; node = this.after(node)) {
+    const { count } = this; // most buckets of a large map are empty: not one more is looked at than has to be
+    for (let node = NULL; found.length < count; ) {
+      node = node === NULL ? this.firstFrom(0) : this.after(node);
+      if (node === NULL) break;
       found.push({ key: node + NODE.key, value: this.valueOf(node) });
     }
     return found;
