@@ -25,8 +25,7 @@ const MEMORY_BYTES = 96 * 1024 * 1024;
 const ENTRIES = 4096;
 const OWN_MAPS: readonly MapName[] = [
   ...(['cilium_ct4_global', 'cilium_ct_any4_global', 'cilium_ct6_global', 'cilium_ct_any6_global'] as const),
-  ...(['cilium_snat_v4_external', 'cilium_snat_v6_external', 'cilium_policystats'] as const),
-  ...(['cilium_nodeport_neigh4', 'cilium_nodeport_neigh6'] as const),
+  ...(['cilium_policystats', 'cilium_nodeport_neigh4', 'cilium_nodeport_neigh6'] as const),
 ];
 const EVENT_BYTES = 1 << 20;
 /** The virtual start of time: far enough from 0 that nothing seems to have been reported lately. */
