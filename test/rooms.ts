@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOMS = [
   'maps',
+  'vm',
   'packet',
   'bpf',
   'labels',
@@ -20,6 +21,7 @@ export const ROOMS = [
   'hubble',
   'agent',
   'replay',
+  'live',
   'cli',
 ];
 

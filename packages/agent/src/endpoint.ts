@@ -55,6 +55,10 @@ export function nodeAddressOf(store: ObjectStore): number {
   return parseIpv4(hostIP ?? DEFAULT_NODE_ADDRESS)!;
 }
 
+/** The name of that node: of the first pod that says where it runs. */
+export const nodeNameOf = (store: ObjectStore): string | undefined =>
+  store.list('Pod').find(({ spec }) => spec.nodeName !== undefined)?.spec.nodeName;
+
 /** The labels that decide a pod's identity. */
 export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: string): Labels =>
   identityLabelsOf({

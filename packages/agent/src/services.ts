@@ -1,47 +1,76 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { EndpointSlice, ObjectStore } from '@ciliate/k8s';
-import { type Frontend, type ServiceEntry, ServiceIds, serviceEntries } from '@ciliate/loadbalancer';
+import type { EndpointSlice, ObjectStore, Service } from '@ciliate/k8s';
+import {
+  DEFAULT_MAGLEV_SIZE,
+  SERVICE_NAME_LABEL,
+  type ServiceEntry,
+  ServiceManager,
+  slicesOfPods,
+} from '@ciliate/loadbalancer';
 import { LbMaps, type Memory } from '@ciliate/maps';
-import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '@ciliate/packet';
+import { formatIpv4 } from '@ciliate/packet';
 import type { ServiceView } from '@ciliate/policy';
-
-const PROTOCOLS = { TCP: IPPROTO_TCP, UDP: IPPROTO_UDP, SCTP: IPPROTO_SCTP } as const;
-/** On an EndpointSlice: the service that it is of. */
-const SERVICE_NAME = 'kubernetes.io/service-name';
 
 /** The services of the cluster in the load balancer's maps. */
 export class Services {
-  readonly #maps: LbMaps;
-  readonly #ids = new ServiceIds();
-  #entries: readonly ServiceEntry[] = [];
+  readonly #manager: ServiceManager;
+  /** What the manager was told, by `namespace/name`. */
+  readonly #services = new Map<string, Service>();
+  #slices: ReadonlyMap<string, EndpointSlice> = new Map();
 
-  constructor(memory: Memory) {
-    this.#maps = LbMaps.create(memory);
+  constructor(memory: Memory, { nodeName, nodeAddress }: { nodeName: string | undefined; nodeAddress: number }) {
+    const maps = LbMaps.create(memory, { maglevTableSize: DEFAULT_MAGLEV_SIZE });
+    this.#manager = new ServiceManager(maps, { nodeName, nodePortAddresses: [formatIpv4(nodeAddress)] });
   }
 
   /** As in the maps. */
   get entries(): readonly ServiceEntry[] {
-    return this.#entries;
+    return this.#manager.entries;
   }
 
   /** Writes what changed in the store since the last time. @throws ServiceError and changes nothing */
   update(store: ObjectStore): void {
-    const entries = serviceEntries(store.list('Service'), store.list('Pod'), this.#ids);
-    const before = new Map(this.#entries.map((entry) => [placeOf(entry.frontend), entry]));
-    const now = new Map(entries.map((entry) => [placeOf(entry.frontend), entry]));
-    for (const [place, { frontend }] of before) if (!now.has(place)) this.#maps.deleteService(lbFrontend(frontend));
-    for (const [place, entry] of now) {
-      if (isDeepStrictEqual(before.get(place)?.backends, entry.backends)) continue;
-      const backends = entry.backends.map((backend) => ({ id: backend.id, ...lbFrontend(backend) }));
-      this.#maps.upsertService({ revNatId: entry.revNatId, ...lbFrontend(entry.frontend), backends });
+    this.#tellServices(new Map(store.list('Service').map((service) => [nameOf(service), service])));
+    const slices = [...backingSlices(store).values()].flat();
+    this.#tellSlices(new Map(slices.map((slice) => [nameOf(slice), slice])));
+    this.#manager.reconcile();
+  }
+
+  #tellServices(now: ReadonlyMap<string, Service>): void {
+    for (const [name, { metadata }] of this.#services) {
+      if (now.has(name)) continue;
+      this.#manager.deleteService(metadata.namespace, metadata.name);
+      this.#services.delete(name);
     }
-    this.#entries = entries;
+    for (const [name, service] of now) {
+      if (this.#services.get(name) === service) continue; // the store never changes an object
+      this.#manager.upsertService(service);
+      this.#services.set(name, service);
+    }
+  }
+
+  #tellSlices(now: ReadonlyMap<string, EndpointSlice>): void {
+    for (const [name, { metadata }] of this.#slices)
+      if (!now.has(name)) this.#manager.deleteEndpointSlice(metadata.namespace, metadata.name);
+    for (const [name, slice] of now)
+      if (!isDeepStrictEqual(this.#slices.get(name), slice)) this.#manager.upsertEndpointSlice(slice);
+    this.#slices = now;
   }
 }
 
-const placeOf = ({ address, port, protocol }: Frontend): string => `${address}:${port}/${protocol}`;
-
-const lbFrontend = ({ address, port, protocol }: Frontend) => ({ address, port, protocol: PROTOCOLS[protocol] });
+/**
+ * Who serves each service, by its `namespace/name`: what its EndpointSlices say, if there are any, else the pods that it
+ * selects.
+ */
+export function backingSlices(store: ObjectStore): Map<string, EndpointSlice[]> {
+  const found = Map.groupBy(store.list('EndpointSlice'), serviceOf);
+  const pods = Map.groupBy(store.list('Pod'), ({ metadata }) => metadata.namespace);
+  for (const service of store.list('Service')) {
+    if (found.has(nameOf(service))) continue;
+    found.set(nameOf(service), slicesOfPods(service, pods.get(service.metadata.namespace) ?? []));
+  }
+  return found;
+}
 
 /** Services as `toServices` in rules looks at them; those without a selector have the addresses that slices tell. */
 export function serviceViewsOf(store: ObjectStore): ServiceView[] {
@@ -53,5 +82,7 @@ export function serviceViewsOf(store: ObjectStore): ServiceView[] {
   });
 }
 
+const nameOf = ({ metadata: { namespace, name } }: Service | EndpointSlice): string => `${namespace}/${name}`;
+
 const serviceOf = ({ metadata: { namespace, labels } }: EndpointSlice): string =>
-  `${namespace}/${labels[SERVICE_NAME] ?? ''}`;
+  `${namespace}/${labels[SERVICE_NAME_LABEL] ?? ''}`;

@@ -7,13 +7,26 @@ type ServiceEntry = Agent['services'][number];
 export function frontendOf(
   agent: Agent,
   asked: string,
-  { metadata: { namespace, name } }: Service,
+  service: Service,
   port: number,
   protocol: ServiceEntry['frontend']['protocol'],
 ): ServiceEntry {
-  const entries = agent.services.filter((entry) => entry.namespace === namespace && entry.name === name);
-  const entry = entries.find(({ frontend }) => frontend.port === port && frontend.protocol === protocol);
-  if (entry !== undefined) return entry;
-  const ports = entries.map(({ frontend }) => `${frontend.port}/${frontend.protocol}`).join(', ');
-  throw new InputError(`${asked}: service ${namespace}/${name} has ${ports || 'no ports'}`, { namespace, name });
+  const { namespace, name } = service.metadata;
+  const entry = agent.services.find(
+    (one) =>
+      one.namespace === namespace &&
+      one.name === name &&
+      one.frontend.port === port &&
+      one.frontend.protocol === protocol,
+  );
+  if (entry === undefined) throw noSuchPort(asked, service);
+  return entry;
+}
+
+export function noSuchPort(asked: string, { metadata: { namespace, name }, spec }: Service): InputError {
+  const ports = spec.ports.flatMap(({ port, nodePort, protocol }) =>
+    [port, nodePort].flatMap((number) => (number === undefined ? [] : [`${number}/${protocol}`])),
+  );
+  const why = spec.clusterIPs.length === 0 ? 'is headless, name a pod' : `has ${ports.join(', ')}`;
+  return new InputError(`${asked}: service ${namespace}/${name} ${why}`, { namespace, name });
 }

@@ -1,5 +1,6 @@
 import {
   addressEnd,
+  backingSlices,
   ClusterPolicy,
   ENTITIES,
   entityEnd,
@@ -9,9 +10,10 @@ import {
   podEnd,
 } from '@ciliate/agent';
 import { findWorkload, InputError, nearestWord, type ObjectStore, type Pod, type Service } from '@ciliate/k8s';
-import { serviceEntries } from '@ciliate/loadbalancer';
+import { receiversOf } from '@ciliate/loadbalancer';
 import { formatIpv4, parseIpv4 } from '@ciliate/packet';
 import { type PolicyConfig, PROTOCOL_NUMBERS } from '@ciliate/policy';
+import { noSuchPort } from './frontend.ts';
 import { explanationLines, remedyLines } from './render_explanation.ts';
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP' | 'ICMP';
@@ -93,21 +95,19 @@ const podOf = (cluster: ClusterPolicy, { metadata: { namespace, name }, status }
 function behind(
   cluster: ClusterPolicy,
   store: ObjectStore,
-  { metadata: { namespace, name } }: Service,
+  service: Service,
   port: number,
   protocol: Protocol,
 ): { end: FlowEnd; port: number } {
-  const entries = serviceEntries(store.list('Service'), store.list('Pod'));
-  const own = entries.filter((entry) => entry.namespace === namespace && entry.name === name);
-  const entry = own.find(({ frontend }) => frontend.port === port && frontend.protocol === protocol);
-  if (entry === undefined) {
-    const ports = own.map(({ frontend }) => `${frontend.port}/${frontend.protocol}`).join(', ');
-    throw new InputError(`--port ${port}/${protocol}: service ${namespace}/${name} has ${ports || 'no ports'}`, {});
-  }
-  const [backend] = entry.backends;
+  const { namespace, name } = service.metadata;
+  const slices = backingSlices(store).get(`${namespace}/${name}`) ?? [];
+  const backends = protocol === 'ICMP' ? undefined : receiversOf(service, slices, { port, protocol });
+  if (backends === undefined) throw noSuchPort(`--port ${port}/${protocol}`, service);
+  const [backend] = backends;
   if (backend === undefined) throw new InputError(`service ${namespace}/${name} has no backend`, {});
-  const end = podEnd(cluster, backend.pod, formatIpv4(backend.address))!;
-  return { end, port: backend.port };
+  const address = formatIpv4(backend.address);
+  const end = ofAddress(store, address);
+  return { end: end?.kind === 'Pod' ? podOf(cluster, end) : addressEnd(cluster, address), port: backend.port };
 }
 
 const SAID = { allow: 'allowed', redirect: 'redirected to the proxy', deny: 'denied', drop: 'dropped' } as const;

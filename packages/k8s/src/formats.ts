@@ -55,3 +55,22 @@ export function ipv4(value: string): string | undefined {
   const range = ipaddr.IPv4.parse(value).range();
   return SPECIAL.has(range) ? `${quoted(value)} is a ${range} address and cannot be used here` : undefined;
 }
+
+/** An address of either family that a service or its backend can have. */
+export function ip(value: string): string | undefined {
+  if (!ipaddr.IPv6.isValid(value)) {
+    return ipaddr.IPv4.isValidFourPartDecimal(value) ? ipv4(value) : `${quoted(value)} is no IP address`;
+  }
+  const range = value.includes('%') ? 'zoned' : ipaddr.IPv6.parse(value).range();
+  const isSpecial = SPECIAL.has(range) || range === 'ipv4Mapped' || range === 'zoned';
+  return isSpecial ? `${quoted(value)} is a ${range} address and cannot be used here` : undefined;
+}
+
+export const isIpv6 = (address: string): boolean => address.includes(':');
+
+/** `10.0.0.0/8`, of either family; bits behind the prefix may be set. */
+export function cidr(value: string): string | undefined {
+  const isRight = /\/(0|[1-9]\d*)$/.test(value) && (ipaddr.IPv4.isValidCIDR(value) || ipaddr.IPv6.isValidCIDR(value));
+  const isFourParts = isIpv6(value) || ipaddr.IPv4.isValidFourPartDecimal(value.split('/')[0]!);
+  return isRight && isFourParts ? undefined : `${quoted(value)} is no prefix, want for example 10.0.0.0/8`;
+}

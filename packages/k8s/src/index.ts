@@ -11,6 +11,8 @@ export type {
   CiliumNetworkPolicy,
   ContainerPort,
   DirectionRule,
+  EndpointConditions,
+  EndpointPort,
   EndpointSlice,
   FQDNSelector,
   Groups,
@@ -18,6 +20,7 @@ export type {
   ICMPField,
   ICMPRule,
   IPBlock,
+  IPFamily,
   K8sObject,
   L4Protocol,
   L7Rules,
@@ -44,5 +47,6 @@ export type {
   ServicePort,
   ServiceSelector,
   TLSContext,
+  TrafficPolicy,
 } from './types.ts';
 export { didYouMean, nearestWord, oneOf } from './words.ts';

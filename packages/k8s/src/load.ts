@@ -122,5 +122,6 @@ function titleOf({ kind, metadata: { namespace, name } }: K8sObject): string {
 
 function addressesOf(object: K8sObject): [field: string, address: string][] {
   if (object.kind === 'Pod') return [['status.podIP', object.status.podIP]];
-  return object.kind === 'Service' ? [['spec.clusterIP', object.spec.clusterIP]] : [];
+  if (object.kind !== 'Service') return [];
+  return object.spec.clusterIPs.map((address, i) => [i === 0 ? 'spec.clusterIP' : `spec.clusterIPs[${i}]`, address]);
 }

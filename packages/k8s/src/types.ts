@@ -66,22 +66,57 @@ export interface ServicePort {
   /** A number, or the name of a container port; `port` when not given. */
   targetPort: number | string;
   protocol: L4Protocol;
+  /** undefined: not reached by the node's addresses. */
+  nodePort: number | undefined;
 }
 
+export type IPFamily = 'IPv4' | 'IPv6';
+/** Local: only backends on the client's node. */
+export type TrafficPolicy = 'Cluster' | 'Local';
+
+/** Addresses are texts of either family, as written. */
 export interface Service {
   kind: 'Service';
   position: Position;
   metadata: ObjectMeta;
-  /**
-   * `clusterIP` is an IPv4 address in dotted form. `selector` undefined: the backends are those that EndpointSlices name,
-   * which `toServices` looks at; nothing is sent there yet.
-   */
   spec: {
-    type: 'ClusterIP';
+    type: 'ClusterIP' | 'NodePort' | 'LoadBalancer';
+    /** The first of `clusterIPs`, or `None`: headless. */
     clusterIP: string;
+    /** At most one of each family; none of a headless service. */
+    clusterIPs: string[];
+    /** By default those of `clusterIPs`; IPv4 of a headless service. */
+    ipFamilies: IPFamily[];
+    /** undefined: the backends are those that EndpointSlices name. */
     selector: Record<string, string> | undefined;
     ports: ServicePort[];
+    externalIPs: string[];
+    /** For clients from outside of the cluster, and from inside. */
+    externalTrafficPolicy: TrafficPolicy;
+    internalTrafficPolicy: TrafficPolicy;
+    /** undefined: a client need not come to the same backend again. */
+    sessionAffinity: { timeoutSeconds: number } | undefined;
+    /** Prefixes, bits behind them as written. Empty: everybody. */
+    loadBalancerSourceRanges: string[];
   };
+  /** What a load balancer has given; entries that are names are left out. */
+  status: { loadBalancerIPs: string[] };
+}
+
+export interface EndpointConditions {
+  /** undefined: not known, which counts as ready. */
+  ready: boolean | undefined;
+  /** undefined: as `ready`. */
+  serving: boolean | undefined;
+  terminating: boolean | undefined;
+}
+
+export interface EndpointPort {
+  /** '': none. */
+  name: string;
+  /** undefined: every port, which is nobody's frontend. */
+  port: number | undefined;
+  protocol: L4Protocol;
 }
 
 /** discovery.k8s.io/v1; of the service that its label `kubernetes.io/service-name` names. */
@@ -89,9 +124,9 @@ export interface EndpointSlice {
   kind: 'EndpointSlice';
   position: Position;
   metadata: ObjectMeta;
-  addressType: 'IPv4';
-  /** IPv4 addresses in dotted form. */
-  endpoints: { addresses: string[] }[];
+  addressType: IPFamily;
+  endpoints: { addresses: string[]; conditions: EndpointConditions; nodeName: string | undefined }[];
+  ports: EndpointPort[];
 }
 
 // The policy objects below have the shapes of the Go types that the agent decodes: a field is undefined if it is absent or

@@ -1,6 +1,6 @@
 import { describe, test } from 'vitest';
 import { check, type Row } from './bad.ts';
-import { cnp, ingress, netpol, pod, service } from './texts.ts';
+import { cnp, ingress, netpol, pod, service, slices } from './texts.ts';
 
 describe('Misplaced and misspelt fields', () => {
   const rows: Row[] = [
@@ -145,26 +145,30 @@ describe('Known, but not modelled yet', () => {
     ],
     [
       'another type of service',
-      service('  type: NodePort\n  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 80, nodePort: 30080}]\n'),
-      'x.yaml:5:9: spec.type: services of type NodePort are not modelled yet',
-      'x.yaml:8:22: spec.ports[0].nodePort: node ports are not modelled yet',
-    ],
-    [
-      'a headless service',
-      service('  clusterIP: None\n  selector: {a: b}\n  ports: [{port: 80}]\n'),
-      'x.yaml:5:14: spec.clusterIP: headless services (clusterIP: None) are not modelled yet',
+      service('  type: ExternalName\n  clusterIP: 10.96.0.1\n  externalName: a.io\n  ports: [{port: 80}]\n'),
+      'x.yaml:5:9: spec.type: services of type ExternalName are not modelled yet',
+      'x.yaml:7:3: spec.externalName: external names are not modelled yet',
     ],
     [
       'fields of a service',
       service(
-        '  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 80}]\n  sessionAffinity: ClientIP\n  ipFamilies: [IPv6]\n  ipFamilyPolicy: RequireDualStack\n  internalTrafficPolicy: Local\n  publishNotReadyAddresses: true\n  externalIPs: []\n',
+        '  clusterIP: 10.96.0.1\n  ports: [{port: 80}]\n  publishNotReadyAddresses: true\n  trafficDistribution: PreferClose\n',
       ),
-      'x.yaml:8:20: spec.sessionAffinity: session affinity is not modelled yet',
-      'x.yaml:9:16: spec.ipFamilies[0]: IPv6 is not modelled yet',
-      'x.yaml:10:19: spec.ipFamilyPolicy: dual stack is not modelled yet',
-      'x.yaml:11:26: spec.internalTrafficPolicy: internalTrafficPolicy Local is not modelled yet',
-      'x.yaml:12:29: spec.publishNotReadyAddresses: pods that are not ready are not modelled yet',
-      'x.yaml:13:3: spec.externalIPs: external addresses of a service are not modelled yet',
+      'x.yaml:7:29: spec.publishNotReadyAddresses: pods that are not ready are not modelled yet',
+      'x.yaml:8:3: spec.trafficDistribution: a preference among backends is not modelled yet',
+    ],
+    [
+      'an annotation of a service',
+      service('  clusterIP: 10.96.0.1\n  ports: [{port: 80}]\n').replace(
+        'name: web',
+        'name: web, annotations: {service.cilium.io/forwarding-mode: dsr}',
+      ),
+      'x.yaml:3:37: metadata.annotations: annotation "service.cilium.io/forwarding-mode" is not modelled yet',
+    ],
+    [
+      'names for endpoints',
+      slices('FQDN', '{addresses: [10.0.0.1]}'),
+      'x.yaml:4:14: addressType: endpoints with names are not modelled yet',
     ],
   ];
   test.each(rows)('%s', check);

@@ -1,6 +1,6 @@
 import { describe, test } from 'vitest';
 import { check, type Row } from './bad.ts';
-import { cnp, ingress, netpol, pod, service } from './texts.ts';
+import { cnp, ingress, netpol, pod, service, slices } from './texts.ts';
 
 describe('Wrong types', () => {
   const rows: Row[] = [
@@ -235,6 +235,80 @@ describe('Several ports of a service', () => {
       ),
       'x.yaml:7:39: spec.ports[1].port: port 80/TCP is there twice',
       'x.yaml:7:49: spec.ports[1].name: name a is there twice',
+    ],
+  ];
+  test.each(rows)('%s', check);
+});
+
+describe('Addresses and policies of a service', () => {
+  const spec = (...lines: string[]): string =>
+    service(['ports: [{port: 80}]', ...lines].map((l) => `  ${l}\n`).join(''));
+  const rows: Row[] = [
+    [
+      'a headless node port',
+      service('  type: NodePort\n  clusterIP: None\n  ports: [{port: 80, nodePort: 30080}]\n'),
+      'x.yaml:6:14: spec.clusterIP: a service of type NodePort cannot be headless',
+    ],
+    [
+      'addresses in another order, and two of one family',
+      spec('clusterIP: 10.96.0.2', 'clusterIPs: [10.96.0.1, 10.96.0.2]'),
+      'x.yaml:7:15: spec.clusterIPs: want clusterIP (10.96.0.2) first',
+      'x.yaml:7:15: spec.clusterIPs: want one address, or one of each family',
+    ],
+    [
+      'families that are not those of the addresses',
+      spec('clusterIP: 10.96.0.1', 'ipFamilies: [IPv6]'),
+      'x.yaml:7:15: spec.ipFamilies: want the families of clusterIPs: IPv4',
+    ],
+    [
+      'a node port that nobody reaches, and one that is missing',
+      `${service('  clusterIP: 10.96.0.1\n  ports: [{port: 80, nodePort: 30080}]\n')}---\n${service('  type: NodePort\n  clusterIP: 10.96.0.2\n  ports: [{port: 80}]\n')}`,
+      'x.yaml:6:32: spec.ports[0].nodePort: only with type NodePort or LoadBalancer',
+      'x.yaml:14:11: spec.ports[0]: missing required field "nodePort": no API server gives one here',
+    ],
+    [
+      'a node port twice',
+      service(
+        '  type: NodePort\n  clusterIP: 10.96.0.1\n  ports: [{name: a, port: 80, nodePort: 30080}, {name: b, port: 81, nodePort: 30080}]\n',
+      ),
+      'x.yaml:7:79: spec.ports[1].nodePort: node port 30080/TCP is there twice',
+    ],
+    [
+      'fields that need others',
+      spec(
+        'clusterIP: 10.96.0.1',
+        'externalTrafficPolicy: Local',
+        'loadBalancerSourceRanges: [10.0.0.0/8]',
+        'sessionAffinityConfig: {clientIP: {timeoutSeconds: 5}}',
+      ),
+      'x.yaml:7:26: spec.externalTrafficPolicy: only where clients from outside can come: type NodePort or LoadBalancer, or externalIPs',
+      'x.yaml:8:29: spec.loadBalancerSourceRanges: only with type LoadBalancer',
+      'x.yaml:9:26: spec.sessionAffinityConfig: only with sessionAffinity ClientIP',
+    ],
+    [
+      'values that are none',
+      spec(
+        'clusterIP: 10.96.0.1',
+        'externalIPs: ["::ffff:10.0.0.1", fe80::1%eth0, 10.0.0]',
+        'loadBalancerSourceRanges: [10.0.0.0]',
+      ),
+      'x.yaml:7:17: spec.externalIPs[0]: "::ffff:10.0.0.1" is a ipv4Mapped address and cannot be used here',
+      'x.yaml:7:36: spec.externalIPs[1]: "fe80::1%eth0" is a zoned address and cannot be used here',
+      'x.yaml:7:50: spec.externalIPs[2]: "10.0.0" is no IP address',
+      'x.yaml:8:30: spec.loadBalancerSourceRanges[0]: "10.0.0.0" is no prefix, want for example 10.0.0.0/8',
+    ],
+    [
+      'an algorithm that Cilium does not know',
+      spec('clusterIP: 10.96.0.1').replace(
+        'name: web',
+        'name: web, annotations: {service.cilium.io/lb-algorithm: meglev}',
+      ),
+      'x.yaml:3:37: metadata.annotations: unknown value "meglev", want random or maglev, did you mean "maglev"?',
+    ],
+    [
+      'an endpoint of the other family',
+      slices('IPv6', '{addresses: [10.0.0.1]}'),
+      'x.yaml:6:18: endpoints[0].addresses[0]: 10.0.0.1 is no IPv6 address',
     ],
   ];
   test.each(rows)('%s', check);

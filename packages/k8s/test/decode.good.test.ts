@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { decodeObjects, type K8sObject, positionOf } from '../src/index.ts';
 import { cidrRule, entry, http, l7, portRule, rule } from './shapes.ts';
-import { cnp, everything, ingress, netpol, pod, service } from './texts.ts';
+import { cnp, everything, ingress, netpol, pod, service, slices } from './texts.ts';
 
 const at = (line: number, column: number) => ({ file: 'x.yaml', line, column });
 const decode = (text: string): K8sObject[] => decodeObjects(text, 'x.yaml');
@@ -47,13 +47,16 @@ test('one of everything', () => {
       metadata: { ...meta, name: 'web', labels: { app: 'web' } },
       spec: {
         type: 'ClusterIP',
-        clusterIP: '10.96.0.7',
+        ...{ clusterIP: '10.96.0.7', clusterIPs: ['10.96.0.7'], ipFamilies: ['IPv4'], externalIPs: [] },
         selector: { app: 'web' },
         ports: [
-          { name: 'http', port: 80, targetPort: 'http', protocol: 'TCP' },
-          { name: 'dns', port: 53, targetPort: 53, protocol: 'UDP' },
+          { name: 'http', port: 80, targetPort: 'http', protocol: 'TCP', nodePort: undefined },
+          { name: 'dns', port: 53, targetPort: 53, protocol: 'UDP', nodePort: undefined },
         ],
+        ...{ externalTrafficPolicy: 'Cluster', internalTrafficPolicy: 'Cluster' },
+        ...{ sessionAffinity: undefined, loadBalancerSourceRanges: [] },
       },
+      status: { loadBalancerIPs: [] },
     },
     {
       kind: 'NetworkPolicy',
@@ -200,9 +203,60 @@ test('one of everything', () => {
       position: at(126, 1),
       metadata: { ...meta, namespace: 'default', name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
       addressType: 'IPv4',
-      endpoints: [{ addresses: ['10.0.1.7'] }],
+      endpoints: [
+        {
+          addresses: ['10.0.1.7'],
+          conditions: { ready: undefined, serving: undefined, terminating: undefined },
+          nodeName: undefined,
+        },
+      ],
+      ports: [],
     },
   ]);
+});
+
+test('a service that everybody reaches, and who serves it', () => {
+  const [balanced] = decode(
+    service(`  type: LoadBalancer
+  clusterIP: 10.96.0.1
+  clusterIPs: [10.96.0.1, "fd00::1"]
+  externalIPs: [198.51.100.1]
+  externalTrafficPolicy: Local
+  loadBalancerSourceRanges: [192.0.2.1/24]
+  sessionAffinity: ClientIP
+  ports: [{port: 80, nodePort: 30080, protocol: SCTP}]
+status: {loadBalancer: {ingress: [{ip: 203.0.113.1}, {hostname: a.example}]}}
+`),
+  );
+  expect(balanced).toMatchObject({
+    spec: {
+      type: 'LoadBalancer',
+      clusterIPs: ['10.96.0.1', 'fd00::1'],
+      ipFamilies: ['IPv4', 'IPv6'],
+      externalIPs: ['198.51.100.1'],
+      externalTrafficPolicy: 'Local',
+      loadBalancerSourceRanges: ['192.0.2.1/24'],
+      sessionAffinity: { timeoutSeconds: 10_800 },
+      selector: undefined,
+      ports: [{ port: 80, targetPort: 80, nodePort: 30_080, protocol: 'SCTP' }],
+    },
+    status: { loadBalancerIPs: ['203.0.113.1'] },
+  });
+  const [headless] = decode(service('  clusterIP: None\n  selector: {a: b}\n'));
+  expect(headless).toMatchObject({ spec: { clusterIP: 'None', clusterIPs: [], ipFamilies: ['IPv4'], ports: [] } });
+  const [slice] = decode(
+    slices(
+      'IPv6',
+      '{addresses: ["fd00::7"], nodeName: node-2, conditions: {ready: false, serving: true, terminating: true}}',
+    ),
+  );
+  expect(slice).toMatchObject({
+    addressType: 'IPv6',
+    endpoints: [
+      { addresses: ['fd00::7'], nodeName: 'node-2', conditions: { ready: false, serving: true, terminating: true } },
+    ],
+    ports: [{ name: '', port: 80, protocol: 'TCP' }],
+  });
 });
 
 const places: [path: string, line: number, column: number][] = [

@@ -18,6 +18,16 @@ export const pod = (more: string): string =>
 /** A Service whose spec is on line 4 and below, indented by two. */
 export const service = (spec: string): string => `apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n${spec}`;
 
+/** @param endpoint in one line */
+export const slices = (family: string, endpoint: string): string => `apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: ${family}
+endpoints:
+  - ${endpoint}
+ports: [{port: 80}]
+`;
+
 /** One of everything that can be decoded. */
 export const everything = `# comment
 apiVersion: v1

@@ -1,142 +1,280 @@
-import type { Pod, Service } from '@ciliate/k8s';
 import { expect, test } from 'vitest';
-import { type ServiceEntry, ServiceIds, serviceEntries } from '../src/index.ts';
+import type { LoadBalancerConfig } from '../src/index.ts';
+import { World } from './world.ts';
 
-const position = { file: 'cluster.yaml', line: 7, column: 1 };
-const meta = (fullName: string, labels: Record<string, string> = {}) => {
-  const [namespace = '', name = ''] = fullName.split('/');
-  return { namespace, name, labels, annotations: {} };
-};
+/** @param spec in one line */
+const service = (name: string, spec: string, more = ''): string =>
+  `{apiVersion: v1, kind: Service, metadata: {name: ${name}${more}}, spec: {${spec}}}\n---\n`;
+/** @param endpoints in one line. @param ports in one line */
+const slice = (name: string, endpoints: string, ports = '{port: 8080}', family = 'IPv4'): string =>
+  `{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: ${name}-1, labels: {kubernetes.io/service-name: ${name}}},
+addressType: ${family}, endpoints: [${endpoints}], ports: [${ports}]}\n---\n`;
+const TWO = '{addresses: [10.0.0.1], nodeName: here}, {addresses: [10.0.0.2], nodeName: there}';
+const ready = (address: string): string => `{addresses: [${address}]}`;
+const terminating = (address: string, serving = true): string =>
+  `{addresses: [${address}], conditions: {ready: false, serving: ${serving}, terminating: true}}`;
 
-type Port = { name?: string; containerPort: number; protocol?: 'TCP' | 'UDP' };
-const pod = (fullName: string, podIP: string, labels: Record<string, string>, ports: Port[] = []): Pod => ({
-  kind: 'Pod',
-  position,
-  metadata: meta(fullName, labels),
-  spec: {
-    nodeName: undefined,
-    serviceAccountName: 'default',
-    containers: [{ name: 'c', ports: ports.map((p) => ({ name: undefined, protocol: 'TCP' as const, ...p })) }],
-  },
-  status: { podIP, hostIP: undefined },
-});
-
-type ServicePort = { name?: string; port: number; targetPort: number | string; protocol?: 'TCP' | 'UDP' };
-const service = (
-  fullName: string,
-  clusterIP: string,
-  selector: Record<string, string> | undefined,
-  ports: ServicePort[],
-): Service => ({
-  kind: 'Service',
-  position,
-  metadata: meta(fullName),
-  spec: {
-    type: 'ClusterIP',
-    clusterIP,
-    selector,
-    ports: ports.map((p) => ({ name: undefined, protocol: 'TCP' as const, ...p })),
-  },
-});
-
-const dotted = (address: number) => [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
-const line = ({ namespace, name, revNatId, frontend: f, backends }: ServiceEntry) =>
-  `${revNatId} ${namespace}/${name} ${dotted(f.address)}:${f.port}/${f.protocol} -> ${backends
-    .map((b) => `${b.id}=${dotted(b.address)}:${b.port}/${b.protocol} ${b.pod}`)
-    .join(', ')}`;
-
-const empire = { org: 'empire', class: 'deathstar' };
-const pods = [
-  pod('default/deathstar-2', '10.0.1.2', empire, [{ name: 'web', containerPort: 8080 }]),
-  pod('default/deathstar-1', '10.0.1.1', empire, [{ name: 'web', containerPort: 80 }]),
-  pod('default/xwing', '10.0.1.3', { org: 'alliance' }),
-  pod('other/deathstar', '10.0.1.4', empire, [{ name: 'web', containerPort: 80 }]),
-  pod('default/dns', '10.0.1.5', { app: 'dns' }, [
-    { name: 'dns', containerPort: 1053 },
-    { name: 'dns', containerPort: 53, protocol: 'UDP' },
-  ]),
+const NODE = { nodeName: 'here', nodePortAddresses: ['192.168.1.1', 'fd00:1::1'] };
+const scenarios: [name: string, yaml: string, want: string[], config?: Partial<LoadBalancerConfig>][] = [
+  [
+    'a cluster address is reached from inside alone',
+    service('a', 'clusterIP: 10.96.0.1, ports: [{port: 80}]') + slice('a', TWO),
+    ['10.96.0.1:80/TCP [ClusterIP, non-routable] -> 10.0.0.1:8080, 10.0.0.2:8080'],
+  ],
+  [
+    'without backends it is known all the same',
+    service('a', 'clusterIP: 10.96.0.1, ports: [{port: 80}]'),
+    ['10.96.0.1:80/TCP [ClusterIP, non-routable] -> '],
+  ],
+  [
+    'each port has the backends that serve its name, with its protocol',
+    service(
+      'dns',
+      'clusterIP: 10.96.0.1, ports: [{name: u, port: 53, protocol: UDP}, {name: t, port: 53}, {name: s, port: 54, protocol: SCTP}]',
+    ) +
+      slice(
+        'dns',
+        ready('10.0.0.1'),
+        '{name: u, port: 1053, protocol: UDP}, {name: t, port: 1054}, {name: s, port: 1055}',
+      ),
+    [
+      '10.96.0.1:53/TCP [ClusterIP, non-routable] -> 10.0.0.1:1054',
+      '10.96.0.1:53/UDP [ClusterIP, non-routable] -> 10.0.0.1:1053',
+      '10.96.0.1:54/SCTP [ClusterIP, non-routable] -> ',
+    ],
+  ],
+  [
+    'a port without a name is served by every port of its protocol',
+    service('a', 'clusterIP: 10.96.0.1, ports: [{port: 80}]') +
+      slice('a', ready('10.0.0.1'), '{name: c, port: 1}, {name: d, port: 2}'),
+    ['10.96.0.1:80/TCP [ClusterIP, non-routable] -> 10.0.0.1:1, 10.0.0.1:2'],
+  ],
+  [
+    'a node port is there as the wildcard and at each address of the node',
+    service('a', 'type: NodePort, clusterIP: 10.96.0.1, ports: [{port: 80, nodePort: 30080}]') +
+      slice('a', ready('10.0.0.1')),
+    [
+      '0.0.0.0:30080/TCP [NodePort, non-routable] -> 10.0.0.1:8080',
+      '10.96.0.1:80/TCP [ClusterIP, non-routable] -> 10.0.0.1:8080',
+      '192.168.1.1:30080/TCP [NodePort] -> 10.0.0.1:8080',
+    ],
+  ],
+  [
+    'externalTrafficPolicy Local: clients from outside get the backends of this node, the others all',
+    service(
+      'a',
+      'type: NodePort, clusterIP: 10.96.0.1, externalTrafficPolicy: Local, ports: [{port: 80, nodePort: 30080}]',
+    ) + slice('a', TWO),
+    [
+      '0.0.0.0:30080/TCP [NodePort, Local, two-scopes, non-routable] -> 10.0.0.1:8080',
+      '0.0.0.0:30080/TCP/i [NodePort, Local, two-scopes, non-routable] -> 10.0.0.1:8080, 10.0.0.2:8080',
+      '10.96.0.1:80/TCP [ClusterIP, Local, non-routable] -> 10.0.0.1:8080, 10.0.0.2:8080',
+      '192.168.1.1:30080/TCP [NodePort, Local, two-scopes] -> 10.0.0.1:8080',
+      '192.168.1.1:30080/TCP/i [NodePort, Local, two-scopes] -> 10.0.0.1:8080, 10.0.0.2:8080',
+    ],
+  ],
+  [
+    'both policies Local: one scope, and only this node',
+    service(
+      'a',
+      'type: LoadBalancer, clusterIP: 10.96.0.1, externalTrafficPolicy: Local, internalTrafficPolicy: Local, ports: [{port: 80}]',
+    ).replace('}}\n', '}, status: {loadBalancer: {ingress: [{ip: 203.0.113.1}]}}}\n') + slice('a', TWO),
+    [
+      '10.96.0.1:80/TCP [ClusterIP, Local, InternalLocal, non-routable] -> 10.0.0.1:8080',
+      '203.0.113.1:80/TCP [LoadBalancer, Local, InternalLocal] -> 10.0.0.1:8080',
+    ],
+  ],
+  [
+    'internalTrafficPolicy Local: a backend of which nobody says where it is counts as here',
+    service('a', 'clusterIP: 10.96.0.1, internalTrafficPolicy: Local, ports: [{port: 80}]') +
+      slice('a', `${TWO}, ${ready('10.0.0.3')}`),
+    ['10.96.0.1:80/TCP [ClusterIP, InternalLocal, non-routable] -> 10.0.0.1:8080, 10.0.0.3:8080'],
+  ],
+  [
+    'a load balancer with source ranges: those of each family with its address',
+    service(
+      'a',
+      'type: LoadBalancer, clusterIP: 10.96.0.1, loadBalancerSourceRanges: [192.0.2.0/24, "2001:db8::/32"], ports: [{port: 80}]',
+    ).replace('}}\n', '}, status: {loadBalancer: {ingress: [{ip: 203.0.113.1}, {hostname: x}, {ip: "fd00::1"}]}}}\n'),
+    [
+      '10.96.0.1:80/TCP [ClusterIP, non-routable, check source-range] from 192.0.2.0/24 -> ',
+      '203.0.113.1:80/TCP [LoadBalancer, check source-range] from 192.0.2.0/24 -> ',
+      '[fd00::1]:80/TCP [LoadBalancer, check source-range] from 2001:db8::/32 -> ',
+    ],
+    { ipv6: true },
+  ],
+  [
+    'source ranges that are refused',
+    service(
+      'a',
+      'type: LoadBalancer, clusterIP: 10.96.0.1, loadBalancerSourceRanges: [192.0.2.0/24], ports: [{port: 80}]',
+      ', annotations: {service.cilium.io/src-ranges-policy: deny}',
+    ),
+    ['10.96.0.1:80/TCP [ClusterIP, non-routable, check source-range, deny] from 192.0.2.0/24 -> '],
+  ],
+  [
+    'external addresses have the external scope alone',
+    service(
+      'a',
+      'clusterIP: 10.96.0.1, externalIPs: [198.51.100.1], externalTrafficPolicy: Local, ports: [{port: 80}]',
+    ) + slice('a', TWO),
+    [
+      '10.96.0.1:80/TCP [ClusterIP, Local, non-routable] -> 10.0.0.1:8080, 10.0.0.2:8080',
+      '198.51.100.1:80/TCP [ExternalIPs, Local, two-scopes] -> 10.0.0.1:8080',
+    ],
+  ],
+  [
+    'clients come back to active backends, for so many seconds',
+    service('a', 'clusterIP: 10.96.0.1, sessionAffinity: ClientIP, ports: [{port: 80}]') +
+      slice('a', `${ready('10.0.0.1')}, ${terminating('10.0.0.2')}`),
+    [
+      '10.96.0.1:80/TCP [ClusterIP, sessionAffinity, non-routable] timeout 10800 keeps 10.0.0.1:8080 -> 10.0.0.1:8080 | 10.0.0.2:8080 terminating',
+    ],
+  ],
+  [
+    'only terminating backends are left: those that still serve get the connections',
+    service('a', 'clusterIP: 10.96.0.1, ports: [{port: 80}]') +
+      slice('a', `${terminating('10.0.0.1', false)}, ${terminating('10.0.0.2')}`),
+    ['10.96.0.1:80/TCP [ClusterIP, non-routable] -> 10.0.0.2:8080 terminating'],
+  ],
+  [
+    'two slices name one backend: it is active if one says so',
+    service('a', 'clusterIP: 10.96.0.1, ports: [{port: 80}]') +
+      slice('a', terminating('10.0.0.1')) +
+      slice('a', ready('10.0.0.1')).replace('a-1', 'a-2'),
+    ['10.96.0.1:80/TCP [ClusterIP, non-routable] -> 10.0.0.1:8080'],
+  ],
+  ['a headless service has no frontend', service('a', 'clusterIP: None, ports: [{port: 80}]') + slice('a', TWO), []],
+  [
+    'nor has one that says it is headless',
+    service('a', 'clusterIP: 10.96.0.1, ports: [{port: 80}]', ', labels: {service.kubernetes.io/headless: ""}'),
+    [],
+  ],
+  [
+    'a service is exposed by the type that its annotation names alone',
+    service(
+      'a',
+      'type: NodePort, clusterIP: 10.96.0.1, ports: [{port: 80, nodePort: 30080}]',
+      ', annotations: {service.cilium.io/type: ClusterIP}',
+    ),
+    ['10.96.0.1:80/TCP [ClusterIP, non-routable] -> '],
+  ],
+  [
+    'both families',
+    service(
+      'a',
+      'type: NodePort, clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, "fd00:96::1"], ports: [{port: 80, nodePort: 30080}]',
+    ) +
+      slice('a', ready('10.0.0.1')) +
+      slice('a', ready('"fd00::1"'), '{port: 8080}', 'IPv6').replace('a-1', 'a-2'),
+    [
+      '0.0.0.0:30080/TCP [NodePort, non-routable] -> 10.0.0.1:8080',
+      '10.96.0.1:80/TCP [ClusterIP, non-routable] -> 10.0.0.1:8080',
+      '192.168.1.1:30080/TCP [NodePort] -> 10.0.0.1:8080',
+      '[::]:30080/TCP [NodePort, non-routable] -> [fd00::1]:8080',
+      '[fd00:1::1]:30080/TCP [NodePort] -> [fd00::1]:8080',
+      '[fd00:96::1]:80/TCP [ClusterIP, non-routable] -> [fd00::1]:8080',
+    ],
+    { ipv6: true },
+  ],
+  [
+    'a family that is off has no frontend',
+    service('a', 'clusterIP: "fd00:96::1", ports: [{port: 80}]') + slice('a', ready('"fd00::1"'), '{port: 1}', 'IPv6'),
+    [],
+  ],
+  [
+    'Maglev: tables for addresses that are reached from outside, of the backends that get connections',
+    service('a', 'type: NodePort, clusterIP: 10.96.0.1, ports: [{port: 80, nodePort: 30080}]') +
+      slice('a', `${TWO}, ${terminating('10.0.0.3')}`),
+    [
+      '0.0.0.0:30080/TCP [NodePort, non-routable] -> 10.0.0.1:8080, 10.0.0.2:8080 | 10.0.0.3:8080 terminating',
+      '10.96.0.1:80/TCP [ClusterIP, non-routable] -> 10.0.0.1:8080, 10.0.0.2:8080 | 10.0.0.3:8080 terminating',
+      '192.168.1.1:30080/TCP [NodePort] maglev 10.0.0.1:8080 126, 10.0.0.2:8080 125 -> 10.0.0.1:8080, 10.0.0.2:8080 | 10.0.0.3:8080 terminating',
+    ],
+    { algorithm: 'maglev' },
+  ],
+  [
+    'an algorithm per service: none for one that does not choose',
+    service(
+      'a',
+      'clusterIP: 10.96.0.1, ports: [{port: 80}]',
+      ', annotations: {service.cilium.io/lb-algorithm: maglev}',
+    ) +
+      service(
+        'b',
+        'clusterIP: 10.96.0.2, ports: [{port: 80}]',
+        ', annotations: {service.cilium.io/lb-algorithm: random}',
+      ) +
+      service('c', 'clusterIP: 10.96.0.3, ports: [{port: 80}]') +
+      slice('a', ready('10.0.0.1')),
+    [
+      '10.96.0.1:80/TCP [ClusterIP, non-routable] algorithm 2 maglev 10.0.0.1:8080 251 -> 10.0.0.1:8080',
+      '10.96.0.2:80/TCP [ClusterIP, non-routable] algorithm 1 -> ',
+      '10.96.0.3:80/TCP [ClusterIP, non-routable] -> ',
+    ],
+    { algorithmAnnotation: true },
+  ],
+  [
+    'cluster addresses for everybody',
+    service('a', 'clusterIP: 10.96.0.1, ports: [{port: 80}]') + slice('a', ready('10.0.0.1')),
+    ['10.96.0.1:80/TCP [ClusterIP] maglev 10.0.0.1:8080 251 -> 10.0.0.1:8080'],
+    { externalClusterIP: true, algorithm: 'maglev' },
+  ],
 ];
 
-const scenarios: [name: string, services: Service[], want: string[]][] = [
-  [
-    'the pods of the namespace that the selector selects, in the order of their names',
-    [service('default/deathstar', '10.96.0.10', empire, [{ port: 80, targetPort: 80 }])],
-    [
-      '1 default/deathstar 10.96.0.10:80/TCP -> 1=10.0.1.1:80/TCP default/deathstar-1, 2=10.0.1.2:80/TCP default/deathstar-2',
-    ],
-  ],
-  [
-    'a target port by name is each pod’s own; a pod without it does not serve',
-    [service('default/d', '10.96.0.10', empire, [{ port: 80, targetPort: 'web' }])],
-    ['1 default/d 10.96.0.10:80/TCP -> 1=10.0.1.1:80/TCP default/deathstar-1, 2=10.0.1.2:8080/TCP default/deathstar-2'],
-  ],
-  [
-    'a name counts only with the protocol of the service port',
-    [
-      service('default/dns', '10.96.0.10', { app: 'dns' }, [
-        { name: 'udp', port: 53, targetPort: 'dns', protocol: 'UDP' },
-        { name: 'tcp', port: 53, targetPort: 'dns' },
-      ]),
-    ],
-    [
-      '1 default/dns 10.96.0.10:53/UDP -> 1=10.0.1.5:53/UDP default/dns',
-      '2 default/dns 10.96.0.10:53/TCP -> 2=10.0.1.5:1053/TCP default/dns',
-    ],
-  ],
-  [
-    'ids follow the order of names, not of files; one backend of two services has one id',
-    [
-      service('other/a', '10.96.0.13', empire, [{ port: 80, targetPort: 80 }]),
-      service('default/b', '10.96.0.12', { org: 'alliance' }, [{ port: 80, targetPort: 80 }]),
-      service('default/a', '10.96.0.11', { org: 'alliance' }, [{ port: 80, targetPort: 80 }]),
-    ],
-    [
-      '1 default/a 10.96.0.11:80/TCP -> 1=10.0.1.3:80/TCP default/xwing',
-      '2 default/b 10.96.0.12:80/TCP -> 1=10.0.1.3:80/TCP default/xwing',
-      '3 other/a 10.96.0.13:80/TCP -> 2=10.0.1.4:80/TCP other/deathstar',
-    ],
-  ],
-  [
-    'no selector selects nobody, and neither does one that no pod meets',
-    [
-      service('default/a', '10.96.0.10', undefined, [{ port: 80, targetPort: 80 }]),
-      service('default/b', '10.96.0.11', { ...empire, tier: 'x' }, [{ port: 80, targetPort: 80 }]),
-    ],
-    ['1 default/a 10.96.0.10:80/TCP -> ', '2 default/b 10.96.0.11:80/TCP -> '],
-  ],
-];
-
-test.each(scenarios)('%s', (_name, services, want) => {
-  expect(serviceEntries(services, pods).map(line)).toEqual(want);
-  expect(serviceEntries(services.toReversed(), pods.toReversed()).map(line)).toEqual(want);
+test.each(scenarios)('%s', (_name, yaml, want, config) => {
+  expect(new World({ ...NODE, ...config }).apply(yaml).frontends()).toEqual(want);
 });
 
-test('with the ids of the last time, what is there already keeps its ids and what is gone frees them', () => {
-  const ids = new ServiceIds();
-  const of = (...last: number[]) =>
-    serviceEntries(
-      last.map((byte) => service(`default/s${byte}`, `10.96.0.${byte}`, empire, [{ port: 80, targetPort: 80 }])),
-      [],
-      ids,
-    ).map(({ name, revNatId }) => `${name}=${revNatId}`);
-  expect(of(2, 3)).toEqual(['s2=1', 's3=2']);
-  expect(of(1, 3)).toEqual(['s1=3', 's3=2']); // 1 is free only now
-  expect(of(1, 3, 4)).toEqual(['s1=3', 's3=2', 's4=1']);
+const ids = (world: World): string[] =>
+  world.manager.entries.map(
+    ({ name, revNatId, backends }) =>
+      `${name}=${revNatId}: ${backends.map(({ id, port }) => `${port}=${id}`).join(' ')}`,
+  );
+const simple = (name: string, last: number, ...ports: number[]): string =>
+  service(name, `clusterIP: 10.96.0.${last}, ports: [{port: 80}]`) +
+  slice(name, ready('10.0.0.1'), ports.map((port) => `{name: p${port}, port: ${port}}`).join(', '));
+
+test('numbers go up in the order of names; one backend of two services has one; what is free is taken last', () => {
+  const world = new World().apply(simple('b', 2, 20, 30) + simple('a', 1, 10, 20));
+  expect(ids(world)).toEqual(['a=1: 10=1 20=2', 'b=2: 20=2 30=3']);
+  world.apply(simple('a', 1, 10));
+  expect(ids(world)).toEqual(['a=1: 10=1', 'b=2: 20=2 30=3']);
+  world.apply(simple('b', 2, 40));
+  expect(ids(world)).toEqual(['a=1: 10=1', 'b=2: 40=4']);
+  world.manager.deleteService('default', 'a');
+  world.apply(simple('c', 3, 20, 10));
+  expect(ids(world)).toEqual(['b=2: 40=4', 'c=3: 10=1 20=5']);
 });
 
-test('addresses above 127.255.255.255 are positive numbers', () => {
-  const [entry] = serviceEntries([service('default/a', '240.0.0.1', empire, [{ port: 1, targetPort: 1 }])], []);
-  expect(entry!.frontend.address).toBe(0xf0000001);
+test('what is gone leaves nothing behind', () => {
+  const world = new World({ ...NODE, ipv6: true, algorithm: 'maglev' });
+  for (const [, yaml] of scenarios) {
+    world.apply(yaml);
+    for (const name of ['a', 'b', 'c', 'dns']) world.manager.deleteService('default', name);
+    for (const name of ['a-1', 'a-2', 'dns-1']) world.manager.deleteEndpointSlice('default', name);
+    world.manager.reconcile();
+    expect(Object.entries(world.counts()).filter(([, count]) => count > 0)).toEqual([]);
+  }
 });
 
-test('two services that claim one frontend are refused with the place of the second', () => {
-  const claim = (name: string) => service(`default/${name}`, '10.96.0.10', empire, [{ port: 80, targetPort: 80 }]);
-  const wrong = { ...claim('b'), position: { file: 'b.yaml', line: 3, column: 5 } };
-  expect(() => serviceEntries([wrong, claim('a')], pods)).toThrow(
+test('a slice that goes over to another service leaves the first, whose backend is new then, with a new number', () => {
+  const world = new World().apply(simple('a', 1, 10) + service('b', 'clusterIP: 10.96.0.2, ports: [{port: 80}]'));
+  world.apply(slice('b', ready('10.0.0.1'), '{port: 10}').replace('b-1', 'a-1'));
+  expect(ids(world)).toEqual(['a=1: ', 'b=2: 10=2']);
+});
+
+test('two services that claim one frontend are refused with the place of the second; then an address may change hands', () => {
+  const claim = (name: string): string => service(name, 'clusterIP: 10.96.0.1, ports: [{port: 80}]');
+  expect(() => new World().apply(claim('a') + claim('b'))).toThrow(
     expect.objectContaining({
       code: 'BAD_INPUT',
-      message:
-        'b.yaml:3:5: spec.clusterIP: 10.96.0.10:80/TCP of Service default/b belongs to Service default/a already',
+      message: 'x.yaml:3:1: 10.96.0.1:80/TCP of Service default/b belongs to Service default/a already',
     }),
   );
+  const world = new World().apply(claim('b'));
+  expect(() => world.apply(claim('a'))).toThrow('10.96.0.1:80/TCP of Service default/a belongs to Service default/b');
+  world.manager.deleteService('default', 'b');
+  world.manager.reconcile();
+  expect(ids(world)).toEqual(['a=1: ']);
 });

@@ -96,31 +96,19 @@ export {
 } from './ipcachemap/layout.ts';
 export {
   backendText,
+  type MaglevTable,
+  maglevTables,
   readBackend,
   revNatText,
   serviceEntryText,
+  serviceFlagsText,
   serviceKeyText,
   serviceSlot,
   serviceValueText,
   sourceRangeText,
 } from './lbmap/dump.ts';
-export {
-  LB_LOOKUP_SCOPE_EXT,
-  LB4_BACKEND,
-  LB4_KEY,
-  LB4_REVERSE_NAT,
-  LB4_SERVICE,
-  lb4BackendAddress,
-  lb4BackendId,
-  lb4BackendPort,
-  lb4BackendProto,
-  lb4Count,
-  lb4RevNatAddress,
-  lb4RevNatIndex,
-  lb4RevNatPort,
-  setLb4Key,
-  setLb4RevNatKey,
-} from './lbmap/layout.ts';
+export { BACKEND_STATE, LB_LOOKUP_SCOPE_EXT, LB_LOOKUP_SCOPE_INT, SERVICE_FLAG } from './lbmap/flags.ts';
+export { LB4_BACKEND, LB4_KEY, LB4_REVERSE_NAT, LB4_SERVICE } from './lbmap/layout.ts';
 export {
   LB_AFFINITY_MATCH,
   LB_AFFINITY_VAL,
@@ -132,13 +120,12 @@ export {
 export { LB4_SRC_RANGE_KEY, LB6_SRC_RANGE_KEY } from './lbmap/layout_source_range.ts';
 export { LB6_BACKEND, LB6_KEY, LB6_REVERSE_NAT, LB6_SERVICE } from './lbmap/layout6.ts';
 export {
-  LB4_BACKENDS_MAP_NAME,
-  LB4_REVERSE_NAT_MAP_NAME,
-  LB4_SERVICES_MAP_NAME,
+  type LbAddress,
   type LbBackend,
-  type LbFrontend,
   LbMaps,
-  type LbService,
+  type LbMapsOptions,
+  type LbServiceKey,
+  type LbServiceValue,
 } from './lbmap/lbmap.ts';
 export { LpmTrie } from './lpm_trie.ts';
 export { LruHashMap } from './lru_hash.ts';
@@ -179,7 +166,7 @@ export {
   type MapEntry,
   type MapSpec,
 } from './map.ts';
-export { type Address, Memory, NULL, type WasmMemory } from './memory.ts';
+export { type Address, CLOCK_WORD, Memory, NULL, type WasmMemory } from './memory.ts';
 export { type MetricsKeyText, metricsKeyText } from './metricsmap/dump.ts';
 export { METRICS_KEY, METRICS_KEY_MASK, METRICS_VALUE } from './metricsmap/layout.ts';
 export { natEntryText, natKeyText, natLine, natRecord } from './natmap/dump.ts';

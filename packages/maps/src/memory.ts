@@ -25,6 +25,8 @@ const MAX_HEAP_END = MAX_SIZE - 8;
 const HEAP_START = 8192;
 /** `clock` is a u64; the others are u32. `pins` is the address of the newest pin. */
 export const FIRST_PAGE = { magic: 0, version: 4, clock: 8, pins: 40 } as const;
+/** Address of the clock word, for code that reads it without `Memory`. */
+export const CLOCK_WORD: Address = FIRST_PAGE.clock;
 
 /**
  * The one memory that holds all maps: a shared WebAssembly memory of fixed size, seen through typed arrays. Its pages

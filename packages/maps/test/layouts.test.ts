@@ -32,12 +32,9 @@ import {
   LB4_AFFINITY_KEY,
   LB4_AFFINITY_KEY_MASK,
   LB4_BACKEND,
-  LB4_BACKENDS_MAP_NAME,
   LB4_KEY,
   LB4_REVERSE_NAT,
-  LB4_REVERSE_NAT_MAP_NAME,
   LB4_SERVICE,
-  LB4_SERVICES_MAP_NAME,
   LB4_SRC_RANGE_KEY,
   LB6_AFFINITY_KEY,
   LB6_AFFINITY_KEY_MASK,
@@ -239,9 +236,9 @@ test('maps are created with the type, the sizes and the number of entries that t
   for (const name of [
     IPCACHE_MAP_NAME,
     LXC_MAP_NAME,
-    LB4_SERVICES_MAP_NAME,
-    LB4_BACKENDS_MAP_NAME,
-    LB4_REVERSE_NAT_MAP_NAME,
+    ...['cilium_lb4_services_v2', 'cilium_lb4_backends_v3', 'cilium_lb4_reverse_nat', 'cilium_lb4_source_range'],
+    ...['cilium_lb6_services_v2', 'cilium_lb6_backends_v3', 'cilium_lb6_reverse_nat', 'cilium_lb6_source_range'],
+    ...['cilium_lb4_maglev', 'cilium_lb6_maglev', 'cilium_lb_affinity_match'],
     'cilium_policy_v2',
   ]) {
     const fact = facts.maps[name]!;

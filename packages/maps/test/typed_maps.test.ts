@@ -1,19 +1,23 @@
 import { expect, test } from 'vitest';
 import {
+  type ArrayMap,
   addCtPacket,
+  BACKEND_STATE,
   CT_ENTRY_FLAG,
   createCtMaps,
   ctMapName,
   IpcacheMap,
+  LB_LOOKUP_SCOPE_INT,
   LbMaps,
-  type LbService,
   LxcMap,
   Memory,
+  maglevTables,
   openCtMaps,
   openMap,
   pinned,
   readCtEntry,
   readCtTuple,
+  SERVICE_FLAG,
   secIdentity,
   setCtBackendId,
   setCtFlags,
@@ -27,8 +31,6 @@ import {
   setCtTxFlagsSeen,
   setEndpointKey4,
   setIpcacheKey4,
-  setLb4Key,
-  setLb4RevNatKey,
 } from '../src/index.ts';
 import { MIB, thrown } from './support.ts';
 
@@ -93,53 +95,137 @@ test('cilium_lxc: bytes as in the real map', () => {
   expect(thrown(() => lxc.delete(IP))).toMatchObject({ code: 'ENOENT' });
 });
 
-const backend = (id: number) => ({ id, address: IP + id, port: 8080, protocol: 6 });
-const service = (...ids: number[]): LbService => ({
-  address: VIP,
-  port: 80,
-  protocol: 6,
-  revNatId: 0x0102,
-  backends: ids.map(backend),
+const V4 = Uint8Array.of(10, 0, 1, 7);
+const V6 = Uint8Array.of(0xfd, ...new Uint8Array(14), 7);
+const V6_HEX = `fd${'00'.repeat(14)}07`;
+const TCP = 6;
+// Numbers of two bytes everywhere, so that their order is seen.
+const FLAGS = SERVICE_FLAG.sessionAffinity | SERVICE_FLAG.twoScopes;
+const frontend = { port: 80, protocol: TCP, scope: LB_LOOKUP_SCOPE_INT, slot: 0x0201 };
+const master = { union: 0x0200_2a30, count: 0x0201, qcount: 0x0403, revNatId: 0x0102, flags: FLAGS };
+
+const lbWrites: [name: string, write: (lb: LbMaps) => void, map: string, key: string, value: string][] = [
+  [
+    'a service of IPv4: counts little-endian, the id of reverse NAT big-endian',
+    (lb) => lb.updateService({ ...frontend, address: V4 }, master),
+    'cilium_lb4_services_v2',
+    '0a0001070050010206010000',
+    '302a00020102010210200304',
+  ],
+  [
+    'a service of IPv6',
+    (lb) => lb.updateService({ ...frontend, address: V6 }, master),
+    'cilium_lb6_services_v2',
+    `${V6_HEX}0050010206010000`,
+    '302a00020102010210200304',
+  ],
+  [
+    'a backend, with its state in the flags',
+    (lb) => lb.updateBackend(5, { address: V4, port: 8080, protocol: TCP, state: BACKEND_STATE.terminating }),
+    'cilium_lb4_backends_v3',
+    '05000000',
+    '0a0001071f90060100000000',
+  ],
+  [
+    'a backend of IPv6',
+    (lb) => lb.updateBackend(5, { address: V6, port: 8080, protocol: TCP, state: BACKEND_STATE.active }),
+    'cilium_lb6_backends_v3',
+    '05000000',
+    `${V6_HEX}1f90060000000000`,
+  ],
+  [
+    'reverse NAT',
+    (lb) => lb.updateRevNat(0x0102, { address: V4, port: 80 }),
+    'cilium_lb4_reverse_nat',
+    '0102',
+    '0a0001070050',
+  ],
+  [
+    'reverse NAT of IPv6',
+    (lb) => lb.updateRevNat(0x0102, { address: V6, port: 80 }),
+    'cilium_lb6_reverse_nat',
+    '0102',
+    `${V6_HEX}0050`,
+  ],
+  [
+    'a match of affinity',
+    (lb) => lb.updateAffinityMatch(0x0102, 0x14),
+    'cilium_lb_affinity_match',
+    '1400000001020000',
+    '00',
+  ],
+  [
+    'a source range: 32 bits stand before the address',
+    (lb) => lb.updateSourceRange(0x0102, V4, 24),
+    'cilium_lb4_source_range',
+    '38000000010200000a000107',
+    '00',
+  ],
+  [
+    'a source range of IPv6',
+    (lb) => lb.updateSourceRange(0x0102, V6, 48),
+    'cilium_lb6_source_range',
+    `5000000001020000${V6_HEX}`,
+    '00',
+  ],
+];
+
+test.each(lbWrites)('load balancing: %s', (_name, write, map, key, value) => {
+  const m = Memory.create(4 * MIB);
+  write(LbMaps.create(m, { maxEntries: 100 }));
+  expect(only(m, map)).toEqual({ key, value });
 });
 
-test('services: bytes as in the real maps, the id of reverse NAT big-endian', () => {
+test('load balancing: what was written can be deleted, twice', () => {
   const m = Memory.create(4 * MIB);
-  const lb = LbMaps.create(m, 100);
-  lb.upsertService(service(5));
-  expect(only(m, 'cilium_lb4_backends_v3')).toEqual({ key: '05000000', value: '0a0001071f90060000000000' });
-  expect(only(m, 'cilium_lb4_reverse_nat')).toEqual({ key: '0102', value: '0a6000010050' });
-  const key = m.alloc(16);
-  const slots = [0, 1].map((slot) => {
-    setLb4Key(m, key, VIP, 80, 6, slot);
-    return [hexAt(m, key, 12), hexAt(m, lb.services.lookup(key), 12)];
+  const lb = LbMaps.create(m, { maxEntries: 100, maglevTableSize: 251 });
+  for (const [, write] of lbWrites) write(lb);
+  lb.updateMaglev(1, false, new Uint32Array(251).fill(7));
+  for (let i = 0; i < 2; i++) {
+    lb.deleteService({ ...frontend, address: V4 });
+    lb.deleteService({ ...frontend, address: V6 });
+    for (const isIpv6 of [false, true]) {
+      lb.deleteBackend(5, isIpv6);
+      lb.deleteRevNat(0x0102, isIpv6);
+    }
+    lb.deleteAffinityMatch(0x0102, 0x14);
+    lb.deleteSourceRange(0x0102, V4, 24);
+    lb.deleteSourceRange(0x0102, V6, 48);
+    lb.deleteMaglev(1, false);
+  }
+  for (const [, , name] of lbWrites) expect(openMap(m, pinned(m, name)).count).toBe(0);
+  expect(openMap(m, pinned(m, 'cilium_lb4_maglev')).count).toBe(0);
+});
+
+test('load balancing: a Maglev table is an array in the map of its family, and gives its memory back', () => {
+  const m = Memory.create(4 * MIB);
+  const lb = LbMaps.create(m, { maxEntries: 100, maglevTableSize: 251 });
+  const table = Uint32Array.from({ length: 251 }, (_, slot) => slot % 3);
+  const write = () => {
+    lb.updateMaglev(0x0102, true, table);
+    const [entry] = openMap(m, pinned(m, 'cilium_lb6_maglev')).entries();
+    const inner = openMap(m, entry!.value) as ArrayMap;
+    const [slots] = inner.entries();
+    return [hexAt(m, entry!.key, 2), hexAt(m, slots!.value, 12), inner.spec.valueSize];
+  };
+  expect(write()).toEqual(['0102', '000000000100000002000000', 1004]);
+  expect(maglevTables(m, true)).toEqual([{ revNatId: 0x0102, backends: table }]);
+  expect(maglevTables(m, false)).toEqual([]);
+  expect(maglevTables(Memory.create(MIB), false)).toEqual([]);
+  write();
+  const bytes = m.usedBytes;
+  for (let i = 0; i < 10; i++) write();
+  expect(m.usedBytes).toBe(bytes);
+  expect(thrown(() => lb.updateMaglev(1, true, new Uint32Array(509)))).toMatchObject({ code: 'EINVAL' });
+});
+
+test('load balancing: a full map is an error that names it', () => {
+  const lb = LbMaps.create(Memory.create(4 * MIB), { maxEntries: 1 });
+  lb.updateRevNat(1, { address: V4, port: 80 });
+  expect(thrown(() => lb.updateRevNat(2, { address: V4, port: 80 }))).toMatchObject({
+    code: 'E2BIG',
+    message: 'cilium_lb4_reverse_nat: update (revNatId=2): E2BIG',
   });
-  expect(slots).toEqual([
-    ['0a6000010050000006000000', '000000000100010200000000'],
-    ['0a6000010050010006000000', '050000000000010200000000'],
-  ]);
-  setLb4RevNatKey(m, key, 0x0102);
-  expect(lb.revNat.lookup(key)).not.toBe(0);
-});
-
-test('services shrink, grow, share backends and go, and nothing is left behind', () => {
-  const m = Memory.create(4 * MIB);
-  const lb = LbMaps.create(m, 100);
-  const other: LbService = { ...service(2), port: 443, revNatId: 2 };
-  const counts = () => [lb.services.count, lb.backends.count, lb.revNat.count];
-  lb.upsertService(service(1, 2, 3));
-  lb.upsertService(other);
-  expect(counts()).toEqual([6, 3, 2]);
-  lb.upsertService(service(3));
-  expect(counts()).toEqual([4, 2, 2]); // backend 2 is still the other's
-  const byPort = (all: LbService[]) => all.sort((a, b) => a.port - b.port);
-  expect(byPort(LbMaps.open(m).entries())).toEqual([service(3), other]);
-  lb.upsertService(service());
-  expect(counts()).toEqual([3, 1, 2]); // a service without backends is still there
-  lb.deleteService(other);
-  lb.deleteService(service());
-  expect(counts()).toEqual([0, 0, 0]);
-  expect(thrown(() => lb.deleteService(other))).toMatchObject({ code: 'ENOENT' });
-  expect(thrown(() => lb.upsertService(service(0)))).toMatchObject({ code: 'EINVAL' });
 });
 
 test('conntrack maps: two for each shard, pinned; entries read back', () => {

@@ -40,19 +40,21 @@ export function flowOf({ ipv4, tcp, udp, icmp }: ParsedFrame): Flow | undefined 
 
 /**
  * A text that is the same for all packets of a connection, in both directions, before and after service translation: a
- * service and its backends count as one place.
+ * service's addresses and its backends count as one place, and so do services that share a backend.
  */
 export function flowKeys(services: readonly ServiceEntry[]): (flow: Flow) => string {
-  const frontends = new Map<string, string>();
+  const parents = new Map<string, string>();
+  const rootOf = (place: string): string => {
+    let root = place;
+    for (let parent = parents.get(root); parent !== undefined; parent = parents.get(root)) root = parent;
+    return root;
+  };
   const text = (protocol: string, { address, port }: PeerAddress): string => `${protocol} ${address}:${port}`;
   for (const { frontend, backends } of services)
     for (const backend of backends) {
-      const place = text(backend.protocol, backend);
-      if (!frontends.has(place)) frontends.set(place, text(frontend.protocol, frontend));
+      const [root, own] = [rootOf(text(frontend.protocol, frontend)), rootOf(text(backend.protocol, backend))];
+      if (root !== own) parents.set(own, root);
     }
-  const canonical = (transport: Transport, place: PeerAddress): string => {
-    const own = text(transport, place);
-    return frontends.get(own) ?? own;
-  };
+  const canonical = (transport: Transport, place: PeerAddress): string => rootOf(text(transport, place));
   return ({ transport, src, dst }) => [canonical(transport, src), canonical(transport, dst)].sort().join(' ');
 }

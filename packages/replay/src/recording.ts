@@ -27,7 +27,10 @@ export function record(agent: Agent, packet: TracePacket): RecordedPacket {
   const byInterface = packet.interfaceName === undefined ? undefined : agent.endpointOfPod(packet.interfaceName);
   const bySource = parsed.ipv4 === undefined ? undefined : agent.endpointOfAddress(parsed.ipv4.src);
   const received = byInterface !== undefined && bySource !== byInterface && parsed.ipv4?.dst === byInterface.address;
-  const fromService = agent.services.some(({ frontend }) => frontend.address === parsed.ipv4?.src);
+  const port = (parsed.tcp ?? parsed.udp)?.srcPort;
+  const fromService = agent.services.some(
+    ({ frontend }) => frontend.address === parsed.ipv4?.src && frontend.port === port,
+  );
   return {
     number: packet.number,
     timeNs: packet.timestampNs,

@@ -1,10 +1,11 @@
 import type { Agent } from '@ciliate/agent';
 import { InputError } from '@ciliate/k8s';
 import {
-  ArrayMap,
   backendText,
   type EntryBytes,
+  type MaglevTable,
   type Memory,
+  maglevTables,
   pinnedEntries,
   revNatText,
   serviceEntryText,
@@ -125,7 +126,7 @@ function maglevCommand(): Command {
     .argument(...CAPTURE_ARGUMENT)
     .action((id: number, capture: string | undefined, options: MapOptions) =>
       showMaps(options, capture, (agent) => {
-        const found = tables(agent).filter((table) => table.id === id);
+        const found = tables(agent).filter(({ revNatId }) => revNatId === id);
         if (found.length === 0) throw new InputError(`No entry found for service ${id}`, { id });
         return maglevView(found);
       }),
@@ -139,26 +140,18 @@ function serviceId(text: string): number {
   return id;
 }
 
-interface MaglevTable {
-  id: number;
+interface Table extends MaglevTable {
   family: 'v4' | 'v6';
-  backends: Uint32Array;
 }
 
-function tables({ memory }: Agent): MaglevTable[] {
-  return (['v4', 'v6'] as const).flatMap((family) =>
-    pinnedEntries(memory, `cilium_lb${family === 'v4' ? 4 : 6}_maglev`).map(({ key, value }) => {
-      const inner = ArrayMap.attach(memory, idOf(value));
-      const [entry] = inner.entries();
-      const at = entry!.value >> 2;
-      return { id: be16(key), family, backends: memory.u32.slice(at, at + (inner.spec.valueSize >> 2)) };
-    }),
+const tables = ({ memory }: Agent): Table[] =>
+  (['v4', 'v6'] as const).flatMap((family) =>
+    maglevTables(memory, family === 'v6').map((table) => ({ family, ...table })),
   );
-}
 
-function maglevView(found: readonly MaglevTable[]): MapView {
+function maglevView(found: readonly Table[]): MapView {
   const rows = dumpTable(
-    found.map(({ id, family, backends }) => [`[${id}]/${family}`, `[${backends.join(' ')}]`] as const),
+    found.map(({ revNatId, family, backends }) => [`[${revNatId}]/${family}`, `[${backends.join(' ')}]`] as const),
   );
   return { text: tablePrinter('SVC ID', 'LOOKUP TABLE', rows), json: rows };
 }

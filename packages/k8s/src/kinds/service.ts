@@ -1,111 +1,143 @@
-import { dnsLabel, ipv4, labelKey, labelValue, portName, serviceName } from '../formats.ts';
+import { cidr, ip, isIpv6, labelKey, labelValue, serviceName } from '../formats.ts';
 import { list, stringMap } from '../schema/collections.ts';
 import { checked, type Fail, mapped } from '../schema/derived.ts';
-import { ignored, object, optional, refused, required, withDefault } from '../schema/object.ts';
+import { ignored, ignoredFields, object, optional, refused, required, withDefault } from '../schema/object.ts';
 import type { Schema } from '../schema/schema.ts';
-import { boolean, integer, integerOrString, text, word } from '../schema/values.ts';
-import type { Service, ServicePort } from '../types.ts';
-import { namespacedMeta, TYPE_FIELDS } from './meta.ts';
-import { MAX_PORT, protocol } from './pod.ts';
+import { boolean, integer, string, text, word } from '../schema/values.ts';
+import type { IPFamily, Service, ServicePort } from '../types.ts';
+import { didYouMean, nearestWord, oneOf, quoted } from '../words.ts';
+import { type Annotations, namespacedMeta, TYPE_FIELDS } from './meta.ts';
+import { checkPorts, servicePort } from './service_port.ts';
 
-const targetPort = checked(integerOrString(1, MAX_PORT), (value, fail) => {
-  const wrong = typeof value === 'string' ? portName(value) : undefined;
-  if (wrong !== undefined) fail(wrong);
-});
+const HEADLESS = 'None';
+const DEFAULT_AFFINITY_SECONDS = 10_800;
+const MAX_AFFINITY_SECONDS = 86_400;
+const TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer'] as const;
+const TRAFFIC_POLICIES = ['Cluster', 'Local'] as const;
+const AFFINITIES = ['None', 'ClientIP'] as const;
+const FAMILIES = ['IPv4', 'IPv6'] as const;
 
-const port: Schema<ServicePort> = mapped(
-  object({
-    name: optional(text(dnsLabel)),
-    port: required(integer(1, MAX_PORT)),
-    targetPort: optional(targetPort),
-    protocol,
-    appProtocol: ignored,
-    nodePort: refused('node ports are'),
-  }),
-  ({ name, port, targetPort, protocol }) => ({ name, port, targetPort: targetPort ?? port, protocol }),
-);
-
-/** Several ports must have names; no name and no port of a protocol may come twice. */
-function checkPorts(ports: readonly ServicePort[], fail: Fail): void {
-  if (ports.length === 0) fail('want at least one port');
-  const seen = new Set<string>();
-  const once = (word: string, index: number, field: string): void => {
-    if (seen.has(word)) fail(`${word} is there twice`, { at: [index, field] });
-    seen.add(word);
-  };
-  for (const [index, { name, port, protocol }] of ports.entries()) {
-    once(`port ${port}/${protocol}`, index, 'port');
-    if (name !== undefined) once(`name ${name}`, index, 'name');
-    else if (ports.length > 1) fail('each of several ports needs a name', { at: [index] });
-  }
-}
-
-/** Every known field with the only value that changes nothing, as `kubectl get -o yaml` prints it. */
-const UNCHANGED = {
-  ipFamilies: optional(list(word(['IPv4'], { IPv6: 'IPv6 is' }))),
-  ipFamilyPolicy: optional(
-    word(['SingleStack'], { PreferDualStack: 'dual stack is', RequireDualStack: 'dual stack is' }),
-  ),
-  internalTrafficPolicy: optional(word(['Cluster'], { Local: 'internalTrafficPolicy Local is' })),
-  sessionAffinity: optional(word(['None'], { ClientIP: 'session affinity is' })),
-  publishNotReadyAddresses: optional(
-    checked(boolean, (value, fail) => {
-      if (value) fail('pods that are not ready are not modelled yet');
-    }),
-  ),
+/** The agent takes a value that it does not know for none, without a word. */
+const oneWord =
+  (words: readonly string[]) =>
+  (value: string): string | undefined =>
+    words.includes(value)
+      ? undefined
+      : `unknown value ${quoted(value)}, want ${oneOf(words)}${didYouMean(nearestWord(value, words))}`;
+const ANNOTATIONS: Annotations = {
+  'service.cilium.io/lb-algorithm': oneWord(['random', 'maglev']),
+  'service.cilium.io/src-ranges-policy': (value) => oneWord(['allow', 'deny'])(value.toLowerCase()),
+  'service.cilium.io/type': oneWord(TYPES),
 };
 
-const REFUSED = {
-  allocateLoadBalancerNodePorts: refused('load balancers outside of the cluster are'),
-  externalIPs: refused('external addresses of a service are'),
-  externalName: refused('external names are'),
-  externalTrafficPolicy: refused('traffic from outside of the cluster to a service is'),
-  healthCheckNodePort: refused('node ports are'),
-  loadBalancerClass: refused('load balancers outside of the cluster are'),
-  loadBalancerIP: refused('load balancers outside of the cluster are'),
-  loadBalancerSourceRanges: refused('load balancers outside of the cluster are'),
-  sessionAffinityConfig: refused('session affinity is'),
-  trafficDistribution: refused('a preference among backends is'),
-};
-
-const EXTERNAL_TYPES = {
-  ExternalName: 'services of type ExternalName are',
-  LoadBalancer: 'services of type LoadBalancer are',
-  NodePort: 'services of type NodePort are',
-};
-
-const clusterIP = text((value) => {
-  return value === 'None' ? 'headless services (clusterIP: None) are not modelled yet' : ipv4(value);
-});
+const clusterIP = text((value) => (value === HEADLESS ? undefined : ip(value)));
+const addresses = withDefault(list(text(ip)), () => []);
 
 const selector = mapped(
   stringMap((key, value) => labelKey(key) ?? labelValue(value)),
   (value) => (Object.keys(value).length === 0 ? undefined : value),
 );
 
-const spec: Schema<Service['spec']> = mapped(
-  checked(
-    object({
-      type: withDefault(word(['ClusterIP'], EXTERNAL_TYPES), () => 'ClusterIP' as const),
-      clusterIP: required(clusterIP, 'no API server gives services an address here'),
-      clusterIPs: optional(list(clusterIP)),
-      selector: optional(selector),
-      ports: required(checked(list(port), checkPorts)),
-      ...UNCHANGED,
-      ...REFUSED,
+const affinityConfig = object({
+  clientIP: optional(object({ timeoutSeconds: optional(integer(1, MAX_AFFINITY_SECONDS)) })),
+});
+
+const specFields = object({
+  type: withDefault(word(TYPES, { ExternalName: 'services of type ExternalName are' }), () => 'ClusterIP' as const),
+  clusterIP: required(clusterIP, 'no API server gives services an address here'),
+  clusterIPs: optional(list(clusterIP)),
+  ipFamilies: optional(list(word(FAMILIES))),
+  selector: optional(selector),
+  ports: withDefault(checked(list(servicePort), checkPorts), () => []),
+  externalIPs: addresses,
+  externalTrafficPolicy: optional(word(TRAFFIC_POLICIES)),
+  internalTrafficPolicy: withDefault(word(TRAFFIC_POLICIES), () => 'Cluster' as const),
+  sessionAffinity: withDefault(word(AFFINITIES), () => 'None' as const),
+  sessionAffinityConfig: optional(affinityConfig),
+  loadBalancerSourceRanges: withDefault(list(text(cidr)), () => []),
+  publishNotReadyAddresses: optional(
+    checked(boolean, (value, fail) => {
+      if (value) fail('pods that are not ready are not modelled yet');
     }),
-    ({ clusterIP, clusterIPs }, fail) => {
-      if (clusterIPs === undefined || (clusterIPs.length === 1 && clusterIPs[0] === clusterIP)) return;
-      fail(`want clusterIP (${clusterIP}) and nothing else`, { at: ['clusterIPs'] });
-    },
   ),
-  ({ type, clusterIP, selector, ports }) => ({ type, clusterIP, selector, ports }),
+  ...ignoredFields('allocateLoadBalancerNodePorts ipFamilyPolicy'), // ports and families are written down
+  ...ignoredFields('loadBalancerClass loadBalancerIP'), // what a load balancer gives is in the status
+  healthCheckNodePort: ignored, // for the load balancer's own question, which no packet here asks
+  externalName: refused('external names are'),
+  trafficDistribution: refused('a preference among backends is'),
+});
+type Spec = typeof specFields extends Schema<infer T> ? T : never;
+
+/** What the API server refuses of fields that each look right. */
+function checkSpec(spec: Spec, fail: Fail): void {
+  const { type, clusterIP, clusterIPs = [clusterIP], ipFamilies, ports } = spec;
+  const isHeadless = clusterIP === HEADLESS;
+  if (isHeadless && type !== 'ClusterIP') fail(`a service of type ${type} cannot be headless`, { at: ['clusterIP'] });
+  if (!isHeadless && ports.length === 0) fail('missing required field "ports"');
+  if (clusterIPs[0] !== clusterIP) fail(`want clusterIP (${clusterIP}) first`, { at: ['clusterIPs'] });
+  const families = clusterIPs.map(familyOf);
+  if (new Set(families).size < families.length || (isHeadless && clusterIPs.length > 1))
+    fail('want one address, or one of each family', { at: ['clusterIPs'] });
+  if (!isHeadless && ipFamilies !== undefined && ipFamilies.join() !== families.join())
+    fail(`want the families of clusterIPs: ${families.join(', ')}`, { at: ['ipFamilies'] });
+  checkExternal(spec, fail);
+  if (spec.sessionAffinityConfig !== undefined && spec.sessionAffinity === 'None')
+    fail('only with sessionAffinity ClientIP', { at: ['sessionAffinityConfig'] });
+}
+
+function checkExternal(spec: Spec, fail: Fail): void {
+  const { type, ports, externalIPs, externalTrafficPolicy, loadBalancerSourceRanges } = spec;
+  checkNodePorts(type, ports, fail);
+  if (type === 'ClusterIP' && externalTrafficPolicy !== undefined && externalIPs.length === 0)
+    fail('only where clients from outside can come: type NodePort or LoadBalancer, or externalIPs', {
+      at: ['externalTrafficPolicy'],
+    });
+  if (type !== 'LoadBalancer' && loadBalancerSourceRanges.length > 0)
+    fail('only with type LoadBalancer', { at: ['loadBalancerSourceRanges'] });
+}
+
+function checkNodePorts(type: Service['spec']['type'], ports: readonly ServicePort[], fail: Fail): void {
+  for (const [i, { nodePort }] of ports.entries()) {
+    if (type === 'ClusterIP' && nodePort !== undefined)
+      fail('only with type NodePort or LoadBalancer', { at: ['ports', i, 'nodePort'] });
+    if (type === 'NodePort' && nodePort === undefined)
+      fail('missing required field "nodePort": no API server gives one here', { at: ['ports', i] });
+  }
+}
+
+const familyOf = (address: string): IPFamily => (isIpv6(address) ? 'IPv6' : 'IPv4');
+
+const spec: Schema<Service['spec']> = mapped(
+  checked(specFields, checkSpec),
+  ({ clusterIPs, ipFamilies, sessionAffinity, sessionAffinityConfig, publishNotReadyAddresses: _, ...fields }) => {
+    const addresses = (clusterIPs ?? [fields.clusterIP]).filter((address) => address !== HEADLESS);
+    const timeoutSeconds = sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS;
+    return {
+      ...fields,
+      clusterIPs: addresses,
+      ipFamilies: ipFamilies ?? (addresses.length === 0 ? ['IPv4'] : addresses.map(familyOf)),
+      externalTrafficPolicy: fields.externalTrafficPolicy ?? 'Cluster',
+      sessionAffinity: sessionAffinity === 'ClientIP' ? { timeoutSeconds } : undefined,
+    };
+  },
 );
 
-/** v1 Service, of type ClusterIP only. */
-export const service: Schema<Pick<Service, 'metadata' | 'spec'>> = object({
+const ingress = object({ ip: optional(text(ip)), hostname: optional(string), ...ignoredFields('ipMode ports') });
+
+const status: Schema<Service['status']> = mapped(
+  object({
+    loadBalancer: optional(object({ ingress: withDefault(list(ingress), () => []) })),
+    conditions: ignored,
+  }),
+  ({ loadBalancer }) => ({
+    loadBalancerIPs: (loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip === undefined ? [] : [ip])),
+  }),
+);
+
+/** v1 Service, of any type but ExternalName. */
+export const service: Schema<Pick<Service, 'metadata' | 'spec' | 'status'>> = object({
   ...TYPE_FIELDS,
-  metadata: required(namespacedMeta(serviceName)),
+  metadata: required(namespacedMeta(serviceName, ANNOTATIONS)),
   spec: required(spec),
-  status: ignored,
+  status: withDefault(status, () => ({ loadBalancerIPs: [] })),
 });

@@ -1,32 +1,14 @@
+import { type Memory, NULL } from '../memory.ts';
+import { openMap } from '../open_map.ts';
+import { pinned } from '../pins.ts';
 import { addressText, be16, hostPort, le16, le32, u8protoText } from '../text.ts';
+import { SERVICE_FLAG as FLAG, LB_LOOKUP_SCOPE_INT } from './flags.ts';
 import { LB4_BACKEND, LB4_KEY, LB4_REVERSE_NAT, LB4_SERVICE } from './layout.ts';
 import { LB4_SRC_RANGE_KEY } from './layout_source_range.ts';
 import { LB6_BACKEND, LB6_KEY, LB6_REVERSE_NAT } from './layout6.ts';
 
-const SCOPE_INTERNAL = 1;
 /** Bits of revnat id and padding in front of a source range's address. */
 const SOURCE_RANGE_STATIC_BITS = 32;
-
-/** Bits of a service's flags (`flags` and, from bit 8, `flags2`). Source: pkg/loadbalancer, ServiceFlags. */
-const FLAG = {
-  externalIPs: 1 << 0,
-  nodePort: 1 << 1,
-  extLocalScope: 1 << 2,
-  hostPort: 1 << 3,
-  sessionAffinity: 1 << 4,
-  loadBalancer: 1 << 5,
-  routable: 1 << 6,
-  sourceRange: 1 << 7,
-  localRedirect: 1 << 8,
-  nat46x64: 1 << 9,
-  l7LoadBalancer: 1 << 10,
-  loopback: 1 << 11,
-  intLocalScope: 1 << 12,
-  twoScopes: 1 << 13,
-  quarantined: 1 << 14,
-  sourceRangeDeny: 1 << 14,
-  fwdModeDSR: 1 << 15,
-} as const;
 
 const keyLayout = (key: Uint8Array) => (key.length === LB4_KEY.size ? LB4_KEY : LB6_KEY);
 const keyAddress = (key: Uint8Array): Uint8Array => key.subarray(0, keyLayout(key).dport);
@@ -36,7 +18,7 @@ const serviceFlags = (value: Uint8Array): number => le16(value, LB4_SERVICE.flag
 /** `10.96.0.80:80/TCP (0)`; the internal one of two scopes has `/i` behind the protocol. Source: pkg/maps/lbmap. */
 export function serviceKeyText(key: Uint8Array): string {
   const layout = keyLayout(key);
-  const scope = key[layout.scope] === SCOPE_INTERNAL ? '/i' : '';
+  const scope = key[layout.scope] === LB_LOOKUP_SCOPE_INT ? '/i' : '';
   const frontend = hostPort(keyAddress(key), be16(key, layout.dport));
   return `${frontend}/${u8protoText(key[layout.proto]!)}${scope} (${serviceSlot(key)})`;
 }
@@ -134,4 +116,22 @@ export function sourceRangeText(key: Uint8Array): string {
   const bits = le32(key, LB4_SRC_RANGE_KEY.prefixlen) - SOURCE_RANGE_STATIC_BITS;
   const address = addressText(key.subarray(LB4_SRC_RANGE_KEY.addr));
   return `${address}/${bits} (${be16(key, LB4_SRC_RANGE_KEY.rev_nat_id)})`;
+}
+
+/** A service's lookup table: backend ids. */
+export interface MaglevTable {
+  revNatId: number;
+  backends: Uint32Array;
+}
+
+/** The tables of one family, copied. Writer's thread, or when no worker runs. */
+export function maglevTables(memory: Memory, ipv6: boolean): MaglevTable[] {
+  const outer = pinned(memory, `cilium_lb${ipv6 ? 6 : 4}_maglev`);
+  if (outer === NULL) return [];
+  return [...openMap(memory, outer).entries()].map(({ key, value }) => {
+    const inner = openMap(memory, value);
+    const [slots] = inner.entries();
+    const at = slots!.value >> 2;
+    return { revNatId: memory.view.getUint16(key), backends: memory.u32.slice(at, at + (inner.spec.valueSize >> 2)) };
+  });
 }

@@ -1,0 +1,112 @@
+import { type Address, type BpfMap, type Memory, openMap } from '@ciliate/maps';
+import { fault } from '../errors.ts';
+import { Packet, SKB } from './packet.ts';
+import { Regions } from './regions.ts';
+
+export const FRAME_BYTES = 512;
+/** The kernel's limits: 8 frames, and 33 tail calls, each of which may be made from a frame of its own. */
+const MAX_FRAMES = 8 * (33 + 1);
+export const MAX_TAIL_CALLS = 33;
+/** Words that compiled programs share with the machine. `budget`: how many turns of loops the run may still take. */
+export const STATE = { size: 64, tailCalls: 0, budget: 4 } as const;
+const LOOP_BUDGET = 10_000_000;
+
+export interface MachineOptions {
+  /** Which worker this is: what bpf_get_smp_processor_id answers, and which values of per-CPU maps are its own. */
+  cpu?: number;
+  /** Of bpf_get_prandom_u32. */
+  seed?: number;
+}
+
+/**
+ * What one worker needs to run programs: its stack and its context in the shared memory, and what of the memory programs
+ * may touch. Both back ends work on it, and so do the helpers.
+ */
+export class Machine {
+  readonly memory: Memory;
+  readonly cpu: number;
+  readonly stack: Address;
+  readonly stackBytes: number = MAX_FRAMES * FRAME_BYTES;
+  readonly packet: Packet;
+  readonly regions: Regions;
+  /** Of the words of `STATE`. */
+  readonly state: Address;
+  /** Records of ring buffers that are reserved and not submitted yet, and whose they are. */
+  readonly records = new Map<Address, Address>();
+  /** What bpf_trace_printk wrote, in this run. */
+  readonly traces: string[] = [];
+  /** Calls the function with this index, for helpers that take one. Set by the back end that runs. */
+  callFunction: (index: number, a: number, b: number, c: number, d: number) => number;
+  private readonly opened = new Map<Address, BpfMap>();
+  private random: number;
+
+  constructor(memory: Memory, { cpu = 0, seed = 1 }: MachineOptions = {}) {
+    this.memory = memory;
+    this.cpu = cpu;
+    this.stack = memory.alloc(this.stackBytes);
+    this.packet = new Packet(memory, (from, to) => this.regions.setPacket(from, to));
+    this.state = memory.alloc(STATE.size);
+    this.random = (seed ^ Math.imul(cpu + 1, 0x9e37_79b1)) | 1;
+    this.regions = new Regions(this.stack, this.stackBytes, this.context, SKB.size);
+    this.callFunction = () => {
+      throw fault('no program runs that a function could be called for');
+    };
+  }
+
+  /** Of the context that programs get in r1. */
+  get context(): Address {
+    return this.packet.context;
+  }
+
+  /** The map whose header is at `address`. @throws VmError FAULT if there is none */
+  map(address: Address): BpfMap {
+    const known = this.opened.get(address);
+    if (known !== undefined) return known;
+    try {
+      const map = openMap(this.memory, address, this.cpu);
+      this.opened.set(address, map);
+      return map;
+    } catch (cause) {
+      throw fault(`a helper got 0x${address.toString(16)}, which is no map: ${(cause as Error).message}`);
+    }
+  }
+
+  /** The running program has got the address of a value of this map. */
+  grantValue(map: Address, value: Address): void {
+    const { spec } = this.map(map);
+    this.regions.grant(value, spec.valueSize, `value of ${spec.name}`);
+  }
+
+  /** bpf_get_prandom_u32: xorshift32, from the seed. */
+  nextRandom(): number {
+    let x = this.random;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.random = x;
+    return x >>> 0;
+  }
+
+  /** Gives the memory back. */
+  destroy(): void {
+    this.memory.free(this.stack, this.stackBytes);
+    this.packet.destroy();
+    this.memory.free(this.state, STATE.size);
+  }
+
+  /** Before each run: nothing is granted from the last one. */
+  reset(): void {
+    this.tailCalls = 0;
+    this.memory.i32[(this.state + STATE.budget) >> 2] = LOOP_BUDGET;
+    this.traces.length = 0;
+    this.regions.reset();
+  }
+
+  /** Tail calls that this run has made. */
+  get tailCalls(): number {
+    return this.memory.i32[(this.state + STATE.tailCalls) >> 2]!;
+  }
+  set tailCalls(count: number) {
+    this.memory.i32[(this.state + STATE.tailCalls) >> 2] = count;
+  }
+}

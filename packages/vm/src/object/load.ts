@@ -1,0 +1,164 @@
+import { Btf } from '../btf/btf.ts';
+import { readLines, type SourceLine } from '../btf/lines.ts';
+import {
+  type ElfFile,
+  type ElfSymbol,
+  R_BPF_64_32,
+  R_BPF_64_64,
+  type Relocation,
+  readElf,
+  type Section,
+} from '../elf/elf.ts';
+import { badInput } from '../errors.ts';
+import { decode, INSN_BYTES, type Insn } from '../insn/insn.ts';
+import { CALL, LDDW, PSEUDO_CALL } from '../insn/opcodes.ts';
+import { validate } from '../insn/validate.ts';
+import { type PlacedMap, readMapDefs } from './map_defs.ts';
+import type { BpfObject, DataSection, FunctionDef, Reference } from './object.ts';
+
+const DATA = /^\.(data|bss|rodata)(\.|$)/;
+
+/**
+ * Reads an object file as clang builds it with `--target=bpf -O2 -g`: functions, maps, global variables, and what refers
+ * to what. Nothing is created yet: see `link`.
+ * @param name for messages
+ * @throws VmError BAD_INPUT
+ */
+export function loadObject(bytes: Uint8Array, name: string): BpfObject {
+  const elf = readElf(bytes, name);
+  const section = (wanted: string): Uint8Array | undefined => elf.sections.find((s) => s.name === wanted)?.bytes;
+  const btfBytes = section('.BTF');
+  const extBytes = section('.BTF.ext');
+  const btf = btfBytes === undefined ? undefined : new Btf(btfBytes, name);
+  const lines =
+    btf === undefined || extBytes === undefined ? new Map<string, SourceLine[]>() : readLines(extBytes, btf, name);
+  const maps = readMapDefs(elf, btf, name);
+  const data = new Map<string, DataSection>();
+  for (const s of elf.sections) {
+    if (!DATA.test(s.name) || s.bytes.length === 0) continue;
+    if (s.relocations.length > 0) throw badInput(`${name}: section ${s.name} holds pointers, which is not modelled`);
+    data.set(s.name, { name: s.name, bytes: s.bytes, isReadOnly: s.name.startsWith('.rodata') });
+  }
+  const places = functionPlaces(elf, name);
+  const tags = btf?.functionTags() ?? new Map<string, string[]>();
+  const functions = new Map<string, FunctionDef>();
+  for (const place of places) {
+    if (functions.has(place.name)) throw badInput(`${name}: two functions are called ${place.name}`);
+    functions.set(place.name, readFunction(place, { elf, name, maps, data, places, lines, tags }));
+  }
+  return { name, maps: new Map(maps.map(({ def }) => [def.name, def])), data, functions };
+}
+
+interface Place {
+  name: string;
+  section: Section;
+  /** In the section, bytes. */
+  from: number;
+  size: number;
+}
+
+interface Context {
+  elf: ElfFile;
+  name: string;
+  maps: PlacedMap[];
+  data: Map<string, DataSection>;
+  places: Place[];
+  lines: Map<string, SourceLine[]>;
+  tags: Map<string, string[]>;
+}
+
+function functionPlaces(elf: ElfFile, name: string): Place[] {
+  const places: Place[] = [];
+  for (const symbol of elf.symbols) {
+    const section = elf.sections[symbol.section];
+    if (symbol.kind !== 'function' || section === undefined || !section.isCode) continue;
+    if (symbol.value % INSN_BYTES !== 0 || symbol.value + symbol.size > section.bytes.length) {
+      throw badInput(`${name}: function ${symbol.name} lies outside of its section ${section.name}`);
+    }
+    places.push({ name: symbol.name, section, from: symbol.value, size: symbol.size });
+  }
+  return places;
+}
+
+function readFunction(place: Place, context: Context): FunctionDef {
+  const { section, from, size } = place;
+  const where = `${context.name}: ${place.name}`;
+  const insns = decode(section.bytes.subarray(from, from + size), where);
+  validate(insns, where);
+  const references = new Map<number, Reference>();
+  for (const relocation of section.relocations) {
+    if (relocation.offset < from || relocation.offset >= from + size) continue;
+    const slot = (relocation.offset - from) / INSN_BYTES;
+    const insn = insns[slot];
+    if (insn === undefined)
+      throw badInput(`${where}: a relocation between instructions`, { offset: relocation.offset });
+    references.set(slot, resolve(relocation, insn, slot, where, context));
+  }
+  for (const [slot, insn] of insns.entries()) {
+    if (insn.op !== CALL || insn.src !== PSEUDO_CALL.LOCAL || references.has(slot)) continue;
+    const target = from + (slot + 1 + insn.imm) * INSN_BYTES;
+    references.set(slot, { kind: 'function', name: functionAt(context.places, section.index, target, where, slot) });
+  }
+  const first = from / INSN_BYTES;
+  const lines = (context.lines.get(section.name) ?? [])
+    .filter(({ slot }) => slot >= first && slot < first + insns.length)
+    .map((line) => ({ ...line, slot: line.slot - first }));
+  return {
+    name: place.name,
+    section: section.name,
+    insns,
+    references,
+    lines,
+    tags: context.tags.get(place.name) ?? [],
+  };
+}
+
+function resolve(relocation: Relocation, insn: Insn, slot: number, where: string, context: Context): Reference {
+  const { symbol, type } = relocation;
+  const section = context.elf.sections[symbol.section];
+  if (symbol.section === 0 || section === undefined) {
+    throw badInput(`${where}: instruction ${slot}: ${symbol.name} is not defined in this file`);
+  }
+  if (type === R_BPF_64_32 && insn.op === CALL) {
+    const target = symbol.kind === 'section' ? (insn.imm + 1) * INSN_BYTES : symbol.value;
+    return { kind: 'function', name: functionAt(context.places, section.index, target, where, slot) };
+  }
+  if (type !== R_BPF_64_64 || insn.op !== LDDW) {
+    throw badInput(`${where}: instruction ${slot}: a relocation that does not fit`, { type });
+  }
+  return resolveConstant(symbol, section, insn.imm, slot, where, context);
+}
+
+function resolveConstant(
+  symbol: ElfSymbol,
+  section: Section,
+  addend: number,
+  slot: number,
+  where: string,
+  context: Context,
+): Reference {
+  const at = symbol.value + addend;
+  if (section.name === '.maps') {
+    const map = context.maps.find(({ offset }) => offset === at);
+    if (map === undefined)
+      throw badInput(`${where}: instruction ${slot}: no map at this place of .maps`, { offset: at });
+    return { kind: 'map', name: map.def.name };
+  }
+  if (section.isCode) return { kind: 'function', name: functionAt(context.places, section.index, at, where, slot) };
+  const data = context.data.get(section.name);
+  if (data === undefined)
+    throw badInput(`${where}: instruction ${slot}: refers to section ${section.name}, which holds no data`);
+  if (at < 0 || at > data.bytes.length) {
+    throw badInput(`${where}: instruction ${slot}: refers to a place outside of section ${section.name}`, {
+      offset: at,
+    });
+  }
+  return { kind: 'data', section: section.name, offset: at };
+}
+
+function functionAt(places: readonly Place[], section: number, at: number, where: string, slot: number): string {
+  const place = places.find((p) => p.section.index === section && p.from === at);
+  if (place === undefined)
+    throw badInput(`${where}: instruction ${slot}: calls a place where no function starts`, { offset: at });
+  return place.name;
+}

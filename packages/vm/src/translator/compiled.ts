@@ -1,0 +1,105 @@
+import { fault, VmError } from '../errors.ts';
+import { checkArguments, type HelperTable } from '../helpers/helper.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { LinkedFunction } from '../object/linked.ts';
+import { type TranslateOptions, translate } from './translate.ts';
+
+/** Node's types do not declare it. */
+declare const WebAssembly: {
+  Module: new (bytes: Uint8Array) => object;
+  Instance: new (module: object, imports: object) => { readonly exports: object };
+  Table: new (descriptor: { element: 'anyfunc'; initial: number }) => Table;
+  RuntimeError: new () => Error;
+};
+interface Table {
+  readonly length: number;
+  grow(by: number): number;
+}
+interface Exports {
+  run: (index: number, stack: number, context: number) => number;
+  callback: (index: number, a: number, b: number, c: number, d: number) => number;
+}
+
+/** Programs as WebAssembly on one machine. Several objects may be added; their programs call each other by prog arrays. */
+export class Compiled {
+  private readonly machine: Machine;
+  private readonly helpers: HelperTable;
+  private readonly options: TranslateOptions;
+  private readonly table: Table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
+  /** By the function's index. */
+  private readonly exports: (Exports | undefined)[] = [];
+
+  constructor(machine: Machine, helpers: HelperTable, options: TranslateOptions = {}) {
+    this.machine = machine;
+    this.helpers = helpers;
+    this.options = options;
+  }
+
+  /** @param functions of one object, with consecutive indices. @param bytes what `translate` made of them, if known */
+  add(functions: readonly LinkedFunction[], bytes?: Uint8Array): void {
+    const last = functions.at(-1);
+    if (last === undefined) return;
+    if (this.table.length <= last.index) this.table.grow(last.index + 1 - this.table.length);
+    const module = new WebAssembly.Module(bytes ?? translate(functions, this.helpers, this.options));
+    const { exports } = new WebAssembly.Instance(module, { env: this.imports() });
+    for (const { index } of functions) this.exports[index] = exports as Exports;
+  }
+
+  /** Runs a program on the machine's context. @returns r0's low half. @throws VmError FAULT */
+  run(fn: LinkedFunction): number {
+    const exports = this.exports[fn.index];
+    if (exports === undefined) throw fault(`${fn.def.name} has not been compiled`);
+    this.machine.callFunction = exports.callback;
+    try {
+      return exports.run(fn.index, this.machine.stack, this.machine.context) >>> 0;
+    } catch (error) {
+      throw located(error, fn);
+    }
+  }
+
+  private imports(): object {
+    const { machine, options } = this;
+    const imports: Record<string, unknown> = {
+      memory: machine.memory.wasm,
+      table: this.table,
+      state: machine.state,
+      exhausted: () => {
+        throw fault('ran for too many turns of a loop');
+      },
+      missing: (id: number) => {
+        throw fault(`helper ${id} is not modelled`);
+      },
+      check: (low: number, high: number, off: number, size: number, isWrite: number) => {
+        const at = (low >>> 0) + off;
+        if (high !== 0 || at < 0)
+          throw fault(
+            `a register holds 0x${((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)).toString(16)}, no pointer`,
+          );
+        machine.regions.check(at, size, isWrite === 1);
+      },
+    };
+    for (const helper of this.helpers.values()) {
+      const { run, returns } = helper;
+      imports[`helper_${helper.id}`] = !options.isChecked
+        ? (...args: number[]) => run(machine, ...args.map((arg) => arg >>> 0))
+        : (...args: number[]) => {
+            const unsigned = args.map((arg) => arg >>> 0);
+            checkArguments(machine, helper, unsigned);
+            const result = run(machine, ...unsigned);
+            if (returns === 'value' && result !== 0) machine.grantValue(unsigned[0]!, result);
+            return result;
+          };
+    }
+    return imports;
+  }
+}
+
+/** What WebAssembly stops at by itself (an address outside of the memory, a wrong function pointer) is a fault as well. */
+function located(error: unknown, fn: LinkedFunction): unknown {
+  if (error instanceof VmError)
+    return error.code === 'FAULT' ? new VmError('FAULT', `${fn.def.name}: ${error.message}`, {}, error) : error;
+  if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
+    return new VmError('FAULT', `${fn.def.name}: ${error.message}`, {}, error);
+  }
+  return error;
+}

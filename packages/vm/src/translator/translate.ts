@@ -1,0 +1,182 @@
+import { CLOCK_WORD, MAP_HEADER } from '@ciliate/maps';
+import { type Helper, type HelperTable, widthOf } from '../helpers/helper.ts';
+import { CALL, CLASS, EXIT, LDDW, PSEUDO_CALL } from '../insn/opcodes.ts';
+import { MAX_TAIL_CALLS, STATE } from '../machine/machine.ts';
+import type { LinkedFunction } from '../object/linked.ts';
+import { emitAlu } from './alu.ts';
+import { type CallTargets, emitCall, TAIL_CALL } from './calls.ts';
+import { BPF_FUNCTION, FunctionEmitter } from './function_emitter.ts';
+import { controlFlow } from './graph.ts';
+import { emitCondition } from './jump.ts';
+import { emitLoad, emitStore } from './memory.ts';
+import { ModuleBuilder } from './module.ts';
+import { emitStructured } from './structure.ts';
+import { CodeWriter, OP, TYPE } from './wasm.ts';
+
+export interface TranslateOptions {
+  /** Every access to memory and every argument of a helper is checked, as in the interpreter. */
+  isChecked?: boolean;
+}
+
+/**
+ * All functions of an object as one WebAssembly module, which puts them into the table at their indices and exports
+ *
+ *     run(index, stack, context): i32           r0's low half
+ *     callback(index, a, b, c, d): i32          for helpers that take a function
+ *
+ * It imports `env`: memory, table, `state` (address of `STATE`), `exhausted()` for a loop that does not end, `missing(id)`, `check` (see
+ * memory.ts) if checked, and `helper_N` for each helper that the functions call.
+ *
+ * @param functions with consecutive indices
+ */
+export function translate(
+  functions: readonly LinkedFunction[],
+  helpers: HelperTable,
+  { isChecked = false }: TranslateOptions = {},
+): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder();
+  const state = module.importGlobal('state');
+  const imports = new Map<number, number>();
+  for (const helper of usedHelpers(functions, helpers)) {
+    const params = Array.from({ length: widthOf(helper) }, () => TYPE.i32);
+    imports.set(helper.id, module.importFunction(`helper_${helper.id}`, { params, results: [TYPE.i32] }));
+  }
+  const exhausted = module.importFunction('exhausted', { params: [], results: [] });
+  const missing = module.importFunction('missing', { params: [TYPE.i32], results: [] });
+  const check = isChecked
+    ? module.importFunction('check', { params: Array.from({ length: 5 }, () => TYPE.i32), results: [] })
+    : undefined;
+  const first = functions[0]?.index ?? 1;
+  const targets: CallTargets = {
+    helpers,
+    functionOf: (index) => module.indexOf(index - first),
+    missing,
+    importOf: (helper) => imports.get(helper.id)!,
+    tailTarget: module.indexOf(functions.length),
+    bpfType: module.type(BPF_FUNCTION),
+    callbackFrame: module.addGlobal(),
+    clock: CLOCK_WORD,
+  };
+  const loopHead = (w: CodeWriter): void => {
+    w.u8(OP.globalGet).unsigned(state).u8(OP.globalGet).unsigned(state);
+    w.memory(OP.i32Load, STATE.budget, 2).i32(1).u8(OP.i32Sub).memory(OP.i32Store, STATE.budget, 2);
+    w.u8(OP.globalGet).unsigned(state).memory(OP.i32Load, STATE.budget, 2).i32(0).u8(OP.i32LtS, OP.if, TYPE.none);
+    w.call(exhausted).u8(OP.end);
+  };
+  for (const fn of functions) {
+    const e = emitFunction(fn, targets, loopHead, check);
+    module.addFunction({ signature: BPF_FUNCTION, i32Locals: e.i32Locals, i64Locals: e.i64Locals, code: e.w });
+  }
+  addTailTarget(module, state);
+  addRun(module, targets);
+  addCallback(module, targets);
+  module.addElements(
+    first,
+    functions.map(({ index }) => targets.functionOf(index)),
+  );
+  return module.bytes();
+}
+
+/** The helpers that some function calls; tail calls and the clock are written as code. */
+function usedHelpers(functions: readonly LinkedFunction[], helpers: HelperTable): Helper[] {
+  const used = new Set<number>();
+  for (const { code } of functions) {
+    for (const { op, src, imm } of code)
+      if (op === CALL && src === PSEUDO_CALL.HELPER && imm !== TAIL_CALL) used.add(imm);
+  }
+  return [...helpers.values()].filter(({ id, returns }) => used.has(id) && returns !== 'clock');
+}
+
+function emitFunction(
+  fn: LinkedFunction,
+  targets: CallTargets,
+  loopHead: (w: CodeWriter) => void,
+  check: number | undefined,
+): FunctionEmitter {
+  const e = new FunctionEmitter();
+  const { code } = fn;
+  const graph = controlFlow(code);
+  emitStructured(
+    graph,
+    e.w,
+    {
+      block(id) {
+        const { from, to } = graph.blocks[id]!;
+        for (let slot = from; slot < to; slot++) {
+          const insn = code[slot]!;
+          switch (insn.op & 7) {
+            case CLASS.ALU:
+            case CLASS.ALU64:
+              emitAlu(e, insn);
+              break;
+            case CLASS.LDX:
+              emitLoad(e, insn, check);
+              break;
+            case CLASS.ST:
+            case CLASS.STX:
+              emitStore(e, insn, check);
+              break;
+            case CLASS.LD:
+              e.w.i64(insn.imm64);
+              e.setRegister(insn.dst);
+              slot += insn.op === LDDW ? 1 : 0;
+              break;
+            default:
+              if (insn.op === CALL) emitCall(e, insn, targets);
+              else if (insn.op === EXIT) e.getRegister(0).u8(OP.return);
+          }
+        }
+      },
+      condition(id) {
+        emitCondition(e, code[graph.blocks[id]!.to - 1]!);
+      },
+      loopHead: () => loopHead(e.w),
+    },
+    e.selector,
+  );
+  return e;
+}
+
+/** tail(map, index): what the prog array holds there, 0 behind its end or after too many tail calls; counts. */
+function addTailTarget(module: ModuleBuilder, state: number): void {
+  const [map, index, target] = [0, 1, 2];
+  const w = new CodeWriter();
+  w.get(index)
+    .get(map)
+    .memory(OP.i32Load, MAP_HEADER.maxEntries, 2)
+    .u8(OP.i32GeU, OP.if, TYPE.none)
+    .i32(0)
+    .u8(OP.return, OP.end);
+  w.get(map).memory(OP.i32Load, MAP_HEADER.data, 2).get(index).i32(2).u8(OP.i32Shl, OP.i32Add);
+  w.memory(OP.i32Load, 0, 2).tee(target).u8(OP.i32Eqz, OP.if, TYPE.none).i32(0).u8(OP.return, OP.end);
+  w.u8(OP.globalGet).unsigned(state).memory(OP.i32Load, STATE.tailCalls, 2).i32(MAX_TAIL_CALLS);
+  w.u8(OP.i32GeS, OP.if, TYPE.none).i32(0).u8(OP.return, OP.end);
+  w.u8(OP.globalGet).unsigned(state).u8(OP.globalGet).unsigned(state).memory(OP.i32Load, STATE.tailCalls, 2);
+  w.i32(1).u8(OP.i32Add).memory(OP.i32Store, STATE.tailCalls, 2).get(target);
+  module.addFunction({
+    signature: { params: [TYPE.i32, TYPE.i32], results: [TYPE.i32] },
+    i32Locals: 1,
+    i64Locals: 0,
+    code: w,
+  });
+}
+
+function addRun(module: ModuleBuilder, { bpfType }: CallTargets): void {
+  const [index, stack, context] = [0, 1, 2];
+  const w = new CodeWriter().get(stack).get(context).u8(OP.i64ExtendI32U);
+  for (let n = 2; n <= 5; n++) w.i64(0);
+  w.get(index).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64);
+  const signature = { params: [TYPE.i32, TYPE.i32, TYPE.i32], results: [TYPE.i32] };
+  module.addFunction({ signature, i32Locals: 0, i64Locals: 0, code: w, exportedAs: 'run' });
+}
+
+/** The frame of the callbacks is the one behind their caller's; a callback may call a helper that has callbacks. */
+function addCallback(module: ModuleBuilder, { bpfType, callbackFrame }: CallTargets): void {
+  const saved = 5;
+  const w = new CodeWriter().u8(OP.globalGet).unsigned(callbackFrame).tee(saved);
+  for (let n = 1; n <= 4; n++) w.get(n).u8(OP.i64ExtendI32U);
+  w.i64(0).get(0).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64);
+  w.get(saved).u8(OP.globalSet).unsigned(callbackFrame);
+  const signature = { params: Array.from({ length: 5 }, () => TYPE.i32), results: [TYPE.i32] };
+  module.addFunction({ signature, i32Locals: 1, i64Locals: 0, code: w, exportedAs: 'callback' });
+}
