@@ -26,5 +26,6 @@ export { type DurableStoreOptions, EmbeddedStore, type EmbeddedStoreOptions } fr
 export { KvstoreError, type KvstoreErrorCode } from './errors.ts';
 export type { EtcdOptions, EtcdTls } from './etcd/connection.ts';
 export { etcdClient } from './etcd/etcd_backend.ts';
+export { etcdOptions } from './etcd/options.ts';
 export { KvstoreServer, type KvstoreServerOptions, type ServerTls } from './grpc/server.ts';
 export { type Lock, Locks } from './lock.ts';

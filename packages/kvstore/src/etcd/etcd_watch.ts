@@ -67,7 +67,6 @@ export class EtcdWatch implements BackendWatch {
 
   async #follow(): Promise<void> {
     const { stream, endpoint, leave } = await this.#connection.stream('Watch', 'Watch');
-    if (!this.#isOpen) return stream.cancel();
     this.#stream = stream;
     this.#fragments = [];
     const { key, end, prevKv = false, without = [], progressNotify = false } = this.#request;
@@ -86,6 +85,7 @@ export class EtcdWatch implements BackendWatch {
         reject(isLost(error) ? error : readError(error as never, endpoint));
       });
     });
+    if (!this.#isOpen) stream.cancel(); // closed while it waited for the member
     stream.write({
       create_request: {
         key: Buffer.from(key, 'latin1'),
