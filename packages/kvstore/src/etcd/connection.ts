@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import {
   type ChannelCredentials,
   Client,
@@ -40,8 +42,9 @@ export class EtcdConnection {
     this.#timeoutMs = timeoutMs;
     const options = { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 };
     this.#endpoints = endpoints.map((name) => {
-      const { target, credentials } = targetOf(name, tls);
-      return { name, client: new Client(target, credentials, options) };
+      const { target, credentials, serverName } = targetOf(name, tls);
+      const override = serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName };
+      return { name, client: new Client(target, credentials, { ...options, ...override }) };
     });
   }
 
@@ -115,17 +118,31 @@ export class EtcdConnection {
   }
 }
 
+interface Target {
+  target: string;
+  credentials: ChannelCredentials;
+  /** What to name in the TLS greeting, where it cannot be the host. */
+  serverName?: string;
+}
+
 /** @throws BAD_INPUT */
-function targetOf(endpoint: string, tls: EtcdTls | undefined): { target: string; credentials: ChannelCredentials } {
-  const match = /^(?:(https?):\/\/)?((?:\[[0-9a-fA-F:.]+\]|[^/:]+):\d+)\/?$/.exec(endpoint);
+function targetOf(endpoint: string, tls: EtcdTls | undefined): Target {
+  const match = /^(?:(https?):\/\/)?((?:\[([0-9a-fA-F:.]+)\]|([^/:]+)):\d+)\/?$/.exec(endpoint);
   if (match === null) {
     const want = 'want http://host:port, https://host:port or host:port';
     throw new KvstoreError('BAD_INPUT', `etcd endpoint "${endpoint}": ${want}`);
   }
+  const target = match[2]!;
+  const host = match[3] ?? match[4]!;
   const isTls = match[1] === 'https' || (match[1] === undefined && tls !== undefined);
-  if (!isTls) return { target: match[2]!, credentials: grpcCredentials.createInsecure() };
+  if (!isTls) return { target, credentials: grpcCredentials.createInsecure() };
   const { ca = null, key = null, cert = null } = tls ?? {};
-  return { target: match[2]!, credentials: grpcCredentials.createSsl(ca, key, cert) };
+  if (isIP(host) === 0) return { target, credentials: grpcCredentials.createSsl(ca, key, cert) };
+  // Node refuses an address as the name in the greeting; the certificate is still held against the address.
+  const checkServerIdentityOfHost = (_name: string, certificate: PeerCertificate) =>
+    checkServerIdentity(host, certificate);
+  const verify = { checkServerIdentity: checkServerIdentityOfHost };
+  return { target, credentials: grpcCredentials.createSsl(ca, key, cert, verify), serverName: 'etcd' };
 }
 
 /** A stream that ended because its member went away, rather than because of what was asked. */
