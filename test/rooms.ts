@@ -21,6 +21,7 @@ export const ROOMS = [
   'hubble',
   'agent',
   'replay',
+  'live',
   'cli',
 ];
 

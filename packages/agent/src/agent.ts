@@ -1,7 +1,7 @@
 import { createDatapathMaps, type Step } from '@ciliate/bpf';
 import { EnvoyProxy } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
-import { IdentityAllocator, IdentityCache } from '@ciliate/identity';
+import { type FqdnConfig, IdentityAllocator, IdentityCache } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
@@ -18,12 +18,13 @@ import {
 } from '@ciliate/policy';
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
+import { AgentDns } from './dns.ts';
 import { type Endpoint, nodeAddressOf, nodeNameOf, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
 import { IdentityChanges } from './identity_changes.ts';
 import { AgentIpcache } from './ipcache.ts';
-import { ProxyPolicy } from './proxy_policy.ts';
+import { type PolicyReceiver, ProxyPolicy } from './proxy_policy.ts';
 import { seededRandom } from './random.ts';
 import { Reconciler, type ReconcilerParts } from './reconciler.ts';
 import { Regeneration } from './regeneration.ts';
@@ -32,6 +33,7 @@ import { Services } from './services.ts';
 
 /** How many maps of each kind of connection state there are, whatever the number of workers. */
 export const CT_SHARDS = 16;
+const NS_PER_S = 1_000_000_000n;
 const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
@@ -43,6 +45,12 @@ export interface AgentOptions {
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
+  /** What of the names learnt by DNS differs from Cilium's flags. */
+  fqdn?: FqdnConfig | undefined;
+  /** `--tofqdns-dns-reject-response-code`, what the DNS proxy answers to a question that no rule allows: `refused` by default. */
+  dnsRejectWith?: 'refused' | 'nameError' | undefined;
+  /** Proxies on real sockets that are to know the policy too; started and stopped by who gives them. */
+  proxies?: readonly PolicyReceiver[];
 }
 
 type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocator' | 'selectors'> & {
@@ -64,6 +72,8 @@ export class Agent {
   readonly nodeAddress: number;
   /** Names for what Hubble sees. */
   readonly resolver: Resolver;
+  /** DNS of the endpoints: the proxy that judges questions, and the names that answers told. */
+  readonly dns: AgentDns;
   readonly #allocator: IdentityAllocator;
   readonly #endpoints: EndpointTable;
   readonly #services: Services;
@@ -77,7 +87,8 @@ export class Agent {
   #isReconciling = false;
   #settled: Promise<void> = Promise.resolve();
 
-  private constructor({ store, seed, log }: AgentOptions, parts: Parts) {
+  private constructor(options: AgentOptions, parts: Parts) {
+    const { store, seed, log, fqdn, dnsRejectWith, proxies = [] } = options;
     const { memory, identities, repository, selectors, proxy, allocator } = parts;
     this.memory = memory;
     this.seed = seed;
@@ -89,6 +100,9 @@ export class Agent {
     this.#services = new Services(memory, { nodeName: nodeNameOf(store), nodeAddress: this.nodeAddress });
     this.#endpoints = new EndpointTable(memory, this.nodeAddress);
     this.resolver = newResolver(this.#endpoints, this.#services);
+    this.dns = new AgentDns({
+      ...{ memory, endpoints: this.#endpoints, shards: CT_SHARDS, fqdn, rejectWith: dnsRejectWith },
+    });
     this.#identityChanges = new IdentityChanges(identities, selectors, () => {
       if (!this.#isReconciling) this.#schedule();
     });
@@ -97,11 +111,12 @@ export class Agent {
     this.#reconciler = new Reconciler({
       ...{ store, clusterName: CLUSTER_NAME, allocator, identities, repository, selectors, namedPorts, endpoints, log },
       identityChanges: this.#identityChanges,
+      names: this.dns.names,
       ipcache: new AgentIpcache(memory, this.nodeAddress, identities.reserved),
       services,
       regeneration: new Regeneration({
         ...{ repository, selectors, namedPorts, endpoints, log },
-        proxy: new ProxyPolicy(proxy, log),
+        proxy: new ProxyPolicy([proxy, ...proxies], log),
       }),
     });
     createDatapathMaps(memory, { shards: CT_SHARDS }); // all that are not there yet
@@ -153,6 +168,26 @@ export class Agent {
   /** Resolves when every change of the store so far is in force, in maps and proxy. @throws what was wrong with it */
   settled(): Promise<void> {
     return this.#settled;
+  }
+
+  /**
+   * An endpoint got an answer by DNS. Resolves when all that follows is in force: identities of the addresses, policies
+   * about the name, the maps. @param nowNs of the clock that packets have
+   */
+  async learnName(
+    endpoint: Endpoint,
+    { name, addresses, ttlS }: { name: string; addresses: readonly string[]; ttlS: number },
+    nowNs: bigint,
+  ): Promise<void> {
+    if (this.dns.learn(endpoint.id, name, addresses, ttlS, Number(nowNs / NS_PER_S))) this.#schedule();
+    await this.settled().catch(() => {}); // told to those who changed objects
+  }
+
+  /** To be called from time to time: names whose time is over lose their addresses, unless connections need them. */
+  async collectNames(nowNs: bigint): Promise<void> {
+    if (!this.dns.collect(Number(nowNs / NS_PER_S))) return;
+    this.#schedule();
+    await this.settled().catch(() => {});
   }
 
   async stop(): Promise<void> {

@@ -77,7 +77,7 @@ export class EndpointTable {
     const interfaces = { ifindex: FIRST_IFINDEX + id - 1, ...macs };
     const endpoint = { id, namespace, name, address, ...interfaces, ...who };
     const added: Endpoint = { ...endpoint, namedPorts: namedPortsOf(pod), policyMap, policy };
-    syncPolicyMap(policyMap, policy, 0);
+    syncPolicyMap(policyMap, policy);
     this.#byId[id] = added;
     this.#byName.set(podName(added), added);
     this.#byAddress.set(address, added);

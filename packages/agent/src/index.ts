@@ -1,4 +1,5 @@
 export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
+export { AgentDns } from './dns.ts';
 export { type Endpoint, podName } from './endpoint.ts';
 export { AgentError, type AgentErrorCode, NotEmulatedError } from './errors.ts';
 export {
@@ -9,7 +10,8 @@ export {
   whyRequestDenied,
   whyRequestPassed,
 } from './explain.ts';
-export { PROXY_PORT_HTTP } from './regeneration.ts';
+export type { PolicyReceiver } from './proxy_policy.ts';
+export { PROXY_PORT_DNS, PROXY_PORT_HTTP } from './proxy_ports.ts';
 export { backingSlices } from './services.ts';
 export { ClusterPolicy, type PolicyPod } from './what_if/cluster_policy.ts';
 export { diffReach, type ReachChange, type ReachDiff } from './what_if/diff.ts';

@@ -10,8 +10,11 @@ import {
   type ReservedIdentities,
 } from '@ciliate/identity';
 import type { CiliumCIDRGroup } from '@ciliate/k8s';
+import type { Labels } from '@ciliate/labels';
 import { AgentError } from './errors.ts';
 
+/** What the DNS proxy knows of addresses. Source: pkg/fqdn/namemanager. */
+const NAMES = 'fqdn-name-manager';
 /** All policies say the same about a prefix, so they count as one. */
 const POLICIES = 'policies';
 
@@ -58,6 +61,17 @@ export class KnownPrefixes {
     for (const [text, prefix] of before ?? []) if (!now.has(text)) this.#stale.push({ prefix, text, resource });
     if (now.size > 0) this.#told.set(resource, now);
     else this.#told.delete(resource);
+  }
+
+  /** These addresses, and no others, have names that policies speak of. @param labels one `fqdn:` label for each selector */
+  setNames(labels: ReadonlyMap<number, Labels>): void {
+    this.tell(
+      NAMES,
+      [...labels].map(([address, own]) => [
+        { family: 4, address: BigInt(address), length: 32 },
+        { source: 'generated', labels: own },
+      ]),
+    );
   }
 
   /** Forget what resources do not speak of any more; takes effect with {@link apply}. */

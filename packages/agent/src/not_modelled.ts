@@ -34,14 +34,11 @@ function demandsOf({ nodeSelector, ingress, egress }: Rule, at: string): Demand[
     { name: 'egress', rules: egress ?? [] },
   ];
   return lists.flatMap(({ name, rules }) =>
-    rules.flatMap(({ fqdns, toPorts }, index) => {
-      const path = `${at}.${name}[${index}]`;
-      const names: Demand[] = fqdns?.length ? [[`${path}.toFQDNs`, 'names learnt by the DNS proxy']] : [];
-      const ports = (toPorts ?? []).flatMap((rule, of) =>
-        portDemands(rule, `${path}.toPorts[${of}]`, name === 'egress'),
-      );
-      return [...names, ...ports];
-    }),
+    rules.flatMap(({ toPorts }, index) =>
+      (toPorts ?? []).flatMap((rule, of) =>
+        portDemands(rule, `${at}.${name}[${index}].toPorts[${of}]`, name === 'egress'),
+      ),
+    ),
   );
 }
 
@@ -53,7 +50,6 @@ function portDemands(rule: PortRule, at: string, egress: boolean): Demand[] {
     rule.terminatingTLS !== undefined && [`${at}.terminatingTLS`, 'TLS in the proxy'],
     rule.originatingTLS !== undefined && [`${at}.originatingTLS`, 'TLS in the proxy'],
     Boolean(rule.serverNames?.length) && [`${at}.serverNames`, 'names of TLS servers'],
-    Boolean(l7?.dns?.length) && [`${at}.rules.dns`, 'the DNS proxy'],
     Boolean(l7?.kafka?.length) && [`${at}.rules.kafka`, "the proxy's filter for Kafka"],
     Boolean(l7?.l7proto) && [`${at}.rules.l7proto`, `the proxy's filter "${l7?.l7proto}"`],
     egress && http.length > 0 && [`${at}.rules.http`, 'L7 rules for egress'],

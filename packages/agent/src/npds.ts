@@ -11,7 +11,7 @@ import type { Endpoint } from './endpoint.ts';
  * @returns undefined if the proxy gets none of its traffic
  */
 export function networkPolicyOf(endpoint: Endpoint, policy: EndpointPolicy): NetworkPolicy | undefined {
-  if (policy.redirects.length === 0) return undefined;
+  if (!policy.redirects.some(({ selectors }) => selectors.some(isForEnvoy))) return undefined;
   return {
     endpointIps: [formatIpv4(endpoint.address)],
     endpointId: endpoint.id,
@@ -20,6 +20,9 @@ export function networkPolicyOf(endpoint: Endpoint, policy: EndpointPolicy): Net
       .sort((a, b) => lastIfEveryPort(a) - lastIfEveryPort(b) || a.endPort - b.endPort),
   };
 }
+
+/** DNS goes to a proxy of the agent's own. */
+const isForEnvoy = ({ parser }: RedirectSelector): boolean => parser !== '' && parser !== 'dns';
 
 type PortPolicy = PortNetworkPolicy & { port: number; endPort: number };
 

@@ -8,6 +8,7 @@ import {
   type MapStateKey,
   orderWrites,
 } from '@ciliate/policy';
+import { proxyPortOf } from './proxy_ports.ts';
 
 /** How many entries were written and removed. */
 export interface Written {
@@ -18,14 +19,13 @@ export interface Written {
 /**
  * Makes a policy map hold what the policy says, entry by entry, in an order in which no packet meanwhile gets through that
  * neither the old nor the new policy lets through. Reads the whole map.
- * @param proxyPort of redirects, host order
  */
-export function syncPolicyMap(map: PolicyMap, policy: EndpointPolicy, proxyPort: number): Written {
+export function syncPolicyMap(map: PolicyMap, policy: EndpointPolicy): Written {
   const held = new Map(map.entries().map((entry) => [textOf(entry), entry]));
   const wanted = new Map([...policy.mapState].map((entry) => [textOf(entry.key), entry]));
   const puts = [...wanted].filter(([text, entry]) => {
     const before = held.get(text);
-    return before === undefined || !sameEntry(before, mapEntryOf(entry, proxyPort));
+    return before === undefined || !sameEntry(before, mapEntryOf(entry));
   });
   const gone = [...held].filter(([text]) => !wanted.has(text));
   return write(
@@ -33,20 +33,14 @@ export function syncPolicyMap(map: PolicyMap, policy: EndpointPolicy, proxyPort:
     puts.map(([, entry]) => entry),
     gone.map(([, key]) => key),
     (key) => held.get(textOf(key)),
-    proxyPort,
   );
 }
 
 /** The same for a map that held what the policy said before these changes. Touches nothing else. */
-export function writeChanges(
-  map: PolicyMap,
-  policy: EndpointPolicy,
-  { adds, deletes }: MapStateChanges,
-  proxyPort: number,
-): Written {
-  if ([...adds, ...deletes].some(sharesItsPlace)) return syncPolicyMap(map, policy, proxyPort);
+export function writeChanges(map: PolicyMap, policy: EndpointPolicy, { adds, deletes }: MapStateChanges): Written {
+  if ([...adds, ...deletes].some(sharesItsPlace)) return syncPolicyMap(map, policy);
   const puts = adds.map((key) => policy.mapState.get(key)!);
-  return write(map, puts, deletes, (key) => map.get(mapKeyOf(key)), proxyPort);
+  return write(map, puts, deletes, (key) => map.get(mapKeyOf(key)));
 }
 
 function write(
@@ -54,10 +48,9 @@ function write(
   puts: readonly MapStateEntry[],
   deletes: readonly MapStateKey[],
   held: (key: MapStateKey) => HeldEntry | undefined,
-  proxyPort: number,
 ): Written {
   for (const one of orderWrites(puts, deletes, held)) {
-    if (one.op === 'put') map.update(mapKeyOf(one.entry.key), mapEntryOf(one.entry, proxyPort));
+    if (one.op === 'put') map.update(mapKeyOf(one.entry.key), mapEntryOf(one.entry));
     else map.delete(one.key);
   }
   return { written: puts.length, removed: deletes.length };
@@ -69,9 +62,9 @@ const textOf = (key: PolicyKey): string => formatKey(mapKeyOf(key));
 /** May another key of the policy be the same one in the map? */
 const sharesItsPlace = ({ protocol, dport }: MapStateKey): boolean => protocol !== 0 && dport === 0;
 
-const mapEntryOf = (entry: MapStateEntry, proxyPort: number): PolicyEntry => ({
+const mapEntryOf = (entry: MapStateEntry): PolicyEntry => ({
   deny: entry.deny,
-  proxyPort: entry.redirect ? proxyPort : 0,
+  proxyPort: proxyPortOf(entry),
   proxyPortPriority: entry.proxyPortPriority,
   authType: entry.authType,
   hasExplicitAuth: entry.authExplicit,

@@ -1,19 +1,24 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type EnvoyProxy, encodeDiscoveryResponse, type NetworkPolicy } from '@ciliate/envoy';
+import { encodeDiscoveryResponse, type NetworkPolicy, type PolicyAnswer } from '@ciliate/envoy';
 import type { Logger } from 'pino';
 import type { Endpoint } from './endpoint.ts';
 import { AgentError } from './errors.ts';
 
-/** What the proxy has acknowledged about each endpoint. */
+/** A proxy, as far as policy goes. @param response a DiscoveryResponse in wire form */
+export interface PolicyReceiver {
+  applyPolicy(response: Uint8Array): Promise<PolicyAnswer>;
+}
+
+/** What the proxies have acknowledged about each endpoint. */
 export class ProxyPolicy {
-  readonly #proxy: EnvoyProxy;
+  readonly #proxies: readonly PolicyReceiver[];
   readonly #log: Logger;
   /** By endpoint id. */
   #inForce: ReadonlyMap<number, NetworkPolicy> = new Map();
   #version = 0;
 
-  constructor(proxy: EnvoyProxy, log: Logger) {
-    this.#proxy = proxy;
+  constructor(proxies: readonly PolicyReceiver[], log: Logger) {
+    this.#proxies = proxies;
     this.#log = log;
   }
 
@@ -34,8 +39,10 @@ export class ProxyPolicy {
     if (!changed) return;
     const version = ++this.#version;
     const policies = [...next.values()].sort((a, b) => a.endpointId - b.endpointId);
-    const answer = await this.#proxy.applyPolicy(encodeDiscoveryResponse(`${version}`, policies));
-    if (!answer.ack) {
+    const response = encodeDiscoveryResponse(`${version}`, policies);
+    for (const proxy of this.#proxies) {
+      const answer = await proxy.applyPolicy(response);
+      if (answer.ack) continue;
       const why = `the proxy refused the policy, the last one stays: ${answer.reason}`;
       throw new AgentError('BAD_INPUT', why, { version });
     }

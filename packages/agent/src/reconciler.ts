@@ -1,4 +1,4 @@
-import type { IdentityAllocator, IdentityCache, PrefixChanges } from '@ciliate/identity';
+import type { IdentityAllocator, IdentityCache, NameManager, PrefixChanges } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import type { NamedPorts, PolicyRepository, SelectorCache } from '@ciliate/policy';
 import type { Logger } from 'pino';
@@ -22,6 +22,7 @@ export interface ReconcilerParts {
   readonly selectors: SelectorCache;
   readonly namedPorts: NamedPorts;
   readonly endpoints: EndpointTable;
+  readonly names: NameManager;
   readonly ipcache: AgentIpcache;
   readonly services: Services;
   readonly regeneration: Regeneration;
@@ -116,14 +117,15 @@ export class Reconciler {
 
   /** What is not spoken of any more stays until the new rules are in force. */
   #changePrefixes({ cidrGroups }: Changes, problems: Problems): void {
-    const {
-      repository,
-      ipcache: { prefixes },
-    } = this.#parts;
+    const { repository, ipcache, names } = this.#parts;
+    const { prefixes } = ipcache;
     for (const [name, group] of cidrGroups) attempt(problems, () => prefixes.setCidrGroup(name, group));
-    if (repository.revision === this.#revision) return;
-    prefixes.setPolicyPrefixes(repository.prefixes());
-    this.#revision = repository.revision;
+    if (repository.revision !== this.#revision) {
+      prefixes.setPolicyPrefixes(repository.prefixes());
+      names.setSelectors(repository.fqdnSelectors());
+      this.#revision = repository.revision;
+    }
+    prefixes.setNames(names.labels());
   }
 
   /** First the policies know the new identities, then addresses have them; and the other way round for those that go. */
@@ -157,8 +159,9 @@ export class Reconciler {
   }
 
   async #remove(endpoint: Endpoint, problems: Problems): Promise<void> {
-    const { endpoints, ipcache, regeneration } = this.#parts;
+    const { endpoints, ipcache, regeneration, names } = this.#parts;
     const { address } = endpoint;
+    names.removeEndpoint(endpoint.id);
     if (endpoints.ofAddress(address) === undefined) ipcache.deletePod(address);
     await regeneration.remove(endpoint, problems);
     endpoints.remove(endpoint);

@@ -16,9 +16,6 @@ import { networkPolicyOf } from './npds.ts';
 import { syncPolicyMap, type Written, writeChanges } from './policymap_sync.ts';
 import type { ProxyPolicy } from './proxy_policy.ts';
 
-/** Of the proxy's HTTP listener; Cilium takes a free one from 10000..20000. */
-export const PROXY_PORT_HTTP = 10_000;
-
 /** What is wrong, told when everything else is done. */
 export type Problems = unknown[];
 
@@ -80,11 +77,7 @@ export class Regeneration {
     await this.#tell(told, problems);
     for (const [endpoint, one] of changes) {
       if (one.adds.length + one.deletes.length === 0) continue;
-      this.#log(
-        endpoint,
-        writeChanges(endpoint.policyMap, endpoint.policy, one, PROXY_PORT_HTTP),
-        'policy map updated',
-      );
+      this.#log(endpoint, writeChanges(endpoint.policyMap, endpoint.policy, one), 'policy map updated');
     }
   }
 
@@ -109,7 +102,7 @@ export class Regeneration {
       endpoint.policy.release();
       endpoint.policy = policy;
       this.#outOfDate.delete(endpoint);
-      this.#log(endpoint, syncPolicyMap(endpoint.policyMap, policy, PROXY_PORT_HTTP), 'endpoint regenerated');
+      this.#log(endpoint, syncPolicyMap(endpoint.policyMap, policy), 'endpoint regenerated');
     }
     return problems.length === before;
   }

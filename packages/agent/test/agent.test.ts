@@ -83,7 +83,7 @@ test('a policy that comes, changes and goes is in force after settled()', async 
 test('only what changed is written to a policy map', async () => {
   const { agent } = await start(CLUSTER + L4);
   const { policyMap, policy: current } = agent.endpointOfPod('web-1')!;
-  expect(syncPolicyMap(policyMap, current, PROXY_PORT_HTTP)).toEqual({ written: 0, removed: 0 });
+  expect(syncPolicyMap(policyMap, current)).toEqual({ written: 0, removed: 0 });
   policyMap.update(
     { egress: false, identity: 9999, protocol: 0, dport: 0, portPrefixLen: 0 },
     {
@@ -94,7 +94,7 @@ test('only what changed is written to a policy map', async () => {
       hasExplicitAuth: false,
     },
   );
-  expect(syncPolicyMap(policyMap, current, PROXY_PORT_HTTP)).toEqual({ written: 0, removed: 1 });
+  expect(syncPolicyMap(policyMap, current)).toEqual({ written: 0, removed: 1 });
 });
 
 test('a range that begins with port 0 is every port to the policy map, and stays there', () => {
@@ -102,8 +102,8 @@ test('a range that begins with port 0 is every port to the policy map, and stays
   const key = { egress: false, identity: 1001, protocol: 6, dport: 0, portPrefixLen: 10 };
   const allow = { deny: false, redirect: false, proxyPortPriority: 0, authType: 0, authExplicit: false };
   const policy = { mapState: [{ key, ...allow }] } as unknown as Parameters<typeof syncPolicyMap>[1];
-  expect(syncPolicyMap(map, policy, 0)).toEqual({ written: 1, removed: 0 });
-  expect(syncPolicyMap(map, policy, 0)).toEqual({ written: 0, removed: 0 });
+  expect(syncPolicyMap(map, policy)).toEqual({ written: 1, removed: 0 });
+  expect(syncPolicyMap(map, policy)).toEqual({ written: 0, removed: 0 });
   expect(map.entries()).toMatchObject([{ identity: 1001, protocol: 6, dport: 0, portPrefixLen: 0 }]);
 });
 

@@ -214,11 +214,6 @@ test.each(modes)('--enable-policy %s: enforcement follows', async (enablePolicy,
 
 const refusals: [what: string, spec: string, message: string][] = [
   [
-    'names',
-    'egress: [{ toFQDNs: [{ matchName: a.example }] }]',
-    '19:23: spec.egress[0].toFQDNs: names learnt by the DNS proxy',
-  ],
-  [
     'L7 rules for egress',
     'egress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { http: [{ method: GET }] } }] }]',
     '19:81: spec.egress[0].toPorts[0].rules.http: L7 rules for egress',

@@ -1,4 +1,23 @@
 export { ProxyCore } from './core.ts';
+export {
+  answerWith,
+  type DnsAnswer,
+  type DnsQuestion,
+  MAX_DNS_BYTES,
+  RCODE,
+  type Rcode,
+  readAnswer,
+  readQuestion,
+} from './dns/message.ts';
+export {
+  type AnswerVerdict,
+  type DnsAccessLog,
+  type DnsExchange,
+  DnsProxy,
+  type DnsProxyOptions,
+  type DnsRule,
+  type QuestionVerdict,
+} from './dns/proxy.ts';
 export { ProxyError, type ProxyErrorCode } from './errors.ts';
 export { type Asked, allowed, allowedAtNetwork } from './filter.ts';
 export { HeaderLog, type LoggedHeader } from './header_match.ts';

@@ -19,7 +19,7 @@ export interface Flow {
   destination: FlowEndpoint;
   sourceService: ServiceName | undefined;
   destinationService: ServiceName | undefined;
-  l7: FlowHttp | undefined;
+  l7: FlowHttp | FlowDns | undefined;
   /** `subType`: drop code, or observation point of a trace, else 0. */
   eventType: { type: EventType; subType: number };
   trafficDirection: 'TRAFFIC_DIRECTION_UNKNOWN' | 'INGRESS' | 'EGRESS';
@@ -75,6 +75,19 @@ export interface FlowHttp {
   /** 0 in requests, as is `latencyNs`. */
   code: number;
   latencyNs: bigint;
+}
+
+export interface FlowDns {
+  readonly type: 'REQUEST' | 'RESPONSE';
+  /** Absolute. */
+  readonly query: string;
+  readonly qtypes: readonly string[];
+  /** Only in responses, as all that follows. */
+  readonly ips: readonly string[];
+  readonly cnames: readonly string[];
+  readonly ttlS: number;
+  readonly rcode: number;
+  readonly rrTypes: readonly string[];
 }
 
 /** What the agent knows of addresses and identities. Addresses are IPv4 in host order. */

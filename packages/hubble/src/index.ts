@@ -1,10 +1,12 @@
 export { flowFromAccessLog, type HttpRecord } from './access_log.ts';
 export { type DebugEvent, isDebugEvent, parseDebug } from './debug.ts';
+export { type DnsRecord, flowFromDnsLog } from './dns_log.ts';
 export { HubbleError, type HubbleErrorCode } from './errors.ts';
 export type {
   AuthType,
   EventType,
   Flow,
+  FlowDns,
   FlowEndpoint,
   FlowHttp,
   FlowIp,

@@ -77,7 +77,7 @@ const identity = ({ identity, identityName }: FlowEndpoint): string =>
   identityName === undefined ? `(ID:${identity})` : `(${identityName})`;
 
 function flowType({ l7, eventType: { type, subType }, policyMatchType, trafficDirection }: Flow): string {
-  if (l7 !== undefined) return `http-${l7.type.toLowerCase()}`;
+  if (l7 !== undefined) return 'query' in l7 ? `dns-${l7.type.toLowerCase()} proxy` : `http-${l7.type.toLowerCase()}`;
   switch (type) {
     case EVENT_TRACE:
       return OBSERVATION_POINTS[subType] ?? `${subType}`;

@@ -1,5 +1,7 @@
 export { type Allocation, IdentityAllocator, type IdentityAllocatorOptions } from './allocator.ts';
 export { IdentityError, type IdentityErrorCode } from './errors.ts';
+export { DnsCache, type DnsCacheLimits, type NameAddress } from './fqdn/dns_cache.ts';
+export { type DnsZombieLimits, DnsZombies } from './fqdn/dns_zombies.ts';
 export {
   absoluteName,
   absolutePattern,
@@ -8,6 +10,7 @@ export {
   isPattern,
   unanchoredExpression,
 } from './fqdn/match_pattern.ts';
+export { FQDN_CONFIG, type FqdnConfig, NameManager } from './fqdn/name_manager.ts';
 export {
   compileDnsRules,
   compileSelector,

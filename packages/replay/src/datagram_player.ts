@@ -4,6 +4,7 @@ import type { Conversation, Side } from './conversations.ts';
 import { type Flow, flowOf, isDns } from './flow.ts';
 import { withEnds } from './frames.ts';
 import type { Fate, Node } from './node.ts';
+import { type DnsFate, ProxiedDns } from './proxied_dns.ts';
 import type { RecordedPacket } from './recording.ts';
 
 /** A datagram of the client, and what became of it. */
@@ -11,6 +12,8 @@ interface Asked {
   question: number | undefined;
   /** To whom, and the two ends as it sees them. */
   delivered: { to: Endpoint; ends: Flow } | undefined;
+  /** It went by way of the DNS proxy. */
+  proxied: Extract<DnsFate, { kind: 'forwarded' }>['pending'] | undefined;
 }
 
 /** Plays a UDP or ICMP conversation: an answer is sent only if the datagram it answers was delivered. */
@@ -22,6 +25,9 @@ export class DatagramPlayer {
   backend: Endpoint | undefined;
   /** The answers that reached the client. */
   readonly answers: ParsedFrame[] = [];
+  /** The DNS proxy answered a question itself. */
+  wasRefused = false;
+  #dns: ProxiedDns | undefined;
   readonly #node: Node;
   readonly #agent: Agent;
   readonly #asked: Asked[] = [];
@@ -40,7 +46,7 @@ export class DatagramPlayer {
 
   async play(from: Side, packet: RecordedPacket): Promise<void> {
     if (from === 'client') this.#ask(packet);
-    else this.#answer(packet);
+    else await this.#answer(packet);
   }
 
   #ask(packet: RecordedPacket): void {
@@ -51,12 +57,35 @@ export class DatagramPlayer {
       delivered = { to: fate.to, ends: flowOf(parseFrame(fate.frame))! };
       this.backend ??= fate.to;
     }
-    this.#asked.push({ question: questionOf(packet.parsed, this.conversation), delivered });
+    if (fate.kind === 'proxy') {
+      this.#askProxy(packet, fate.frame);
+      return;
+    }
+    this.#asked.push({ proxied: undefined, question: questionOf(packet.parsed, this.conversation), delivered });
   }
 
-  #answer(packet: RecordedPacket): void {
+  #askProxy(packet: RecordedPacket, frame: Uint8Array): void {
+    this.#dns ??= new ProxiedDns(this.#agent, this.#node, packet.sender!);
+    const fate = this.#dns.ask(frame, packet.timeNs);
+    const question = questionOf(packet.parsed, this.conversation);
+    const proxied = fate.kind === 'forwarded' ? fate.pending : undefined;
+    if (proxied !== undefined) this.backend ??= proxied.server;
+    this.#asked.push({ question, delivered: undefined, proxied });
+    if (fate.kind !== 'answered' || fate.frame === undefined) return;
+    this.wasRefused = true;
+    this.answers.push(parseFrame(fate.frame));
+  }
+
+  async #answer(packet: RecordedPacket): Promise<void> {
     const question = questionOf(packet.parsed, this.conversation);
     const asked = this.#asked.findLast((one) => one.question === question);
+    if (asked?.proxied !== undefined) {
+      const frame = await this.#dns!.answer(asked.proxied, packet.parsed.payload, packet.timeNs);
+      if (frame === undefined) return;
+      this.#answered.add(packet.number);
+      this.answers.push(parseFrame(frame));
+      return;
+    }
     if (asked?.delivered === undefined) return;
     const { to, ends } = asked.delivered;
     const fate = this.#node.fromPod(to, withEnds(packet.frame, ends.dst, ends.src), packet.timeNs);

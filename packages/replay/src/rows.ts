@@ -6,7 +6,7 @@ import {
   whyRequestDenied,
   whyRequestPassed,
 } from '@ciliate/agent';
-import type { HttpAccessLog } from '@ciliate/envoy';
+import { type HttpAccessLog, RCODE, readAnswer } from '@ciliate/envoy';
 import { type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
 import { DatagramPlayer } from './datagram_player.ts';
 import { isDns, type Transport } from './flow.ts';
@@ -18,10 +18,18 @@ import type { TcpPlayer } from './tcp_player.ts';
 
 /**
  * How it ended, as the client sees it. `answered`: by the server. `dropped`: by a program, so nothing comes back.
- * `http-403` (or another status): by the proxy itself. `reset`: by the proxy, at the connection. `unresolved`: the name
+ * `http-403` (or another status): by the proxy itself, as `refused`: by the DNS proxy. `reset`: by the proxy, at the connection. `unresolved`: the name
  * was never answered. `forwarded`: it left the node. `no-answer`: it arrived, but the recording has no answer to it.
  */
-export type Outcome = 'answered' | 'dropped' | 'reset' | 'unresolved' | 'forwarded' | 'no-answer' | `http-${number}`;
+export type Outcome =
+  | 'answered'
+  | 'dropped'
+  | 'refused'
+  | 'reset'
+  | 'unresolved'
+  | 'forwarded'
+  | 'no-answer'
+  | `http-${number}`;
 
 /** One connection or request of a replay. */
 export interface Row {
@@ -63,8 +71,7 @@ export function rowsOf(agent: Agent, player: Player, names: Names): Row[] {
   const why = whyAllowed(base.policy);
   if (fate.kind === 'stack')
     return [{ ...base, asked, verdict: 'FORWARDED', outcome: 'forwarded', sees: 'left the node', why }];
-  if (player instanceof DatagramPlayer)
-    return [{ ...base, asked, why, verdict: 'FORWARDED', ...datagramAnswer(player) }];
+  if (player instanceof DatagramPlayer) return [{ ...base, asked, why, ...datagramAnswer(player, fate) }];
   if (player.exchanges.length === 0) return [{ ...base, asked, why, ...connectionAnswer(player) }];
   return httpRows(player, base, why);
 }
@@ -122,15 +129,23 @@ function dropped(agent: Agent, fate: Extract<Fate, { kind: 'dropped' }>): Answer
 
 const NO_ANSWER = { outcome: 'no-answer', sees: 'no answer was recorded' } as const;
 
-function datagramAnswer(player: DatagramPlayer): Pick<Row, 'outcome' | 'sees'> {
+function datagramAnswer(
+  player: DatagramPlayer,
+  fate: Fate,
+): Pick<Row, 'verdict' | 'outcome' | 'sees'> & { why?: string } {
+  const verdict = fate.kind === 'proxy' ? 'REDIRECTED' : 'FORWARDED';
   const answer = player.answers[0];
-  if (answer === undefined) return NO_ANSWER;
+  if (answer === undefined) return { verdict, ...NO_ANSWER };
+  if (player.wasRefused) {
+    const sees = `DNS ${readAnswer(answer.payload)?.rcode === RCODE.nameError ? 'NXDOMAIN' : 'REFUSED'}`;
+    return { verdict, outcome: 'refused', sees, why: 'no DNS rule allows the name' };
+  }
   const { transport, server } = player.conversation;
-  if (transport === 'ICMP') return { outcome: 'answered', sees: 'echo reply' };
+  if (transport === 'ICMP') return { verdict, outcome: 'answered', sees: 'echo reply' };
   const addresses = isDns(transport, server) ? addressesIn(answer.payload) : [];
   const sees =
     addresses.length > 0 ? addresses.map(({ address }) => address).join(', ') : `${answer.payload.length} bytes`;
-  return { outcome: 'answered', sees };
+  return { verdict, outcome: 'answered', sees };
 }
 
 function connectionAnswer(player: TcpPlayer): Pick<Row, 'verdict' | 'outcome' | 'sees'> & { why?: string } {

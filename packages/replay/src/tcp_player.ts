@@ -1,4 +1,5 @@
-import type { Agent, Endpoint } from '@ciliate/agent';
+import { type Agent, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import { InputError } from '@ciliate/k8s';
 import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
 import type { Conversation, Side } from './conversations.ts';
 import { type Flow, flowOf } from './flow.ts';
@@ -87,6 +88,7 @@ export class TcpPlayer {
   }
 
   async #reachProxy(packet: RecordedPacket, fate: Extract<Fate, { kind: 'proxy' }>): Promise<void> {
+    if (fate.port === PROXY_PORT_DNS) throw overTcp(packet.sender!);
     if (this.proxied === undefined) {
       const place = flowOf(parseFrame(fate.frame))!.dst;
       this.backend = this.#agent.endpointOfAddress(place.address)!;
@@ -112,3 +114,10 @@ export class TcpPlayer {
     else this.atClient.add(tcp!, payload);
   }
 }
+
+const overTcp = (client: Endpoint): InputError => {
+  const pod = podName(client);
+  return new InputError(`${pod} asks the DNS proxy over TCP: only questions over UDP can be replayed through it`, {
+    pod,
+  });
+};

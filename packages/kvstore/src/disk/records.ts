@@ -48,30 +48,38 @@ export class RecordWriter {
       case 'put':
         this.#bytes(record.key);
         this.#bytes(record.value);
-        return this.#id(record.leaseId);
+        this.#id(record.leaseId);
+        break;
       case 'delete':
-        return this.#bytes(record.key);
+        this.#bytes(record.key);
+        break;
       case 'commit':
       case 'compact':
-        return this.#number(record.revision);
+        this.#number(record.revision);
+        break;
       case 'grant':
         this.#id(record.leaseId);
-        return this.#number(record.ttlSeconds);
+        this.#number(record.ttlSeconds);
+        break;
       case 'revoke':
-        return this.#id(record.leaseId);
+        this.#id(record.leaseId);
+        break;
       case 'begin':
         this.#number(record.revision);
         this.#number(record.compactRevision);
-        return this.#id(record.nextLeaseId);
+        this.#id(record.nextLeaseId);
+        break;
       case 'version':
         this.#bytes(record.key);
         this.#bytes(record.value);
         this.#id(record.leaseId);
         this.#number(record.createRevision);
         this.#number(record.modRevision);
-        return this.#number(record.version);
+        this.#number(record.version);
+        break;
       case 'end':
-        return this.#number(record.versions);
+        this.#number(record.versions);
+        break;
     }
   }
 
