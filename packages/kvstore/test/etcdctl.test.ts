@@ -101,6 +101,7 @@ function run(endpoint: string, args: string[], input: string, untilQuiet: boolea
   };
   child.stdout.on('data', take);
   child.stderr.on('data', take);
+  child.stdin.on('error', () => {}); // most commands end without reading it
   child.stdin.end(input);
   return new Promise((resolve) => child.on('close', () => resolve(output)));
 }
