@@ -1,8 +1,10 @@
+export { address6, setAddress6 } from './address6.ts';
 export { ArrayMap } from './array.ts';
 export { ArrayOfMaps } from './array_of_maps.ts';
 export { AUTH_INFO, AUTH_KEY } from './authmap/layout.ts';
 export { type Batch, lookupBatch } from './batch.ts';
 export { CILIUM_MAPS, type CiliumMap } from './cilium_maps.ts';
+export { copyBytes } from './bytes.ts';
 export { createMap } from './create_map.ts';
 export {
   CT_ANY_MAX,
@@ -75,6 +77,7 @@ export {
 export { type FragmentRecord, fragmentRecord } from './fragmap/dump.ts';
 export { IPV4_FRAG_ID, IPV4_FRAG_L4PORTS, IPV6_FRAG_ID, IPV6_FRAG_L4PORTS } from './fragmap/layout.ts';
 export { HashMap } from './hash.ts';
+export { NODE as HASH_NODE } from './hash_table.ts';
 export { HashOfMaps } from './hash_of_maps.ts';
 export type { InnerShape } from './inner_map.ts';
 export { ipcacheKeyText, ipcacheValueText } from './ipcachemap/dump.ts';
@@ -89,6 +92,7 @@ export {
   secIdentity,
   setEncryptKey,
   setIpcacheKey4,
+  setIpcacheKey6,
   setRemoteEndpointFlags,
   setSecIdentity,
   setTunnelEndpoint,
@@ -128,6 +132,7 @@ export {
   type LbServiceValue,
 } from './lbmap/lbmap.ts';
 export { LpmTrie } from './lpm_trie.ts';
+export { LRU as LRU_NODE } from './lru_list.ts';
 export { LruHashMap } from './lru_hash.ts';
 export { LruPerCpuHashMap } from './lru_percpu_hash.ts';
 export { endpointInfoText, endpointKeyText } from './lxcmap/dump.ts';
@@ -143,6 +148,7 @@ export {
   endpointNodeMacAt,
   endpointSecId,
   setEndpointKey4,
+  setEndpointKey6,
 } from './lxcmap/layout.ts';
 export { type EndpointInfo, LXC_MAP_NAME, LxcMap, readEndpointInfo } from './lxcmap/lxcmap.ts';
 export {
