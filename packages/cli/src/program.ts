@@ -3,6 +3,7 @@ import { bpfCommand } from './commands/bpf.ts';
 import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
 import { diffCommand } from './commands/diff.ts';
+import { kvstoreCommand } from './commands/kvstore.ts';
 import { matrixCommand } from './commands/matrix.ts';
 import { policyCommand } from './commands/policy.ts';
 import { profilesCommand } from './commands/profiles.ts';
@@ -32,6 +33,7 @@ export async function run(args: readonly string[]): Promise<number> {
     matrixCommand(),
     conformanceCommand(),
     profilesCommand(),
+    kvstoreCommand(),
   ])
     program.addCommand(prepared(command));
   try {

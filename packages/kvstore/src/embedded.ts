@@ -1,6 +1,6 @@
+import { crc32 } from 'node:zlib';
 import type {
   Backend,
-  BackendWatch,
   DeleteArgs,
   DeleteResult,
   LeaseStatus,
@@ -24,7 +24,7 @@ import { StoreState } from './mvcc/state.ts';
 import { Txn } from './mvcc/txn.ts';
 import { checkOperation, checkTxn } from './mvcc/txn_rules.ts';
 import { isDeletion, type Version } from './mvcc/version.ts';
-import { Watchers } from './mvcc/watchers.ts';
+import { type Watcher, Watchers } from './mvcc/watchers.ts';
 import { StoreClient } from './store_client.ts';
 
 export interface EmbeddedStoreOptions {
@@ -121,6 +121,21 @@ export class EmbeddedStore implements Backend {
     return this.#log?.failure;
   }
 
+  /** Bytes of the keys and values of all versions held. */
+  get size(): number {
+    return this.#state.history.bytes;
+  }
+
+  /** CRC-32 over the keys and values at a revision, 0 = the newest: equal stores have equal ones. @throws COMPACTED, FUTURE_REVISION */
+  hash(revision: number): number {
+    const { history } = this.#state;
+    if (revision !== 0) history.checkRevision(revision, this.revision);
+    let sum = 0;
+    for (const { key, value, modRevision } of history.read({ key: '', end: '\0' }, revision || this.revision))
+      sum = crc32(`${modRevision} ${key.length} ${key} ${value}`, sum);
+    return sum;
+  }
+
   async range(request: RangeArgs): Promise<RangeResult> {
     this.expireLeases();
     checkOperation({ type: 'range', ...request });
@@ -200,7 +215,7 @@ export class EmbeddedStore implements Backend {
     return [...this.#state.leases.all()].map((lease) => lease.id);
   }
 
-  watch(request: WatchArgs): BackendWatch {
+  watch(request: WatchArgs): Watcher {
     return this.#watchers.add(request);
   }
 

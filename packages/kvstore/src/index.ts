@@ -24,4 +24,8 @@ export type { Disk, DiskFile } from './disk/disk.ts';
 export { NodeDisk } from './disk/node_disk.ts';
 export { type DurableStoreOptions, EmbeddedStore, type EmbeddedStoreOptions } from './embedded.ts';
 export { KvstoreError, type KvstoreErrorCode } from './errors.ts';
+export type { EtcdOptions, EtcdTls } from './etcd/connection.ts';
+export { etcdClient } from './etcd/etcd_backend.ts';
+export { etcdOptions } from './etcd/options.ts';
+export { KvstoreServer, type KvstoreServerOptions, type ServerTls } from './grpc/server.ts';
 export { type Lock, Locks } from './lock.ts';

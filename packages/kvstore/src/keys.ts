@@ -14,7 +14,7 @@ export const fromText = (text: string): Bytes =>
 export const toText = (bytes: Bytes): string => (ASCII.test(bytes) ? bytes : decoder.decode(toArray(bytes)));
 
 export const fromArray = (array: Uint8Array): Bytes =>
-  Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('latin1');
+  array.length === 0 ? '' : Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('latin1');
 
 export function toArray(bytes: Bytes): Uint8Array {
   const array = new Uint8Array(bytes.length);

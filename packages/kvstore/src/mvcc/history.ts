@@ -15,6 +15,7 @@ export class History {
   #events: Version[] = [];
   #revision = 1;
   #compactRevision = 0;
+  #bytes = 0;
 
   get revision(): number {
     return this.#revision;
@@ -32,6 +33,11 @@ export class History {
   /** Keys held, those deleted since the last compaction among them. */
   get keyCount(): number {
     return this.#index.size;
+  }
+
+  /** Bytes of the keys and values of all versions held. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   put(key: Bytes, value: Bytes, leaseId: LeaseId): Version {
@@ -108,8 +114,12 @@ export class History {
     const until = this.#eventAt(revision + 1, keep);
     for (let i = 0; i < until; i++) {
       const version = this.#events[i]!;
+      if (version.prev !== undefined) this.#bytes -= bytesOf(version.prev);
       version.prev = undefined;
-      if (isDeletion(version) && this.#index.get(version.key) === version) this.#index.delete(version.key);
+      if (isDeletion(version) && this.#index.get(version.key) === version) {
+        this.#index.delete(version.key);
+        this.#bytes -= bytesOf(version);
+      }
     }
     if (keep > 0) this.#events = this.#events.slice(keep);
   }
@@ -138,6 +148,7 @@ export class History {
   restoreVersion(version: Version): void {
     version.prev = this.#index.get(version.key);
     this.#index.set(version);
+    this.#bytes += bytesOf(version);
     if (version.modRevision >= this.#compactRevision) this.#events.push(version);
   }
 
@@ -149,6 +160,7 @@ export class History {
 
   #add(version: Version): Version {
     this.#index.set(version);
+    this.#bytes += bytesOf(version);
     this.#events.push(version);
     return version;
   }
@@ -164,6 +176,8 @@ export class History {
     return low;
   }
 }
+
+const bytesOf = ({ key, value }: Version): number => key.length + value.length;
 
 function at(head: Version | undefined, revision: number): Version | undefined {
   let version = head;

@@ -84,6 +84,11 @@ export class Watcher implements BackendWatch {
     this.#woken = this.#next;
   }
 
+  /** Whether all that is published and concerns this watcher was handed out. */
+  get isSynced(): boolean {
+    return this.#woken > this.#watchers.revision;
+  }
+
   wake(revision: number): void {
     if (revision < this.#next) return;
     if (this.#woken > revision) this.#woken = revision;
