@@ -1,12 +1,12 @@
-import { createDatapathMaps, type Step } from '@ciliate/bpf';
+import { createDatapathMaps, type DatapathConfig, type Step } from '@ciliate/bpf';
 import { EnvoyProxy } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
-import { type FqdnConfig, IdentityAllocator, IdentityCache } from '@ciliate/identity';
+import { type FqdnConfig, IDENTITY_HOST, IdentityAllocator, IdentityCache } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
-import { Memory, openCtMaps } from '@ciliate/maps';
-import { formatIpv4 } from '@ciliate/packet';
+import { Memory } from '@ciliate/maps';
+import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import {
   explainFlow,
   type FlowExplanation,
@@ -18,12 +18,17 @@ import {
 } from '@ciliate/policy';
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
+import { openConntrack } from './conntrack.ts';
+import { datapathConfigOf } from './datapath_config.ts';
 import { AgentDns } from './dns.ts';
-import { type Endpoint, nodeAddressOf, nodeNameOf, podName } from './endpoint.ts';
+import { type Endpoint, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
+import { type Families, familiesOf } from './families.ts';
 import { IdentityChanges } from './identity_changes.ts';
 import { AgentIpcache } from './ipcache.ts';
+import { Lockdown } from './lockdown.ts';
+import { hostLabelsOf, localNodeName, nodeAddressesOf } from './nodes.ts';
 import { type PolicyReceiver, ProxyPolicy } from './proxy_policy.ts';
 import { seededRandom } from './random.ts';
 import { Reconciler, type ReconcilerParts } from './reconciler.ts';
@@ -38,13 +43,20 @@ const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
 export interface AgentOptions {
-  /** Watched for pods, namespaces, services, policies and CIDR groups. The address of the node is read once, at the start. */
+  /**
+   * Watched for pods, namespaces, services, policies, CIDR groups and nodes. Which of the nodes this one is, and its first
+   * address, are read once, at the start.
+   */
   store: ObjectStore;
   /** Decides every choice that Cilium leaves to chance. */
   seed: number;
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
+  /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
+  enableHostFirewall?: boolean | undefined;
+  /** `--enable-ipv6`, also for pods that come later; by default if a pod has an IPv6 address at the start. */
+  enableIpv6?: boolean | undefined;
   /** What of the names learnt by DNS differs from Cilium's flags. */
   fqdn?: FqdnConfig | undefined;
   /** `--tofqdns-dns-reject-response-code`, what the DNS proxy answers to a question that no rule allows: `refused` by default. */
@@ -53,7 +65,7 @@ export interface AgentOptions {
   proxies?: readonly PolicyReceiver[];
 }
 
-type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocator' | 'selectors'> & {
+type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocator' | 'selectors' | 'families'> & {
   memory: Memory;
   proxy: EnvoyProxy;
 };
@@ -68,8 +80,11 @@ export class Agent {
   readonly identities: IdentityCache;
   readonly repository: PolicyRepository;
   readonly proxy: EnvoyProxy;
-  /** From which the proxy speaks to pods. */
-  readonly nodeAddress: number;
+  readonly families: Families;
+  /** Of the node itself, one of each family that the cluster uses; from them the proxy speaks to pods. */
+  readonly nodeAddresses: readonly IpAddress[];
+  /** What the programs are compiled with. */
+  readonly config: DatapathConfig;
   /** Names for what Hubble sees. */
   readonly resolver: Resolver;
   /** DNS of the endpoints: the proxy that judges questions, and the names that answers told. */
@@ -89,16 +104,26 @@ export class Agent {
 
   private constructor(options: AgentOptions, parts: Parts) {
     const { store, seed, log, fqdn, dnsRejectWith, proxies = [] } = options;
-    const { memory, identities, repository, selectors, proxy, allocator } = parts;
+    const { memory, identities, repository, selectors, proxy, allocator, families } = parts;
     this.memory = memory;
     this.seed = seed;
     this.identities = identities;
     this.repository = repository;
     this.proxy = proxy;
-    this.nodeAddress = nodeAddressOf(store);
+    this.families = families;
+    this.nodeAddresses = nodeAddressesOf(store, families);
+    this.config = {
+      ...datapathConfigOf(families, this.nodeAddresses),
+      hostFirewall: repository.config.hostFirewall,
+    };
     this.#allocator = allocator;
-    this.#services = new Services(memory, { nodeName: nodeNameOf(store), nodeAddress: this.nodeAddress });
-    this.#endpoints = new EndpointTable(memory, this.nodeAddress);
+    const nodeName = localNodeName(store) ?? NODE_NAME;
+    const { nodeAddresses } = this;
+    this.#services = new Services(memory, { nodeName, nodeAddresses, families });
+    const lockdown = new Lockdown(repository, selectors);
+    const labels = hostLabelsOf(store, nodeName);
+    const locked = lockdown.policyOf(IDENTITY_HOST, labels);
+    this.#endpoints = new EndpointTable(memory, nodeAddresses, labels, locked);
     this.resolver = newResolver(this.#endpoints, this.#services);
     this.dns = new AgentDns({
       ...{ memory, endpoints: this.#endpoints, shards: CT_SHARDS, fqdn, rejectWith: dnsRejectWith },
@@ -109,10 +134,11 @@ export class Agent {
     const namedPorts = new NamedPorts();
     const [endpoints, services] = [this.#endpoints, this.#services];
     this.#reconciler = new Reconciler({
-      ...{ store, clusterName: CLUSTER_NAME, allocator, identities, repository, selectors, namedPorts, endpoints, log },
+      ...{ store, clusterName: CLUSTER_NAME, nodeName, families, log },
+      ...{ allocator, identities, repository, selectors, namedPorts, endpoints, lockdown },
       identityChanges: this.#identityChanges,
       names: this.dns.names,
-      ipcache: new AgentIpcache(memory, this.nodeAddress, identities.reserved),
+      ipcache: new AgentIpcache(memory, this.nodeAddresses, identities.reserved, families),
       services,
       regeneration: new Regeneration({
         ...{ repository, selectors, namedPorts, endpoints, log },
@@ -131,7 +157,8 @@ export class Agent {
    * @throws AgentError, PolicyError, IdentityError, ServiceError: what is wrong with the cluster's description
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { seed, log, enablePolicy: enforcement = 'default' } = options;
+    const { store, seed, log, enableIpv6 } = options;
+    const { enablePolicy: enforcement = 'default', enableHostFirewall: hostFirewall = false } = options;
     const identities = new IdentityCache(CLUSTER_NAME);
     const allocator = await IdentityAllocator.open({
       client: new EmbeddedStore({ nowNs: () => process.hrtime.bigint() }).client(),
@@ -142,9 +169,13 @@ export class Agent {
     let proxy: EnvoyProxy | undefined;
     try {
       proxy = await EnvoyProxy.start({ seed });
-      const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement });
+      const found = familiesOf(store);
+      const families = { ipv4: found.ipv4, ipv6: enableIpv6 ?? found.ipv6 };
+      const { ipv4: enableIPv4, ipv6: enableIPv6 } = families;
+      const policy = { clusterName: CLUSTER_NAME, enforcement, hostFirewall, enableIPv4, enableIPv6 };
+      const repository = new PolicyRepository(policy);
       const selectors = new SelectorCache(identities.entries());
-      const parts = { memory: Memory.create(), identities, allocator, proxy, repository, selectors };
+      const parts = { memory: Memory.create(), identities, allocator, proxy, repository, selectors, families };
       const agent = new Agent(options, parts);
       await agent.settled();
       log.info({ endpoints: agent.endpoints.length, services: agent.services.length }, 'agent started');
@@ -156,7 +187,12 @@ export class Agent {
     }
   }
 
-  /** In the order of their ids. */
+  /** The node itself. With the host firewall its policy is asked about what it sends and receives. */
+  get hostEndpoint(): Endpoint {
+    return this.#endpoints.host;
+  }
+
+  /** Pods, in the order of their ids. */
   get endpoints(): readonly Endpoint[] {
     return this.#endpoints.list;
   }
@@ -202,7 +238,7 @@ export class Agent {
     return this.#endpoints.ofId(id);
   }
 
-  endpointOfAddress(address: number): Endpoint | undefined {
+  endpointOfAddress(address: IpAddress): Endpoint | undefined {
     return this.#endpoints.ofAddress(address);
   }
 
@@ -211,14 +247,26 @@ export class Agent {
     return this.#endpoints.ofName(pod.includes('/') ? pod : `default/${pod}`);
   }
 
+  /** Is it one of the node itself? */
+  isHostAddress(address: IpAddress): boolean {
+    return this.#endpoints.isHostAddress(address);
+  }
+
   endpointOfInterface(ifindex: number): Endpoint | undefined {
     return this.#endpoints.ofInterface(ifindex);
   }
 
   /** `namespace/name` of the pod with this address, or the address. */
-  nameOf(address: number): string {
+  nameOf(address: IpAddress): string {
     const endpoint = this.endpointOfAddress(address);
-    return endpoint === undefined ? formatIpv4(address) : podName(endpoint);
+    return endpoint === undefined ? formatIp(address) : podName(endpoint);
+  }
+
+  /** The node's address in the family of this one. @throws Error if the cluster does not use it */
+  nodeAddressFor(peer: IpAddress): IpAddress {
+    const own = this.nodeAddresses.find((address) => isIpv6(address) === isIpv6(peer));
+    if (own === undefined) throw new Error(`the node has no address in the family of ${formatIp(peer)}`);
+    return own;
   }
 
   /** A number for a connection that the proxy takes. */
@@ -228,10 +276,7 @@ export class Agent {
 
   /** `cilium-dbg bpf ct flush`: forgets every connection. No worker may run. */
   flushConntrack(): void {
-    for (let shard = 0; shard < CT_SHARDS; shard++) {
-      const { tcp, any } = openCtMaps(this.memory, shard);
-      for (const map of [tcp, any]) for (const { key } of map.entries()) map.delete(key);
-    }
+    for (const map of openConntrack(this.memory, CT_SHARDS)) for (const { key } of map.entries()) map.delete(key);
   }
 
   /** What policy said to a packet, in the order it was asked, and by which rules. */
@@ -245,8 +290,8 @@ export class Agent {
   }
 
   /** Everything about what policy says to a flow of an endpoint, and what would let it through. @param peer its address, if known */
-  explainFlow(endpoint: Endpoint, flow: FlowKey, peer?: number): FlowExplanation {
-    const address = peer === undefined ? undefined : formatIpv4(peer);
+  explainFlow(endpoint: Endpoint, flow: FlowKey, peer?: IpAddress): FlowExplanation {
+    const address = peer === undefined ? undefined : formatIp(peer);
     return explainFlow(this.repository, endpoint, endpoint.policy, flow, address);
   }
 

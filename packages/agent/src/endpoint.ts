@@ -1,16 +1,20 @@
-import type { Namespace, ObjectStore, Pod } from '@ciliate/k8s';
+import type { Namespace, Pod } from '@ciliate/k8s';
 import { identityLabelsOf, type Labels } from '@ciliate/labels';
 import type { PolicyMap } from '@ciliate/maps';
-import { parseIpv4 } from '@ciliate/packet';
+import { bytesOfIp, type IpAddress, isIpv6, parseIp } from '@ciliate/packet';
 import type { EndpointPolicy, NamedPort } from '@ciliate/policy';
 
-/** A pod on this node, as the agent sees it. The agent alone changes it. */
+/** A pod on this node, or the node itself, as the agent sees it. The agent alone changes it. */
 export interface Endpoint {
-  /** 1..4095; the lowest that was free when the pod came. */
+  /** 1..4095; of a pod the lowest that was free when it came. */
   readonly id: number;
+  /** '' for the node itself, which is called {@link HOST_NAME}. */
   readonly namespace: string;
   readonly name: string;
-  readonly address: number;
+  /** The first of `addresses`: what its pod calls `podIP`. */
+  readonly address: IpAddress;
+  /** At most one of each family. */
+  readonly addresses: readonly IpAddress[];
   /** Of the host's end of its interface. */
   readonly ifindex: number;
   /** 6 bytes, the pod's end. */
@@ -30,10 +34,16 @@ export const FIRST_IFINDEX = 10;
 export const MAX_ENDPOINTS = 4095;
 /** Of cilium_host. */
 export const HOST_IFINDEX = 2;
-/** For a cluster that does not say where its node is; from the block for examples, RFC 5737. */
-const DEFAULT_NODE_ADDRESS = '192.0.2.1';
+/** As Cilium's tools call the node itself among endpoints. */
+export const HOST_NAME = 'reserved:host';
 
-export const podName = ({ namespace, name }: Pick<Endpoint, 'namespace' | 'name'>): string => `${namespace}/${name}`;
+/** `namespace/name` of a pod, or {@link HOST_NAME}. */
+export const podName = ({ namespace, name }: Pick<Endpoint, 'namespace' | 'name'>): string =>
+  namespace === '' ? name : `${namespace}/${name}`;
+
+/** The pod's address in the family of another; undefined: it has none. */
+export const addressBeside = ({ addresses }: Pick<Endpoint, 'addresses'>, other: IpAddress): IpAddress | undefined =>
+  addresses.find((address) => isIpv6(address) === isIpv6(other));
 
 /** The ports of a pod's containers that have names. */
 export const namedPortsOf = ({ spec }: Pod): NamedPort[] =>
@@ -44,20 +54,7 @@ export const namedPortsOf = ({ spec }: Pod): NamedPort[] =>
   );
 
 /** Addresses were checked when the objects were decoded. */
-export const addressOf = ({ status }: Pod): number => parseIpv4(status.podIP)!;
-
-/**
- * The address of the node, which all pods are on: what the first pod with a `hostIP` says. It also stands for the address
- * of cilium_host, since address management is not modelled.
- */
-export function nodeAddressOf(store: ObjectStore): number {
-  const hostIP = store.list('Pod').find(({ status }) => status.hostIP !== undefined)?.status.hostIP;
-  return parseIpv4(hostIP ?? DEFAULT_NODE_ADDRESS)!;
-}
-
-/** The name of that node: of the first pod that says where it runs. */
-export const nodeNameOf = (store: ObjectStore): string | undefined =>
-  store.list('Pod').find(({ spec }) => spec.nodeName !== undefined)?.spec.nodeName;
+export const addressesOf = ({ status }: Pod): IpAddress[] => status.podIPs.map((text) => parseIp(text)!);
 
 /** The labels that decide a pod's identity. */
 export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: string): Labels =>
@@ -71,6 +68,6 @@ export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: st
 
 export const POD_END = 0x02;
 export const NODE_END = 0x06;
-/** A locally administered address that tells the end of the cable and the pod's IPv4 address. */
-export const macOf = (end: number, address: number): Uint8Array =>
-  Uint8Array.of(end, 0, address >>> 24, address >>> 16, address >>> 8, address);
+/** A locally administered address that tells the end of the cable and the pod's first address, of IPv6 the last 4 bytes. */
+export const macOf = (end: number, address: IpAddress): Uint8Array =>
+  Uint8Array.of(end, isIpv6(address) ? 6 : 0, ...bytesOfIp(address).subarray(-4));

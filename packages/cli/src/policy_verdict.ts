@@ -11,12 +11,13 @@ import {
 } from '@ciliate/agent';
 import { findWorkload, InputError, nearestWord, type ObjectStore, type Pod, type Service } from '@ciliate/k8s';
 import { receiversOf } from '@ciliate/loadbalancer';
-import { formatIpv4, parseIpv4 } from '@ciliate/packet';
-import { type PolicyConfig, PROTOCOL_NUMBERS } from '@ciliate/policy';
+import { formatIp, type IpAddress, parseIp } from '@ciliate/packet';
+import { PROTOCOL_NUMBERS } from '@ciliate/policy';
 import { noSuchPort } from './frontend.ts';
+import { type PolicyOptions, policyConfigOf } from './options.ts';
 import { explanationLines, remedyLines } from './render_explanation.ts';
 
-export type Protocol = 'TCP' | 'UDP' | 'SCTP' | 'ICMP';
+export type Protocol = 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6';
 
 /** A flow that only policy is asked about. */
 export interface PolicyQuestion {
@@ -39,25 +40,31 @@ export interface PolicyVerdict {
   readonly reason: string;
   readonly outcome: FlowStep['explanation']['verdict'];
   readonly steps: readonly FlowStep[];
+  /** Policies that nobody enforces, and why. */
+  readonly ignored: readonly string[];
 }
 
 /** @throws InputError for an end that is not there */
 export async function policyVerdict(
   store: ObjectStore,
   { from, to, port, protocol, reason }: PolicyQuestion,
-  { seed, enablePolicy }: { seed: number; enablePolicy: PolicyConfig['enforcement'] },
+  options: PolicyOptions & { seed: number },
 ): Promise<PolicyVerdict> {
-  const cluster = await ClusterPolicy.of(store, seed, enablePolicy);
+  const cluster = await ClusterPolicy.of(store, options.seed, policyConfigOf(options));
   const source = endOf(cluster, store, '--from', from);
   if ('service' in source) throw new InputError(`--from ${from}: a service sends nothing, name a pod`, {});
   const named = endOf(cluster, store, '--to', to);
   const target = 'service' in named ? behind(cluster, store, named.service, port, protocol) : { end: named, port };
-  const steps = explainPath(cluster, source, target.end, { protocol: PROTOCOL_NUMBERS[protocol], dport: target.port });
+  const steps = explainPath(cluster, source, target.end, {
+    protocol: PROTOCOL_NUMBERS[protocol === 'ICMPv6' ? 'ICMPV6' : protocol],
+    dport: target.port,
+  });
   const verdicts = steps.map(({ explanation }) => explanation.verdict);
   const outcome = (['deny', 'drop', 'redirect'] as const).find((one) => verdicts.includes(one)) ?? 'allow';
   const asked = `${port}/${protocol}`;
   const destination = 'service' in named ? `${to} (${target.end.name}:${target.port})` : target.end.name;
-  return { source: source.name, destination, asked, playedAs: 'policy alone', reason, outcome, steps };
+  const { ignored } = cluster;
+  return { source: source.name, destination, asked, playedAs: 'policy alone', reason, outcome, steps, ignored };
 }
 
 function endOf(
@@ -66,9 +73,10 @@ function endOf(
   option: string,
   text: string,
 ): FlowEnd | { service: Service } {
-  const entity = entityEnd(text);
+  const entity = entityEnd(cluster, text);
   if (entity !== undefined) return entity;
-  const found = parseIpv4(text) === undefined ? workload(store, option, text) : ofAddress(store, text);
+  const address = parseIp(text);
+  const found = address === undefined ? workload(store, option, text) : workloadAt(store, address);
   if (found === undefined) return addressEnd(cluster, text);
   return found.kind === 'Service' ? { service: found } : podOf(cluster, found);
 }
@@ -84,9 +92,9 @@ export function workload(store: ObjectStore, option: string, text: string): Pod 
   }
 }
 
-const ofAddress = (store: ObjectStore, address: string): Pod | Service | undefined =>
-  store.list('Service').find(({ spec }) => spec.clusterIP === address) ??
-  store.list('Pod').find(({ status }) => status.podIP === address);
+export const workloadAt = (store: ObjectStore, address: IpAddress): Pod | Service | undefined =>
+  store.list('Service').find(({ spec }) => spec.clusterIPs.some((text) => parseIp(text) === address)) ??
+  store.list('Pod').find(({ status }) => status.podIPs.some((text) => parseIp(text) === address));
 
 const podOf = (cluster: ClusterPolicy, { metadata: { namespace, name }, status }: Pod): FlowEnd =>
   podEnd(cluster, `${namespace}/${name}`, status.podIP)!;
@@ -101,18 +109,20 @@ function behind(
 ): { end: FlowEnd; port: number } {
   const { namespace, name } = service.metadata;
   const slices = backingSlices(store).get(`${namespace}/${name}`) ?? [];
-  const backends = protocol === 'ICMP' ? undefined : receiversOf(service, slices, { port, protocol });
+  const backends =
+    protocol === 'ICMP' || protocol === 'ICMPv6' ? undefined : receiversOf(service, slices, { port, protocol });
   if (backends === undefined) throw noSuchPort(`--port ${port}/${protocol}`, service);
   const [backend] = backends;
   if (backend === undefined) throw new InputError(`service ${namespace}/${name} has no backend`, {});
-  const address = formatIpv4(backend.address);
-  const end = ofAddress(store, address);
+  const end = workloadAt(store, backend.address);
+  const address = formatIp(backend.address);
   return { end: end?.kind === 'Pod' ? podOf(cluster, end) : addressEnd(cluster, address), port: backend.port };
 }
 
 const SAID = { allow: 'allowed', redirect: 'redirected to the proxy', deny: 'denied', drop: 'dropped' } as const;
 
-export function renderPolicyVerdict({ source, destination, asked, reason, outcome, steps }: PolicyVerdict): string {
+export function renderPolicyVerdict(verdict: PolicyVerdict): string {
+  const { source, destination, asked, reason, outcome, steps, ignored } = verdict;
   const lines = steps.flatMap(({ at, explanation }) => {
     const direction = explanation.flow.egress ? 'egress' : 'ingress';
     const peer = `${explanation.flow.egress ? 'to' : 'from'} identity ${explanation.flow.identity}`;
@@ -122,9 +132,10 @@ export function renderPolicyVerdict({ source, destination, asked, reason, outcom
   return [
     `${source} -> ${destination}: ${asked}`,
     `  only policy is asked: ${reason}`,
-    ...(lines.length === 0 ? ['  no pod here has a say in it'] : lines),
+    ...(lines.length === 0 ? ['  nobody here has a say in it'] : lines),
     `${outcome.toUpperCase()}: by policy, this is ${SAID[outcome]}`,
     ...steps.flatMap(({ at, explanation }) => remedyLines(at, explanation)),
+    ...ignored,
     '',
   ].join('\n');
 }

@@ -1,5 +1,6 @@
 export { type DecodeOptions, decodeObjects, positionOf } from './decode.ts';
 export { DecodeError, InputError, MAX_PROBLEMS, type Problem } from './errors.ts';
+export { isIpv6 } from './formats.ts';
 export type { Kind, ObjectOf } from './kinds/kinds.ts';
 export { loadObjects } from './load.ts';
 export { findWorkload } from './refs.ts';
@@ -9,6 +10,7 @@ export type {
   CiliumCIDRGroup,
   CiliumClusterwideNetworkPolicy,
   CiliumNetworkPolicy,
+  CiliumNode,
   ContainerPort,
   DirectionRule,
   EndpointConditions,
@@ -33,6 +35,8 @@ export type {
   NetworkPolicyIngressRule,
   NetworkPolicyPeer,
   NetworkPolicyPort,
+  Node,
+  NodeAddress,
   ObjectMeta,
   Pod,
   PolicyObject,

@@ -56,8 +56,11 @@ export interface Pod {
     serviceAccountName: string;
     containers: { name: string; ports: ContainerPort[] }[];
   };
-  /** IPv4 addresses in dotted form. */
-  status: { podIP: string; hostIP: string | undefined };
+  /**
+   * Addresses as written. `podIPs`: at most one of each family, the first is `podIP`; `hostIPs`: of its node, the first is
+   * `hostIP`, none if the pod does not say.
+   */
+  status: { podIP: string; podIPs: string[]; hostIP: string | undefined; hostIPs: string[] };
 }
 
 export interface ServicePort {
@@ -337,5 +340,27 @@ export interface CiliumCIDRGroup {
   spec: { externalCIDRs: string[] };
 }
 
+/** `type` is `InternalIP`, `ExternalIP`, `CiliumInternalIP` or another that Cilium knows; `ip` an address as written. */
+export interface NodeAddress {
+  type: string;
+  ip: string;
+}
+
+/** v1; of its addresses those that are no names. */
+export interface Node {
+  kind: 'Node';
+  position: Position;
+  metadata: ObjectMeta;
+  status: { addresses: NodeAddress[] };
+}
+
+/** cilium.io/v2; `health` and `ingress` are addresses of these endpoints on the node. */
+export interface CiliumNode {
+  kind: 'CiliumNode';
+  position: Position;
+  metadata: ObjectMeta;
+  spec: { addresses: NodeAddress[]; health: string[]; ingress: string[] };
+}
+
 export type PolicyObject = NetworkPolicy | CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy;
-export type K8sObject = Namespace | Pod | Service | EndpointSlice | PolicyObject | CiliumCIDRGroup;
+export type K8sObject = Namespace | Pod | Service | EndpointSlice | PolicyObject | CiliumCIDRGroup | Node | CiliumNode;

@@ -4,6 +4,7 @@ import {
   CTX_ACT_REDIRECT,
   cilFromContainer,
   cilToContainer,
+  cilToHost,
   Datapath,
   MARK_MAGIC_HOST_MASK,
   MARK_MAGIC_TO_PROXY,
@@ -15,6 +16,7 @@ import {
 import type { HttpAccessLog } from '@ciliate/envoy';
 import { type Flow, flowFromAccessLog, type LostEvents, parseEvent } from '@ciliate/hubble';
 import { EventRing } from '@ciliate/maps';
+import { isAnswer } from './answered.ts';
 
 /** Where the programs sent a packet, and what they did to it on the way. */
 export type Fate = { frame: Uint8Array; steps: Step[] } & (
@@ -22,6 +24,8 @@ export type Fate = { frame: Uint8Array; steps: Step[] } & (
   /** To the proxy's listener on `port`, or for 0 to the socket that the packet answers. */
   | { kind: 'proxy'; port: number }
   | { kind: 'dropped'; code: number; text: string }
+  /** `frame` is the answer that its sender gets, made by the program itself. */
+  | { kind: 'answered' }
   /** To the host's stack, and out of what is emulated. */
   | { kind: 'stack' }
 );
@@ -45,7 +49,12 @@ export class Node {
   constructor(agent: Agent, ringBytes = RING_BYTES) {
     this.#agent = agent;
     this.#events = EventRing.create(agent.memory, ringBytes);
-    this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed });
+    this.#datapath = new Datapath(agent.memory, {
+      shard: 0,
+      events: this.#events,
+      seed: agent.seed,
+      config: agent.config,
+    });
     this.#skb = new Skb(agent.memory);
     this.#collector = new ShardCollector(agent.memory, 0);
   }
@@ -87,7 +96,7 @@ export class Node {
     if (memory.nowSeconds >= this.#collector.nextSeconds) this.#collector.run(memory.nowSeconds);
     this.#skb.load(frame, pod.ifindex, mark);
     this.#datapath.steps = steps;
-    const action = program(this.#datapath, this.#datapath.program(pod.id)!, this.#skb);
+    const action = this.#toStack(program(this.#datapath, this.#datapath.program(pod.id)!, this.#skb));
     this.#observe(timeNs);
     const after = { frame: this.#skb.frame(), steps };
 
@@ -98,9 +107,22 @@ export class Node {
     // On its way to the proxy it may be sent through cilium_net first.
     if ((this.#skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_TO_PROXY)
       return { ...after, kind: 'proxy', port: ntohs(this.#skb.mark >>> 16) };
+    if (
+      action === CTX_ACT_REDIRECT &&
+      this.#skb.redirectIfindex === pod.ifindex &&
+      isAnswer(after.frame, 0, after.frame.length)
+    )
+      return { ...after, kind: 'answered' };
     if (action === CTX_ACT_REDIRECT)
       return { ...after, kind: 'delivered', to: this.#agent.endpointOfInterface(this.#skb.redirectIfindex)! };
     if (program === cilToContainer) return { ...after, kind: 'delivered', to: pod };
     return { ...after, kind: 'stack' };
+  }
+  /** With the host firewall, what goes to the node's own addresses goes through cilium_net, where its policy is asked. */
+  #toStack(action: number): number {
+    const { ciliumNetIfindex } = this.#datapath.config.node;
+    if (action !== CTX_ACT_REDIRECT || this.#skb.redirectIfindex !== ciliumNetIfindex) return action;
+    this.#skb.ifindex = ciliumNetIfindex;
+    return cilToHost(this.#datapath, this.#skb);
   }
 }

@@ -1,18 +1,21 @@
 import {
   comparePrefixes,
   formatPrefix,
+  IDENTITY_HOST,
   IDENTITY_INGRESS,
-  IDENTITY_WORLD,
+  IDENTITY_WORLD_IPV4,
+  IDENTITY_WORLD_IPV6,
   identityName,
   type Prefix,
   ReservedIdentities,
 } from '@ciliate/identity';
 import type { Labels } from '@ciliate/labels';
 import type { ReachNode } from '@ciliate/policy';
+import { isDualStack } from '../families.ts';
 import type { ClusterPolicy, PolicyPod } from './cluster_policy.ts';
 
 export interface PartyNode extends ReachNode {
-  /** Of a pod, whom policies select; undefined for others. */
+  /** Of a pod, and with the host firewall of the node, whom policies select; undefined for others. */
   readonly labels: Labels | undefined;
 }
 
@@ -26,8 +29,11 @@ export interface Party {
   readonly nodes: readonly PartyNode[];
 }
 
-/** Not the worlds by family: with IPv4 alone there is one world. */
+/** Not the worlds by family: with one family alone there is one world. */
 const RESERVED = new ReservedIdentities().entries.filter(([identity]) => identity <= IDENTITY_INGRESS);
+const WORLDS = new ReservedIdentities().entries.filter(
+  ([identity]) => identity === IDENTITY_WORLD_IPV4 || identity === IDENTITY_WORLD_IPV6,
+);
 
 /** The names that always take part, in the order of their numbers. */
 export const ENTITIES: readonly string[] = RESERVED.map(([identity]) => identityName(identity));
@@ -50,23 +56,22 @@ export function partiesOf(clusters: readonly ClusterPolicy[]): Party[] {
     if (party === undefined) found.set(key, { names: [name], labels, nodes });
     else party.names.push(name);
   };
-  for (const [identity, labels] of RESERVED)
+  const isDual = clusters.some(({ families }) => isDualStack(families));
+  for (const [identity, labels] of isDual ? [...RESERVED, ...WORLDS] : RESERVED)
     add(
       identityName(identity),
       labels.toStrings(),
-      clusters.map(() => ({ identity, policy: undefined, labels: undefined })),
+      clusters.map(({ host }) => (identity === IDENTITY_HOST ? host : undefined) ?? withoutPolicy(identity)),
     );
   for (const prefix of prefixesIn(clusters)) {
-    const nodes = clusters.map((cluster) => ({
-      identity: cluster.identityOf(prefix) ?? IDENTITY_WORLD,
-      policy: undefined,
-      labels: undefined,
-    }));
+    const nodes = clusters.map((cluster) => withoutPolicy(cluster.identityOf(prefix)));
     add(formatPrefix(prefix), [], nodes);
   }
   for (const pods of podsInAll(clusters)) add(pods[0]!.name, pods.at(-1)!.labels.toStrings(), pods);
   return [...found.values()];
 }
+
+const withoutPolicy = (identity: number): PartyNode => ({ identity, policy: undefined, labels: undefined });
 
 function prefixesIn(clusters: readonly ClusterPolicy[]): Prefix[] {
   const all = clusters.flatMap(({ prefixes }) => prefixes).filter(({ length }) => length > 0);

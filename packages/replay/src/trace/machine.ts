@@ -6,9 +6,9 @@ import {
   cilFromContainer,
   cilFromHost,
   cilFromNetdev,
+  cilToHost,
   cilToNetdev,
   Datapath,
-  DEFAULT_CONFIG,
   DEFAULT_NODE,
   DebugNotifications,
   MARK_MAGIC_HOST_MASK,
@@ -21,14 +21,22 @@ import { EventRing } from '@ciliate/maps';
 import {
   ETH,
   ETH_P_IP,
+  ETH_P_IPV6,
   ethType,
+  IPV4,
+  IPV6,
+  type IpAddress,
   ipv4Checksum,
   ipv4Dst,
   ipv4Ttl,
+  ipv6Dst,
+  ipv6HopLimit,
   setIpv4Checksum,
   setIpv4Ttl,
+  setIpv6HopLimit,
   updateChecksum16,
 } from '@ciliate/packet';
+import { isAnswer } from '../answered.ts';
 import { type Recorded, StepRecorder } from './recorder.ts';
 
 /** Where a packet ended. */
@@ -41,6 +49,8 @@ export type End =
   | { kind: 'network'; ifindex: number }
   /** To a socket of the host, or to whatever its stack makes of it. */
   | { kind: 'host' }
+  /** The program made it the answer to its sender. */
+  | { kind: 'answered' }
   /** The host's stack forwards no packet that has one hop to live. */
   | { kind: 'expired' };
 
@@ -68,7 +78,7 @@ export class TraceMachine {
     this.#agent = agent;
     this.#debug = debug;
     this.#events = EventRing.create(agent.memory, RING_BYTES);
-    const config = { ...DEFAULT_CONFIG, monitorAggregation: aggregation };
+    const config = { ...agent.config, monitorAggregation: aggregation };
     this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed, config });
     this.#skb = new Skb(agent.memory);
   }
@@ -122,14 +132,24 @@ export class TraceMachine {
     }
     this.#enter(recorder, 'cil_from_container', sender.id);
     const action = cilFromContainer(this.#datapath, this.#datapath.program(sender.id)!, this.#skb);
+    if (action === CTX_ACT_REDIRECT && this.#skb.redirectIfindex === DEFAULT_NODE.ciliumNetIfindex)
+      return this.#toHost(recorder);
     const end = this.#endOf(action, recorder);
     if (end !== undefined) return end;
-    if (this.#destination === undefined || this.#destination === this.#agent.nodeAddress) return { kind: 'host' };
+    const to = this.#destination;
+    if (to === undefined || this.#agent.isHostAddress(to)) return { kind: 'host' };
     if (!this.#forward(recorder)) return { kind: 'expired' };
     const { ifindex } = DEFAULT_NODE.netdev;
     this.#skb.ifindex = ifindex;
     this.#enter(recorder, 'cil_to_netdev', 0);
     return this.#endOf(cilToNetdev(this.#datapath, this.#skb), recorder) ?? { kind: 'network', ifindex };
+  }
+
+  /** Out of cilium_net to the node itself, whose policy is asked there. */
+  #toHost(recorder: StepRecorder | undefined): End {
+    this.#skb.ifindex = DEFAULT_NODE.ciliumNetIfindex;
+    this.#enter(recorder, 'cil_to_host', this.#agent.hostEndpoint.id);
+    return this.#endOf(cilToHost(this.#datapath, this.#skb), recorder) ?? { kind: 'host' };
   }
 
   #fromNetdev(action: number, recorder: StepRecorder | undefined): End {
@@ -149,17 +169,26 @@ export class TraceMachine {
     if (action === CTX_ACT_DROP) return { kind: 'dropped', code: recorder?.drop?.code, text: recorder?.drop?.text };
     if ((mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_TO_PROXY) return { kind: 'proxy', port: ntohs(mark >>> 16) };
     if (action === CTX_ACT_REDIRECT) {
+      const { data, len } = this.#skb;
+      if (redirectIfindex === this.#skb.ifindex && isAnswer(this.#agent.memory.u8, data, len))
+        return { kind: 'answered' };
       const to = this.#agent.endpointOfInterface(redirectIfindex);
       return to === undefined ? { kind: 'network', ifindex: redirectIfindex } : { kind: 'delivered', to };
     }
     return action === CTX_ACT_OK ? undefined : { kind: 'host' };
   }
 
-  /** Of an IPv4 packet. */
-  get #destination(): number | undefined {
+  /** Of an IP packet. */
+  get #destination(): IpAddress | undefined {
     const { data, len } = this.#skb;
     const { u8 } = this.#agent.memory;
-    return len >= IP_AT + 20 && ethType(u8, data) === ETH_P_IP ? ipv4Dst(u8, data + IP_AT) : undefined;
+    if (this.#isIpv6) return ipv6Dst(u8, data + IP_AT);
+    return len >= IP_AT + IPV4.size && ethType(u8, data) === ETH_P_IP ? ipv4Dst(u8, data + IP_AT) : undefined;
+  }
+
+  get #isIpv6(): boolean {
+    const { data, len } = this.#skb;
+    return len >= IP_AT + IPV6.size && ethType(this.#agent.memory.u8, data) === ETH_P_IPV6;
   }
 
   /** What the host's stack does to a packet that it forwards: one hop less to live. @returns false if it has none left */
@@ -167,6 +196,11 @@ export class TraceMachine {
     recorder?.enter('the stack of the host', 0);
     const { u8 } = this.#agent.memory;
     const at = this.#skb.data + IP_AT;
+    if (this.#isIpv6) {
+      const hops = ipv6HopLimit(u8, at);
+      if (hops > 1) setIpv6HopLimit(u8, at, hops - 1);
+      return hops > 1;
+    }
     const ttl = ipv4Ttl(u8, at);
     if (ttl <= 1) return false;
     setIpv4Checksum(u8, at, updateChecksum16(ipv4Checksum(u8, at), ttl << 8, (ttl - 1) << 8));
