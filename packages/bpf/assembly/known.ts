@@ -137,15 +137,19 @@ function find3(table: u32, word0: u32, word1: u32, word2: u32): u32 {
   return 0;
 }
 
-/** The entry with the longest prefix of a key of 64 bits, or 0. */
+/**
+ * The entry with the longest prefix of a key of 64 bits, or 0. A step has as few branches as can be: what a node is, is
+ * random to a processor. Behind a node of 64 bits there is none in a trie of such keys.
+ * @param longer whether the trie has longer keys too
+ */
 @inline
-function longestMatch(masks: u32, node: u32, key: u64): u32 {
+function longestMatch(masks: u32, node: u32, key: u64, longer: bool): u32 {
   let found: u32 = 0;
   while (node !== 0) {
     const bits = load<u32>(node, TRIE_BITS);
-    if (bits > 64 || ((load<u64>(node, TRIE_DATA) ^ key) & load<u64>(masks + (bits << 3))) !== 0) break;
-    if ((load<u32>(node, TRIE_FLAGS) & INTERMEDIATE) === 0) found = node;
-    if (bits === 64) break;
+    if (longer && bits > 64) break;
+    if (((load<u64>(node, TRIE_DATA) ^ key) & load<u64>(masks + (bits << 3))) !== 0) break;
+    found = select<u32>(found, node, load<u32>(node, TRIE_FLAGS) & INTERMEDIATE);
     node = load<u32>(node + ((<u32>(key >> (bits ^ 7)) & 1) << 2));
   }
   return found;
@@ -189,12 +193,12 @@ function rank(node: u32, value: u32): u32 {
 function decide(block: u32, root: u32, identity: u32, word1: u32): i32 {
   const masks = block + MASKS;
   const first = load<u32>(root);
-  const l3 = longestMatch(masks, first, (<u64>word1 << 32) | identity);
+  const l3 = longestMatch(masks, first, (<u64>word1 << 32) | identity, false);
   const l3Value = l3 === 0 ? 0 : load<u32>(l3, POLICY_VALUE);
   let l4: u32 = 0;
   let l4Value: u32 = 0;
   if ((l3Value & DENY) === 0) {
-    l4 = longestMatch(masks, first, <u64>word1 << 32);
+    l4 = longestMatch(masks, first, <u64>word1 << 32, false);
     if (l4 !== 0) l4Value = load<u32>(l4, POLICY_VALUE);
   }
   const names = l3 !== 0 && rank(l3, l3Value) >= rank(l4, l4Value);
@@ -338,7 +342,7 @@ export function lookUp(
 
   let remote = identity;
   if (!ingress) {
-    const info = longestMatch(block + MASKS, load<u32>(load<u32>(block, IPCACHE_ROOT)), (<u64>daddr << 32) | FAMILY_IPV4);
+    const info = longestMatch(block + MASKS, load<u32>(load<u32>(block, IPCACHE_ROOT)), (<u64>daddr << 32) | FAMILY_IPV4, true);
     store<u32>(block, info === 0 ? 0 : info + IPCACHE_VALUE, INFO);
     remote = info === 0 ? load<u32>(block, WORLD) : load<u32>(info, IPCACHE_VALUE);
     store<u32>(block, remote, IDENTITY);

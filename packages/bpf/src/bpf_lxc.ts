@@ -125,6 +125,14 @@ export function familyOf(dp: Datapath, type: number): Family | undefined {
 export function cilFromContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
   dp.extError = 0;
   sendTraceNotify(dp, skb, ep.id, TRACE_FROM_LXC, ep.identity, 0, 0, 0, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
+  const { known } = dp;
+  if (known !== null && dp.steps === null) {
+    const answer = known.fromPod(skb, ep, dp.nowSeconds());
+    if (answer >= 0) {
+      dp.ctNew.reset();
+      return afterLookups(dp, dp.v4, ep, skb, answer);
+    }
+  }
   const type = validEthertype(dp.memory, skb);
   const fam = familyOf(dp, type);
   if (fam !== undefined) return handleFromLxc(dp, fam, ep, skb, false);
@@ -147,14 +155,7 @@ const dropFromPod = (dp: Datapath, ep: EndpointProgram, skb: Skb, dst: number, e
   sendDropNotify(dp, skb, ep.id, ep.identity, dst, 0, error, dp.extError, METRIC_EGRESS);
 
 function handleFromLxc(dp: Datapath, fam: Family, ep: EndpointProgram, skb: Skb, fromL7lb: boolean): number {
-  const { headers, config, ctNew, known } = dp;
-  if (known !== null && dp.steps === null && !fam.isV6 && !fromL7lb) {
-    const answer = known.fromPod(skb, ep, dp.nowSeconds());
-    if (answer >= 0) {
-      ctNew.reset();
-      return afterLookups(dp, fam, ep, skb, answer);
-    }
-  }
+  const { headers, config, ctNew } = dp;
   if (!hasIpHeader(fam, skb)) return dropFromPod(dp, ep, skb, 0, DROP_INVALID);
   let err = readHeaders(fam, skb, headers);
   if (!fam.fragments) {

@@ -90,7 +90,7 @@ export class Datapath {
   readonly affinityMatch: HashMap;
   readonly policyStats: LruPerCpuHashMap;
   readonly metrics: Metrics;
-  /** All lookups of an IPv4 packet in one; null where audit mode decides otherwise. */
+  /** All lookups of an IPv4 packet in one; null without IPv4, and where audit mode decides otherwise. */
   readonly known: Known | null;
   readonly v4: Family;
   readonly v6: Family;
@@ -144,7 +144,7 @@ export class Datapath {
     this.v6 = new Family(memory, this.#scratch, config, true, shard);
     const block = this.#scratch.take(Known.blockBytes);
     this.known =
-      config.policyAuditMode || !memory.hasWasm
+      !config.ipv4 || config.policyAuditMode || !memory.hasWasm
         ? null
         : new Known(memory, config, this.v4, this.ipcache.root, this.policyStats, block);
     this.stack = newStack(memory, this.#scratch, config);

@@ -43,6 +43,11 @@ export class Memory {
   readonly u64: BigUint64Array;
   readonly view: DataView;
 
+  /** The clock word that `nowSeconds` saw last, and what it answered. */
+  private lastLow = 0;
+  private lastHigh = 0;
+  private lastSeconds = 0;
+
   private readonly wasmMemory: WasmMemory | undefined;
 
   private constructor(buffer: SharedArrayBuffer, wasmMemory: WasmMemory | undefined) {
@@ -121,14 +126,19 @@ export class Memory {
     Atomics.store(this.u64, FIRST_PAGE.clock >> 3, ns);
   }
 
-  /** The clock word in whole seconds. Allocates nothing, unlike `nowNs`. */
+  /** The clock word in whole seconds. Allocates nothing, unlike `nowNs`; divides only when the clock has moved. */
   get nowSeconds(): number {
-    const words = this.u32;
-    const low = FIRST_PAGE.clock >> 2;
+    const words = this.i32;
+    const at = FIRST_PAGE.clock >> 2;
     for (;;) {
-      const high = words[low + 1]!;
-      const ns = high * 2 ** 32 + words[low]!;
-      if (words[low + 1] === high) return Math.floor(ns / 1e9);
+      const high = words[at + 1]!;
+      const low = words[at]!;
+      if (words[at + 1] !== high) continue;
+      if (low === this.lastLow && high === this.lastHigh) return this.lastSeconds;
+      this.lastLow = low;
+      this.lastHigh = high;
+      this.lastSeconds = Math.floor(((high >>> 0) * 2 ** 32 + (low >>> 0)) / 1e9);
+      return this.lastSeconds;
     }
   }
 

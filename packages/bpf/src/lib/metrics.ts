@@ -63,9 +63,10 @@ export class Metrics {
   }
 }
 
-/** Adds to a u64. */
+/** Adds to a u64. @param by below 2^31, so that all stays in 32 bits: V8 would calculate with doubles beyond */
 export function add64(m: Memory, at: Address, by: number): void {
-  const low = m.u32[at >> 2]! + by;
-  m.u32[at >> 2] = low;
-  if (low > 0xffff_ffff) m.u32[(at >> 2) + 1]! += 1;
+  const words = m.i32;
+  const low = (words[at >> 2]! + by) | 0;
+  words[at >> 2] = low;
+  if (low >= 0 && low < by) words[(at >> 2) + 1]! += 1;
 }

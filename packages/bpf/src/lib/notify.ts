@@ -87,7 +87,23 @@ export function sendTraceNotify(
   const { monitorAggregation } = dp.config;
   if (monitorAggregation >= 1 && arriving) return;
   if (monitorAggregation >= 3 && monitor === 0) return;
+  writeTraceNotify(dp, skb, source, point, src, dst, dstId, ifindex, reason, monitor, original);
+}
 
+/** Apart, so that V8 inlines the rest: most packets are not told. */
+function writeTraceNotify(
+  dp: Datapath,
+  skb: Skb,
+  source: number,
+  point: number,
+  src: number,
+  dst: number,
+  dstId: number,
+  ifindex: number,
+  reason: number,
+  monitor: number,
+  original: Family | undefined,
+): void {
   const m = dp.memory;
   const at = dp.stack.event;
   const cap = Math.min(monitor === 0 ? TRACE_PAYLOAD_LEN : monitor, skb.len);
