@@ -234,8 +234,8 @@ export class IdentityAllocator {
     const { results, revision } = await lock.txn({
       compare: [],
       success: [
-        { type: 'getPrefix', prefix: ID_PREFIX },
-        { type: 'getPrefix', prefix: `${prefix}/` },
+        { type: 'get', prefix: ID_PREFIX },
+        { type: 'get', prefix: `${prefix}/` },
       ],
     });
     this.#masters.refresh(results[0]!.entries, revision);

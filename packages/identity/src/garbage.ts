@@ -18,7 +18,7 @@ export async function deleteUnused(
   const identity = masters.get(labels);
   if (identity === undefined) return undefined;
   const prefix = slavePrefix(labels);
-  const { results } = await lock.txn({ compare: [], success: [{ type: 'getPrefix', prefix: `${prefix}/` }] });
+  const { results } = await lock.txn({ compare: [], success: [{ type: 'get', prefix: `${prefix}/` }] });
   if (results[0]!.entries.some(({ key }) => isSlaveKeyOf(prefix, key))) return undefined;
   const key = masterKey(identity);
   const { succeeded, revision } = await lock.txn({

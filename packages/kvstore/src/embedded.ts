@@ -1,317 +1,294 @@
-import {
-  type Compare,
-  type KeyValue,
-  type KvstoreClient,
-  type LeaseId,
-  NO_LEASE,
-  type Operation,
-  type OperationResult,
-  type TxnRequest,
-  type TxnResponse,
-  type Value,
-  type WatchEvent,
-} from './client.ts';
-import { EmbeddedClient } from './embedded_client.ts';
-import { KvstoreError, unsupported } from './errors.ts';
+import type {
+  Backend,
+  BackendWatch,
+  DeleteArgs,
+  DeleteResult,
+  LeaseStatus,
+  PutArgs,
+  PutResult,
+  RangeArgs,
+  RangeResult,
+  TxnArgs,
+  TxnResult,
+  WatchArgs,
+} from './backend.ts';
+import { type KvstoreClient, type LeaseId, NO_LEASE } from './client.ts';
+import { CommandLog } from './disk/command_log.ts';
+import type { Disk } from './disk/disk.ts';
+import type { StoreRecord } from './disk/records.ts';
+import { recover } from './disk/recover.ts';
+import { writeSnapshot } from './disk/snapshot.ts';
+import { etcdError, KvstoreError } from './errors.ts';
+import { readRange } from './mvcc/read_range.ts';
+import { StoreState } from './mvcc/state.ts';
+import { Txn } from './mvcc/txn.ts';
+import { checkOperation, checkTxn } from './mvcc/txn_rules.ts';
+import { isDeletion, type Version } from './mvcc/version.ts';
+import { Watchers } from './mvcc/watchers.ts';
+import { StoreClient } from './store_client.ts';
 
 export interface EmbeddedStoreOptions {
   /** Nanoseconds of a clock that never goes back; leases live by it. */
   nowNs: () => bigint;
-  /** How many past events are held for watches that resume. */
+  /** Compact by itself so that about this many events stay; Infinity: only when asked. */
   heldEvents?: number;
+  /** Where the ids of leases start that the store chooses. */
+  firstLeaseId?: LeaseId;
 }
 
-interface Lease {
-  readonly id: LeaseId;
-  readonly ttlSeconds: number;
-  deadlineNs: bigint;
-  readonly keys: Set<string>;
+export interface DurableStoreOptions extends EmbeddedStoreOptions {
+  disk: Disk;
+  /** A random u32 for each new file. */
+  salt: () => number;
+  /** Write a snapshot when the log since the last one has grown to this. */
+  snapshotBytes?: number;
+  /** What went wrong that refuses no call: a snapshot that could not be written. */
+  warn?: (message: string) => void;
 }
 
 const DEFAULT_HELD_EVENTS = 65_536;
-const NS_PER_SECOND = 1_000_000_000n;
-const EMPTY = new Uint8Array(0);
-const encoder = new TextEncoder();
+const DEFAULT_SNAPSHOT_BYTES = 64 << 20;
 
 /**
- * An etcd-like store in memory: the present state of every key and the events of the recent past.
+ * An etcd-like store: in memory, or durable in a directory.
  *
  * Every call is atomic: it runs in one go before its promise resolves. A write raises the store's revision by one,
  * whatever it touches; a write that changes nothing (a delete of nothing) does not. A new store is at revision 1, as
  * etcd is. An expired lease is seen by the next call of any client, or by `expireLeases`.
+ *
+ * A durable store answers a write when it is on the disk. Until then reads and watches do not see it: they look at the
+ * newest revision that is durable, so they never wait, and never tell what a crash could undo.
  */
-export class EmbeddedStore {
-  readonly #nowNs: () => bigint;
+export class EmbeddedStore implements Backend {
+  readonly #state: StoreState;
+  readonly #watchers: Watchers;
   readonly #heldEvents: number;
-  readonly #entries = new Map<string, KeyValue>();
-  /** The keys of #entries in byte order. */
-  readonly #keys: string[] = [];
-  readonly #leases = new Map<LeaseId, Lease>();
-  #nextLeaseId: LeaseId = 1n;
-  /** No lease ends before this: a bound that saves looking at all of them on every call. */
-  #noneDueBeforeNs = 0n;
-  #revision = 1;
-  /** Events in revision order; those up to #forgotten are gone. */
-  #events: WatchEvent[] = [];
-  #forgotten = 1;
-  #onWrite: (() => void)[] = [];
+  #durable: DurableStoreOptions | undefined;
+  #log: CommandLog | undefined;
+  #snapshot: Promise<void> | undefined;
+  #isClosed = false;
 
-  constructor(options: EmbeddedStoreOptions) {
-    this.#nowNs = options.nowNs;
+  /** A store in memory. @param state what it holds from the start */
+  constructor(options: EmbeddedStoreOptions, state = new StoreState(options.nowNs, options.firstLeaseId ?? 1n)) {
+    this.#state = state;
     this.#heldEvents = options.heldEvents ?? DEFAULT_HELD_EVENTS;
+    this.#watchers = new Watchers(this.#state.history);
+  }
+
+  /**
+   * A durable store, with what its directory holds. Close it, so that another can have the directory.
+   * @throws KvstoreError LOCKED, CORRUPT
+   */
+  static async open(options: DurableStoreOptions): Promise<EmbeddedStore> {
+    const { disk, salt } = options;
+    disk.lock();
+    try {
+      const state = new StoreState(options.nowNs, options.firstLeaseId ?? 1n);
+      let store: EmbeddedStore | undefined;
+      const logOptions = {
+        disk,
+        salt,
+        onDurable: (revision: number) => store!.#publish(revision),
+        onFailure: (error: KvstoreError) => store!.#watchers.fail(error),
+      };
+      const place = await recover(logOptions, state);
+      store = new EmbeddedStore(options, state);
+      store.#durable = options;
+      store.#log = new CommandLog(logOptions, place, state.history.revision);
+      return store;
+    } catch (error) {
+      disk.close();
+      throw error;
+    }
   }
 
   /** A client of this store; any number of them share it. */
   client(): KvstoreClient {
-    return new EmbeddedClient(this);
+    return new StoreClient(this);
   }
 
+  /** The newest revision that may be told of. */
   get revision(): number {
-    return this.#revision;
+    return this.#watchers.revision;
   }
 
-  getPrefix(prefix: string): KeyValue[] {
-    this.expireLeases();
-    return this.#range(prefix);
+  get compactRevision(): number {
+    return this.#state.history.compactRevision;
   }
 
-  get(key: string): KeyValue | undefined {
-    this.expireLeases();
-    return this.#entries.get(key);
+  /** Why no more writes are taken, if so. */
+  get failure(): KvstoreError | undefined {
+    return this.#log?.failure;
   }
 
-  txn(request: TxnRequest): TxnResponse {
+  async range(request: RangeArgs): Promise<RangeResult> {
     this.expireLeases();
-    const succeeded = request.compare.every((compare) => holds(compare, this.#entries.get(compare.key)));
-    const operations = succeeded ? request.success : (request.failure ?? []);
-    this.#check(request.success); // both lists, as etcd does: a request is right or wrong whatever is stored
-    this.#check(request.failure ?? []);
-    for (const operation of operations) {
-      if (operation.type === 'put' && (operation.leaseId ?? NO_LEASE) !== NO_LEASE) this.#lease(operation.leaseId!);
-    }
-    const events: WatchEvent[] = [];
-    const results = operations.map((operation) => this.#apply(operation, events));
-    this.#commit(events);
-    return { succeeded, revision: this.#revision, results };
+    checkOperation({ type: 'range', ...request });
+    return readRange(this.#state.history, request, this.revision);
   }
 
-  leaseGrant(ttlSeconds: number): LeaseId {
-    this.expireLeases();
-    const id = this.#nextLeaseId++;
-    const deadlineNs = this.#deadline(ttlSeconds);
-    this.#leases.set(id, { id, ttlSeconds, deadlineNs, keys: new Set() });
-    if (this.#noneDueBeforeNs > deadlineNs) this.#noneDueBeforeNs = deadlineNs;
-    return id;
+  async put(request: PutArgs): Promise<PutResult> {
+    const operation = { type: 'put' as const, ...request };
+    const { answers } = await this.txn({ compare: [], success: [operation], failure: [] });
+    return answers[0] as PutResult;
   }
 
-  leaseKeepAlive(id: LeaseId): number {
-    this.expireLeases();
-    const lease = this.#lease(id);
-    lease.deadlineNs = this.#deadline(lease.ttlSeconds);
-    return lease.ttlSeconds;
+  async deleteRange(request: DeleteArgs): Promise<DeleteResult> {
+    const operation = { type: 'delete' as const, ...request };
+    const { answers } = await this.txn({ compare: [], success: [operation], failure: [] });
+    return answers[0] as DeleteResult;
   }
 
-  leaseRevoke(id: LeaseId): void {
+  async txn(request: TxnArgs): Promise<TxnResult> {
+    this.#checkOpen();
+    checkTxn(request);
     this.expireLeases();
-    this.#end(this.#lease(id));
+    const result = new Txn(this.#state.history, this.#state.leases).run(request);
+    this.#commit([]);
+    await this.#log?.settled();
+    return result;
+  }
+
+  async compact(revision: number): Promise<number> {
+    this.#checkOpen();
+    const { history } = this.#state;
+    const check = (): void => {
+      if (revision > this.revision) throw etcdError('FUTURE_REVISION', { revision, newest: this.revision });
+      if (revision <= history.compactRevision) throw history.compacted(revision);
+    };
+    check();
+    while (this.#snapshot !== undefined) await this.#snapshot; // it reads the history
+    check();
+    this.#compact(revision);
+    await this.#log?.settled();
+    return this.revision;
+  }
+
+  async leaseGrant(ttlSeconds: number, id: LeaseId = NO_LEASE): Promise<{ id: LeaseId; ttlSeconds: number }> {
+    this.#checkOpen();
+    this.expireLeases();
+    const { leases } = this.#state;
+    leases.checkGrant(ttlSeconds, id);
+    const lease = leases.grant(id === NO_LEASE ? leases.freeId() : id, ttlSeconds);
+    this.#append([{ type: 'grant', leaseId: lease.id, ttlSeconds: lease.ttlSeconds }], []);
+    await this.#log?.settled();
+    return { id: lease.id, ttlSeconds: lease.ttlSeconds };
+  }
+
+  async leaseKeepAlive(id: LeaseId): Promise<number> {
+    this.expireLeases();
+    return this.#state.leases.keepAlive(id);
+  }
+
+  async leaseRevoke(id: LeaseId): Promise<void> {
+    this.#checkOpen();
+    this.expireLeases();
+    this.#end(id);
+    await this.#log?.settled();
+  }
+
+  async leaseTimeToLive(id: LeaseId, withKeys: boolean): Promise<LeaseStatus> {
+    this.expireLeases();
+    const lease = this.#state.leases.find(id);
+    if (lease === undefined) return { id, ttlSeconds: -1, grantedTtlSeconds: 0, keys: [] };
+    const keys = withKeys ? [...lease.keys].sort() : [];
+    return { id, ttlSeconds: this.#state.leases.remaining(lease), grantedTtlSeconds: lease.ttlSeconds, keys };
+  }
+
+  async leases(): Promise<LeaseId[]> {
+    this.expireLeases();
+    return [...this.#state.leases.all()].map((lease) => lease.id);
+  }
+
+  watch(request: WatchArgs): BackendWatch {
+    return this.#watchers.add(request);
   }
 
   /** End the leases whose time is up, in the order of their deadlines, each in a revision of its own. */
   expireLeases(): void {
-    const now = this.#nowNs();
-    if (this.#leases.size === 0 || now < this.#noneDueBeforeNs) return;
-    const byDeadline = [...this.#leases.values()].sort(
-      (a, b) => Number(a.deadlineNs - b.deadlineNs) || Number(a.id - b.id),
-    );
-    const due = byDeadline.filter((lease) => lease.deadlineNs <= now);
-    this.#noneDueBeforeNs = byDeadline[due.length]?.deadlineNs ?? now;
-    for (const lease of due) this.#end(lease);
-  }
-
-  /**
-   * The events from `fromRevision` on that are held, whole revisions only; empty if there are none yet.
-   * @throws KvstoreError COMPACTED
-   */
-  eventsFrom(fromRevision: number): readonly WatchEvent[] {
-    // Revision 1 is the empty store and has no events: while nothing was forgotten, all is held.
-    if (this.#forgotten > 1 && fromRevision <= this.#forgotten) {
-      const context = { revision: fromRevision, oldestHeld: this.#forgotten + 1 };
-      throw new KvstoreError('COMPACTED', 'required revision has been compacted', context);
-    }
-    let low = 0;
-    let high = this.#events.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#events[middle]!.entry.modRevision < fromRevision) low = middle + 1;
-      else high = middle;
-    }
-    return this.#events.slice(low);
-  }
-
-  /** Call `wake` once, at the next write. */
-  onNextWrite(wake: () => void): void {
-    this.#onWrite.push(wake);
-  }
-
-  #deadline(ttlSeconds: number): bigint {
-    return this.#nowNs() + BigInt(Math.ceil(ttlSeconds)) * NS_PER_SECOND;
-  }
-
-  #lease(id: LeaseId): Lease {
-    const lease = this.#leases.get(id);
-    if (lease === undefined) throw new KvstoreError('LEASE_NOT_FOUND', 'requested lease not found', { lease: `${id}` });
-    return lease;
-  }
-
-  #end(lease: Lease): void {
-    this.#leases.delete(lease.id);
-    const events: WatchEvent[] = [];
-    for (const key of [...lease.keys].sort(compareKeys)) this.#delete(key, events);
-    this.#commit(events);
-  }
-
-  /** @throws KvstoreError EMPTY_KEY, DUPLICATE_KEY, UNSUPPORTED */
-  #check(operations: readonly Operation[]): void {
-    const puts = new Set<string>();
-    for (const operation of operations) {
-      if (!OPERATIONS.has(operation.type)) throw unsupported(`operation "${operation.type}" in a transaction`);
-      if ('key' in operation && operation.key === '') throw new KvstoreError('EMPTY_KEY', 'key is not provided');
-      if (operation.type !== 'put') continue;
-      if (puts.has(operation.key)) throw duplicate(operation.key);
-      puts.add(operation.key);
-    }
-    for (const operation of operations) {
-      if (operation.type === 'delete' && puts.has(operation.key)) throw duplicate(operation.key);
-      if (operation.type !== 'deletePrefix') continue;
-      for (const key of puts) if (key.startsWith(operation.prefix)) throw duplicate(key);
+    if (this.failure !== undefined) return;
+    for (;;) {
+      const lease = this.#state.leases.expired();
+      if (lease === undefined) return;
+      this.#end(lease.id);
     }
   }
 
-  #apply(operation: Operation, events: WatchEvent[]): OperationResult {
-    switch (operation.type) {
-      case 'put':
-        this.#put(operation.key, operation.value, operation.leaseId ?? NO_LEASE, events);
-        return { entries: [], deleted: 0 };
-      case 'delete':
-        return { entries: [], deleted: this.#delete(operation.key, events) };
-      case 'deletePrefix': {
-        const keys = this.#range(operation.prefix).map((entry) => entry.key);
-        return { entries: [], deleted: keys.reduce((sum, key) => sum + this.#delete(key, events), 0) };
+  /** Ends the watches; a durable store's directory is free then. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#snapshot;
+    await this.#log?.close();
+    this.#watchers.fail(new KvstoreError('CLOSED', 'the store is closed'));
+    this.#durable?.disk.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new KvstoreError('CLOSED', 'the store is closed');
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  #end(id: LeaseId): void {
+    const { leases, history } = this.#state;
+    const { keys } = leases.get(id);
+    leases.remove(id);
+    for (const key of [...keys].sort()) history.delete(key);
+    this.#commit([{ type: 'revoke', leaseId: id }]);
+  }
+
+  /** What was written since the last commit becomes a revision. */
+  #commit(records: readonly StoreRecord[]): void {
+    const { history } = this.#state;
+    const events = history.commit();
+    if (events.length > 0 || records.length > 0) this.#append(records, events);
+    if (events.length > 0) this.#holdLess();
+  }
+
+  #append(records: readonly StoreRecord[], events: readonly Version[]): void {
+    const { revision } = this.#state.history;
+    if (this.#log === undefined) {
+      if (events.length > 0) this.#watchers.publish(events, revision);
+      return;
+    }
+    this.#log.append((writer) => {
+      for (const record of records) writer.write(record);
+      for (const version of events) {
+        const { key, value, leaseId } = version;
+        writer.write(isDeletion(version) ? { type: 'delete', key } : { type: 'put', key, value, leaseId });
       }
-      case 'get': {
-        const entry = this.#entries.get(operation.key);
-        return { entries: entry === undefined ? [] : [entry], deleted: 0 };
-      }
-      case 'getPrefix':
-        return { entries: this.#range(operation.prefix), deleted: 0 };
+      if (events.length > 0) writer.write({ type: 'commit', revision });
+    }, revision);
+  }
+
+  #holdLess(): void {
+    if (this.#snapshot !== undefined) return;
+    const revision = Math.min(this.#state.history.compactionFor(this.#heldEvents), this.revision);
+    if (revision > this.compactRevision) this.#compact(revision);
+  }
+
+  #compact(revision: number): void {
+    this.#state.history.compact(revision);
+    this.#append([{ type: 'compact', revision }], []);
+  }
+
+  #publish(revision: number): void {
+    const { events } = this.#state.history.eventsFrom(this.revision + 1, revision, Number.POSITIVE_INFINITY);
+    if (events.length > 0) this.#watchers.publish(events, revision);
+    const { snapshotBytes = DEFAULT_SNAPSHOT_BYTES } = this.#durable!;
+    if (this.#log!.bytesSinceRotation < snapshotBytes || this.#snapshot !== undefined || this.#isClosed) return;
+    this.#snapshot = this.#writeSnapshot().finally(() => {
+      this.#snapshot = undefined;
+    });
+  }
+
+  async #writeSnapshot(): Promise<void> {
+    const { disk, salt, warn } = this.#durable!;
+    try {
+      const place = await this.#log!.rotate();
+      await writeSnapshot(disk, this.#state, place, salt());
+    } catch (error) {
+      warn?.(`the snapshot could not be written, the log goes on: ${error instanceof Error ? error.message : error}`);
     }
-  }
-
-  #put(key: string, value: Value, leaseId: LeaseId, events: WatchEvent[]): void {
-    const before = this.#entries.get(key);
-    const revision = this.#revision + 1;
-    const entry: KeyValue = {
-      key,
-      value: bytes(value),
-      createRevision: before?.createRevision ?? revision,
-      modRevision: revision,
-      version: (before?.version ?? 0) + 1,
-      leaseId,
-    };
-    if (before === undefined) this.#keys.splice(this.#lowerBound(key), 0, key);
-    else this.#leases.get(before.leaseId)?.keys.delete(key);
-    this.#entries.set(key, entry);
-    this.#leases.get(leaseId)?.keys.add(key);
-    events.push({ type: 'put', entry });
-  }
-
-  #delete(key: string, events: WatchEvent[]): number {
-    const before = this.#entries.get(key);
-    if (before === undefined) return 0;
-    this.#entries.delete(key);
-    this.#keys.splice(this.#lowerBound(key), 1);
-    this.#leases.get(before.leaseId)?.keys.delete(key);
-    const modRevision = this.#revision + 1;
-    const entry = { key, value: EMPTY, createRevision: 0, modRevision, version: 0, leaseId: NO_LEASE };
-    events.push({ type: 'delete', entry });
-    return 1;
-  }
-
-  #commit(events: readonly WatchEvent[]): void {
-    if (events.length === 0) return;
-    this.#revision++;
-    this.#events.push(...events);
-    // Forget in large steps, so that the cost of moving what stays is spread over many writes.
-    if (this.#events.length > 2 * this.#heldEvents) {
-      let first = this.#events.length - this.#heldEvents;
-      this.#forgotten = this.#events[first - 1]!.entry.modRevision;
-      while (first < this.#events.length && this.#events[first]!.entry.modRevision === this.#forgotten) first++;
-      this.#events = this.#events.slice(first);
-    }
-    const waiting = this.#onWrite;
-    this.#onWrite = [];
-    for (const wake of waiting) wake();
-  }
-
-  #range(prefix: string): KeyValue[] {
-    const found: KeyValue[] = [];
-    for (let i = this.#lowerBound(prefix); i < this.#keys.length && this.#keys[i]!.startsWith(prefix); i++) {
-      found.push(this.#entries.get(this.#keys[i]!)!);
-    }
-    return found;
-  }
-
-  /** Index of the first key that is not before `key`. */
-  #lowerBound(key: string): number {
-    let low = 0;
-    let high = this.#keys.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (compareKeys(this.#keys[middle]!, key) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 }
-
-const OPERATIONS: ReadonlySet<string> = new Set(['put', 'delete', 'deletePrefix', 'get', 'getPrefix']);
-
-const duplicate = (key: string): KvstoreError =>
-  new KvstoreError('DUPLICATE_KEY', 'duplicate key given in txn request', { key });
-
-/** A copy: what is stored does not change under the caller's hands. */
-const bytes = (value: Value): Uint8Array =>
-  typeof value === 'string' ? encoder.encode(value) : Uint8Array.from(value);
-
-function holds(compare: Compare, entry: KeyValue | undefined): boolean {
-  let order: number;
-  if (compare.target === 'value') {
-    if (entry === undefined) return false;
-    order = Buffer.compare(entry.value, bytes(compare.value));
-  } else {
-    order = (entry?.[compare.target] ?? 0) - compare.number;
-  }
-  switch (compare.operator) {
-    case '=':
-      return order === 0;
-    case '!=':
-      return order !== 0;
-    case '<':
-      return order < 0;
-    case '>':
-      return order > 0;
-  }
-}
-
-/** The order of the keys' UTF-8 bytes: UTF-16 units in order, but for surrogates, which stand for what comes last. */
-function compareKeys(a: string, b: string): number {
-  const shorter = Math.min(a.length, b.length);
-  for (let i = 0; i < shorter; i++) {
-    const x = a.charCodeAt(i);
-    const y = b.charCodeAt(i);
-    if (x !== y) return rank(x) - rank(y);
-  }
-  return a.length - b.length;
-}
-
-const rank = (unit: number): number => (unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit);

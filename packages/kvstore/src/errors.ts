@@ -1,13 +1,48 @@
-export type KvstoreErrorCode =
-  | 'CLOSED' // the client was closed
-  | 'COMPACTED' // the revision asked for is no longer held
-  | 'DUPLICATE_KEY' // a transaction writes one key twice
-  | 'EMPTY_KEY'
-  | 'LEASE_NOT_FOUND' // never granted, revoked or expired
-  | 'LOCK_LOST' // the lock's lease ran out before its holder was done
-  | 'UNSUPPORTED'; // not modelled yet; the message names it
+/** gRPC's status codes that etcd answers with. Source: grpc, doc/statuscodes.md. */
+export const STATUS = {
+  invalidArgument: 3,
+  notFound: 5,
+  resourceExhausted: 8,
+  failedPrecondition: 9,
+  outOfRange: 11,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+} as const;
 
-/** A refused call on the store. Where etcd has an error for it, the message uses etcd's words. */
+/** Errors that etcd has too: its gRPC status and its own words. Source: etcd, api/v3rpc/rpctypes/error.go. */
+export const ETCD_ERRORS = {
+  AUTH_NOT_ENABLED: [STATUS.failedPrecondition, 'etcdserver: authentication is not enabled'],
+  COMPACTED: [STATUS.outOfRange, 'etcdserver: mvcc: required revision has been compacted'],
+  DUPLICATE_KEY: [STATUS.invalidArgument, 'etcdserver: duplicate key given in txn request'],
+  EMPTY_KEY: [STATUS.invalidArgument, 'etcdserver: key is not provided'],
+  FUTURE_REVISION: [STATUS.outOfRange, 'etcdserver: mvcc: required revision is a future revision'],
+  INVALID_SORT: [STATUS.invalidArgument, 'etcdserver: invalid sort option'],
+  KEY_NOT_FOUND: [STATUS.invalidArgument, 'etcdserver: key not found'],
+  LEASE_EXISTS: [STATUS.failedPrecondition, 'etcdserver: lease already exists'],
+  LEASE_NOT_FOUND: [STATUS.notFound, 'etcdserver: requested lease not found'],
+  LEASE_PROVIDED: [STATUS.invalidArgument, 'etcdserver: lease is provided'],
+  LEASE_TTL_TOO_LARGE: [STATUS.outOfRange, 'etcdserver: too large lease TTL'],
+  NO_SPACE: [STATUS.resourceExhausted, 'etcdserver: mvcc: database space exceeded'],
+  REQUEST_TOO_LARGE: [STATUS.invalidArgument, 'etcdserver: request is too large'],
+  TOO_MANY_OPERATIONS: [STATUS.invalidArgument, 'etcdserver: too many operations in txn request'],
+  VALUE_PROVIDED: [STATUS.invalidArgument, 'etcdserver: value is provided'],
+} as const satisfies Record<string, readonly [status: number, text: string]>;
+
+export type EtcdErrorCode = keyof typeof ETCD_ERRORS;
+
+export type KvstoreErrorCode =
+  | EtcdErrorCode
+  | 'BAD_INPUT' // an option or a file of the user's
+  | 'CLOSED' // the client or the store was closed
+  | 'CORRUPT' // the data directory holds what was never written
+  | 'DISK_FAILED' // a write or sync failed; what was acknowledged is safe, nothing more is taken
+  | 'LOCKED' // another process has the data directory
+  | 'LOCK_LOST' // the lock's lease ran out before its holder was done
+  | 'REFUSED' // etcd said no in words that this list does not have
+  | 'UNAVAILABLE'; // no endpoint can be reached
+
+/** A refused call on the store. Where etcd has an error for it, the message starts with etcd's words. */
 export class KvstoreError extends Error {
   override readonly name = 'KvstoreError';
   readonly code: KvstoreErrorCode;
@@ -26,5 +61,6 @@ export class KvstoreError extends Error {
   }
 }
 
-export const unsupported = (what: string): KvstoreError =>
-  new KvstoreError('UNSUPPORTED', `${what}: not supported by the embedded store yet`);
+/** An error in etcd's own words. */
+export const etcdError = (code: EtcdErrorCode, context: Record<string, string | number> = {}): KvstoreError =>
+  new KvstoreError(code, ETCD_ERRORS[code][1], context);

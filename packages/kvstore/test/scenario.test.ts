@@ -95,7 +95,7 @@ test.each(compares)('compare: %s', async (_name, compare, holds) => {
   const request: TxnRequest = {
     compare: [compare],
     success: [{ type: 'get', key: 'a' }],
-    failure: [{ type: 'getPrefix', prefix: '' }],
+    failure: [{ type: 'get', prefix: '' }],
   };
   const { succeeded, results } = await client.txn(request);
   expect([succeeded, results[0]!.entries.length]).toEqual([holds, holds ? 1 : 2]);
@@ -110,7 +110,7 @@ test('all writes of a transaction share one revision, and its reads see its writ
     success: [
       { type: 'put', key: 'a', value: '1' },
       { type: 'delete', key: 'old' },
-      { type: 'getPrefix', prefix: '' },
+      { type: 'get', prefix: '' },
     ],
   });
   expect(revision).toBe(3);
@@ -142,7 +142,7 @@ const refused: [name: string, call: (client: KvstoreClient) => Promise<unknown>,
         success: [],
         failure: [
           { type: 'put', key: 'a/b', value: '1' },
-          { type: 'deletePrefix', prefix: 'a/' },
+          { type: 'delete', prefix: 'a/' },
         ],
       }),
     'DUPLICATE_KEY',
@@ -150,14 +150,33 @@ const refused: [name: string, call: (client: KvstoreClient) => Promise<unknown>,
   ],
   ['a lease never granted', (c) => c.put('a', '1', { leaseId: 7n }), 'LEASE_NOT_FOUND', 'requested lease not found'],
   ['keeping alive what is not', (c) => c.leaseKeepAlive(7n), 'LEASE_NOT_FOUND', 'requested lease not found'],
-  ['history', (c) => c.get('a', { revision: 1 }), 'UNSUPPORTED', 'reading at a past revision'],
-  ['history of a prefix', (c) => c.getPrefix('a', { revision: 1 }), 'UNSUPPORTED', 'reading at a past revision'],
-  ['compaction', (c) => c.compact(1), 'UNSUPPORTED', 'compaction'],
+  ['a revision to come', (c) => c.get('a', { revision: 2 }), 'FUTURE_REVISION', 'is a future revision'],
+  ['compacting what is to come', (c) => c.compact(2), 'FUTURE_REVISION', 'is a future revision'],
+  ['keeping the value of what is not', (c) => c.put('a', '', { ignoreValue: true }), 'KEY_NOT_FOUND', 'key not found'],
   [
-    'a nested transaction',
-    (c) => c.txn({ compare: [], success: [{ type: 'txn' } as never] }),
-    'UNSUPPORTED',
-    'operation "txn" in a transaction',
+    'a value, and the one that is there',
+    (c) => c.put('a', '1', { ignoreValue: true }),
+    'VALUE_PROVIDED',
+    'value is provided',
+  ],
+  [
+    'more than 128 operations',
+    (c) => c.txn({ compare: [], success: Array.from({ length: 129 }, () => ({ type: 'get', key: 'a' }) as const) }),
+    'TOO_MANY_OPERATIONS',
+    'too many operations in txn request',
+  ],
+  [
+    'a nested transaction that puts what the outer one puts',
+    (c) =>
+      c.txn({
+        compare: [],
+        success: [
+          { type: 'put', key: 'a', value: '1' },
+          { type: 'txn', request: { compare: [], success: [], failure: [{ type: 'put', key: 'a', value: '2' }] } },
+        ],
+      }),
+    'DUPLICATE_KEY',
+    'duplicate key given in txn request',
   ],
 ];
 test.each(refused)('refused, and nothing written: %s', async (_name, call, code, message) => {
@@ -235,7 +254,7 @@ test('a watch can resume only from a revision still held', async () => {
   for (let i = 2; i <= 6; i++) await client.put('a', `${i}`);
   await expect(take(client.watch({ key: 'a', fromRevision: 4 }), 1)).rejects.toMatchObject({
     code: 'COMPACTED',
-    message: 'required revision has been compacted (revision=4 oldestHeld=5)',
+    message: 'etcdserver: mvcc: required revision has been compacted (revision=4 compactRevision=5)',
   });
   expect(await take(client.watch({ key: 'a', fromRevision: 5 }), 2)).toEqual(['5 put a5', '6 put a6']);
 });

@@ -18,7 +18,7 @@ test.skipIf(kernel === undefined)(
         const registers = stack.slice(2 * (512 - 80), 2 * (512 - 8));
         expect(kernel!.registersAfter([...start, ...code])).toBe(registers);
       }),
-      { seed, numRuns: 60 },
+      { seed, numRuns: 30 },
     );
   },
 );

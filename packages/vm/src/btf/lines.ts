@@ -36,6 +36,7 @@ export function readLines(bytes: Uint8Array, btf: Btf, name: string): Map<string
     const lines = found.get(section) ?? [];
     for (let i = 0; i < count; i++, at += recordBytes) {
       const place = file.u32(at + 12);
+      if (place >>> 10 === 0) continue; // made by the compiler
       lines.push({
         slot: file.u32(at) / INSN_BYTES,
         file: btf.text(file.u32(at + 4)),

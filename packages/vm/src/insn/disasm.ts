@@ -11,7 +11,6 @@ import {
   LDDW,
   MODE,
   modeOf,
-  PSEUDO,
   PSEUDO_CALL,
   sizeOf,
   X,
@@ -103,7 +102,7 @@ function jump(insn: Insn, slot: number, nameOf: NameOf): string {
 
 function memory(insn: Insn, slot: number, nameOf: NameOf): string {
   if (insn.op === LDDW) {
-    const name = insn.src === PSEUDO.NUMBER ? undefined : nameOf(insn, slot);
+    const name = nameOf(insn, slot);
     return `r${insn.dst} = ${name ?? `0x${insn.imm64.toString(16)}`} ll`;
   }
   const bits = sizeOf(insn.op) * 8;

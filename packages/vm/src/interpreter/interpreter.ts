@@ -13,7 +13,7 @@ import { load, store } from './memory_access.ts';
 
 const TAIL_CALL = 12;
 const MAX_DEPTH = 8;
-const DEFAULT_BUDGET = 1_000_000;
+const DEFAULT_BUDGET = 100_000_000;
 
 /** Called before each instruction; what it throws ends the run. */
 export type Observer = (fn: LinkedFunction, slot: number, registers: Registers, depth: number) => void;

@@ -1,13 +1,12 @@
 import { type Address, type BpfMap, type Memory, openMap } from '@ciliate/maps';
 import { fault } from '../errors.ts';
+import { Packet, SKB } from './packet.ts';
 import { Regions } from './regions.ts';
 
 export const FRAME_BYTES = 512;
 /** The kernel's limits: 8 frames, and 33 tail calls, each of which may be made from a frame of its own. */
 const MAX_FRAMES = 8 * (33 + 1);
 export const MAX_TAIL_CALLS = 33;
-/** `struct __sk_buff` has 192 bytes, `struct xdp_md` 24. */
-const CONTEXT_BYTES = 192;
 /** Words that compiled programs share with the machine. `budget`: how many turns of loops the run may still take. */
 export const STATE = { size: 64, tailCalls: 0, budget: 4 } as const;
 const LOOP_BUDGET = 10_000_000;
@@ -28,11 +27,14 @@ export class Machine {
   readonly cpu: number;
   readonly stack: Address;
   readonly stackBytes: number = MAX_FRAMES * FRAME_BYTES;
-  /** Of the context that programs get in r1. */
-  readonly context: Address;
+  readonly packet: Packet;
   readonly regions: Regions;
   /** Of the words of `STATE`. */
   readonly state: Address;
+  /** Records of ring buffers that are reserved and not submitted yet, and whose they are. */
+  readonly records = new Map<Address, Address>();
+  /** What bpf_trace_printk wrote, in this run. */
+  readonly traces: string[] = [];
   /** Calls the function with this index, for helpers that take one. Set by the back end that runs. */
   callFunction: (index: number, a: number, b: number, c: number, d: number) => number;
   private readonly opened = new Map<Address, BpfMap>();
@@ -42,13 +44,18 @@ export class Machine {
     this.memory = memory;
     this.cpu = cpu;
     this.stack = memory.alloc(this.stackBytes);
-    this.context = memory.alloc(CONTEXT_BYTES);
+    this.packet = new Packet(memory, (from, to) => this.regions.setPacket(from, to));
     this.state = memory.alloc(STATE.size);
     this.random = (seed ^ Math.imul(cpu + 1, 0x9e37_79b1)) | 1;
-    this.regions = new Regions(this.stack, this.stackBytes, this.context, CONTEXT_BYTES);
+    this.regions = new Regions(this.stack, this.stackBytes, this.context, SKB.size);
     this.callFunction = () => {
       throw fault('no program runs that a function could be called for');
     };
+  }
+
+  /** Of the context that programs get in r1. */
+  get context(): Address {
+    return this.packet.context;
   }
 
   /** The map whose header is at `address`. @throws VmError FAULT if there is none */
@@ -83,7 +90,7 @@ export class Machine {
   /** Gives the memory back. */
   destroy(): void {
     this.memory.free(this.stack, this.stackBytes);
-    this.memory.free(this.context, CONTEXT_BYTES);
+    this.packet.destroy();
     this.memory.free(this.state, STATE.size);
   }
 
@@ -91,6 +98,7 @@ export class Machine {
   reset(): void {
     this.tailCalls = 0;
     this.memory.i32[(this.state + STATE.budget) >> 2] = LOOP_BUDGET;
+    this.traces.length = 0;
     this.regions.reset();
   }
 

@@ -14,9 +14,8 @@ export interface Region {
  * of a map since a helper answered its address. The kernel's verifier proves before the run what is checked here in it.
  */
 export class Regions {
-  /** Direct packet access: from `data_meta` to `data_end`. Set by whoever moves the packet. */
-  packetFrom: Address = 0;
-  packetTo: Address = 0;
+  private packetFrom: Address = 0;
+  private packetTo: Address = 0;
   private readonly fixed: Region[];
   private readonly granted = new Map<Address, Region>();
   /** The region that was hit last. */
@@ -28,6 +27,12 @@ export class Regions {
       { from: context, to: context + contextBytes, isReadOnly: false, name: 'context' },
     ];
     this.last = this.fixed[0]!;
+  }
+
+  /** Direct packet access: from `data_meta` to `data_end`. */
+  setPacket(from: Address, to: Address): void {
+    this.packetFrom = from;
+    this.packetTo = to;
   }
 
   /** For all runs: a section of global variables. */

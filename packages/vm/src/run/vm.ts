@@ -1,0 +1,79 @@
+import { type BpfMap, MapError, Memory } from '@ciliate/maps';
+import { VmError } from '../errors.ts';
+import { HELPERS } from '../helpers/table.ts';
+import { Interpreter, type Observer } from '../interpreter/interpreter.ts';
+import { Machine, type MachineOptions } from '../machine/machine.ts';
+import type { Registers } from '../machine/registers.ts';
+import { type Image, link } from '../object/link.ts';
+import type { LinkedFunction } from '../object/linked.ts';
+import type { BpfObject } from '../object/object.ts';
+import { Compiled } from '../translator/compiled.ts';
+
+/** How programs are run: as WebAssembly, the same with every access checked, or step by step. */
+export type Engine = 'compiled' | 'checked' | 'interpreter';
+
+export interface VmOptions extends MachineOptions {
+  memory?: Memory;
+  engine?: Engine;
+  /** How many workers per-CPU maps are made for. */
+  cpus?: number;
+  /** Of the interpreter: sees each instruction. */
+  observer?: Observer;
+}
+
+const DEFAULT_MEMORY = 1024 * 1024 * 1024;
+
+/** One worker that loads objects and runs their programs. */
+export class Vm {
+  readonly machine: Machine;
+  private readonly engine: Engine;
+  private readonly cpus: number;
+  private readonly functions: (LinkedFunction | undefined)[] = [undefined];
+  private readonly compiled: Compiled;
+  private readonly interpreter: Interpreter;
+
+  constructor({ memory, engine = 'compiled', cpus = 1, observer, ...options }: VmOptions = {}) {
+    this.machine = new Machine(memory ?? Memory.create(DEFAULT_MEMORY), options);
+    this.engine = engine;
+    this.cpus = cpus;
+    this.compiled = new Compiled(this.machine, HELPERS, { isChecked: engine === 'checked' });
+    this.interpreter = new Interpreter(this.machine, this.functions, HELPERS);
+    this.interpreter.observer = observer;
+  }
+
+  /** The interpreter's, after a run. */
+  get registers(): Registers {
+    return this.interpreter.registers;
+  }
+
+  /** @param maps that exist already, by name. @throws VmError BAD_INPUT */
+  load(object: BpfObject, maps: ReadonlyMap<string, BpfMap> = new Map()): Image {
+    const image = linked(object, this.machine.memory, this.functions.length, this.cpus, maps);
+    const functions = [...image.functions.values()];
+    for (const fn of functions) this.functions[fn.index] = fn;
+    for (const region of image.data) this.machine.regions.addFixed(region);
+    if (this.engine !== 'interpreter') this.compiled.add(functions);
+    return image;
+  }
+
+  /** Runs a program on the machine's packet. @returns its answer. @throws VmError FAULT */
+  run(fn: LinkedFunction): number {
+    this.machine.reset();
+    return this.engine === 'interpreter' ? this.interpreter.run(fn) : this.compiled.run(fn);
+  }
+}
+
+function linked(
+  object: BpfObject,
+  memory: Memory,
+  firstIndex: number,
+  cpus: number,
+  maps: ReadonlyMap<string, BpfMap>,
+): Image {
+  try {
+    return link(object, memory, { firstIndex, cpus, maps });
+  } catch (cause) {
+    if (!(cause instanceof MapError)) throw cause;
+    throw new VmError('BAD_INPUT', `${object.name}: ${cause.message}`, {}, cause);
+  }
+}
