@@ -45,6 +45,8 @@ export interface AgentOptions {
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
+  /** `--policy-audit-mode`: what policy would drop is let through and told. The proxies deny all the same. */
+  policyAuditMode?: boolean | undefined;
   /** What of the names learnt by DNS differs from Cilium's flags. */
   fqdn?: FqdnConfig | undefined;
   /** `--tofqdns-dns-reject-response-code`, what the DNS proxy answers to a question that no rule allows: `refused` by default. */
@@ -65,6 +67,8 @@ type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocator' | '
 export class Agent {
   readonly memory: Memory;
   readonly seed: number;
+  /** Is what policy would drop let through and told? */
+  readonly policyAuditMode: boolean;
   readonly identities: IdentityCache;
   readonly repository: PolicyRepository;
   readonly proxy: EnvoyProxy;
@@ -92,6 +96,7 @@ export class Agent {
     const { memory, identities, repository, selectors, proxy, allocator } = parts;
     this.memory = memory;
     this.seed = seed;
+    this.policyAuditMode = options.policyAuditMode ?? false;
     this.identities = identities;
     this.repository = repository;
     this.proxy = proxy;

@@ -23,6 +23,7 @@ export interface LiveClusterOptions {
   readonly log: Logger;
   readonly enablePolicy?: 'default' | 'always' | 'never';
   readonly dnsRejectWith?: 'refused' | 'nameError';
+  readonly policyAuditMode?: boolean;
   /** Worker threads of the HTTP proxy. */
   readonly proxyWorkers?: number;
   /** Who is outside of the cluster. */

@@ -5,6 +5,7 @@ import {
   cilFromContainer,
   cilToContainer,
   Datapath,
+  DEFAULT_CONFIG,
   MARK_MAGIC_HOST_MASK,
   MARK_MAGIC_TO_PROXY,
   ntohs,
@@ -45,7 +46,8 @@ export class Node {
   constructor(agent: Agent, ringBytes = RING_BYTES) {
     this.#agent = agent;
     this.#events = EventRing.create(agent.memory, ringBytes);
-    this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed });
+    const config = { ...DEFAULT_CONFIG, policyAuditMode: agent.policyAuditMode };
+    this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed, config });
     this.#skb = new Skb(agent.memory);
     this.#collector = new ShardCollector(agent.memory, 0);
   }

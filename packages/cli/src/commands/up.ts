@@ -10,6 +10,7 @@ import { table } from '../table.ts';
 interface UpOptions extends CommonOptions, SocketOptions {
   world?: WorldHost[];
   flows?: true;
+  policyAuditMode?: true;
   proxyWorkers: number;
   tofqdnsDnsRejectResponseCode: 'refused' | 'nameError';
 }
@@ -22,6 +23,7 @@ export function upCommand(): Command {
   return withSocket(withCommonOptions(new Command('up')))
     .description('runs a small cluster on loopback, in the foreground, for real clients (see exec); Ctrl-C ends it')
     .option('--world <name=address>', 'a host outside of the cluster, which echoes HTTP; may be repeated', worldHost)
+    .option('--policy-audit-mode', 'let through what policy would drop, and tell; the proxies deny all the same')
     .option('--flows', 'print what hubble observe would show')
     .option('--proxy-workers <number>', 'threads of the HTTP proxy', positive, 1)
     .addOption(reject.choices(['refused', 'nameError']).default('refused'))
@@ -36,6 +38,7 @@ async function up(options: UpOptions): Promise<void> {
   const dnsRejectWith = options.tofqdnsDnsRejectResponseCode;
   const cluster = await LiveCluster.start({
     ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers },
+    policyAuditMode: options.policyAuditMode ?? false,
     ...(world !== undefined && { world }),
   });
   try {
