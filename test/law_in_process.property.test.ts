@@ -37,7 +37,7 @@ test('each denial happens exactly when the rules say, and the client sees what i
         await checkOne(cluster, given.audit, asked, law);
       }
     }),
-    { seed, numRuns: 250 },
+    { seed, numRuns: 130 },
   );
   console.log(
     [...counts]

@@ -58,7 +58,7 @@ async function checkOne(cluster: LiveCluster, audit: boolean, asked: Asked, law:
   const statuses = { 'time-out': [], 403: ['HTTP/1.1 403'], answer: ['HTTP/1.1 200'] };
   expect(seen.match(/HTTP\/1\.1 \d+/g) ?? []).toEqual(statuses[law.sees]);
   expect(seen.includes(`default/${SERVER}: ${asked.method} ${asked.target}`)).toBe(law.sees === 'answer');
-  const told = flows.filter((line) => line.includes(' DROPPED ') && line.includes('TCP Flags'));
+  const told = flows.filter((line) => line.includes(' DROPPED (TCP Flags: SYN)'));
   if (law.code === 0 || audit) expect(told).toEqual([]);
   else for (const line of told) expect(line).toContain(DROPS[law.code]);
   if (law.code !== 0 && audit && !law.redirected) expect(flows.join('\n')).toContain('AUDITED');
