@@ -1,13 +1,13 @@
 // Everything that crosses the thread boundary, in one file. Each message to the worker except `stop` has a sequence
 // number, and gets exactly one answer with the same number.
+import type { IpAddress } from '@ciliate/packet';
 import type { ProxyErrorCode } from './errors.ts';
 import type { LoggedHeader } from './header_match.ts';
 
 export type Side = 'downstream' | 'upstream';
 
 export interface SocketAddress {
-  /** IPv4, host order. */
-  readonly ip: number;
+  readonly ip: IpAddress;
   readonly port: number;
 }
 

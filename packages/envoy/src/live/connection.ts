@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
+import { formatIp } from '@ciliate/packet';
 import type { HttpAccessLog, Side } from '../protocol.ts';
-import { formatIp } from '../request_headers.ts';
 import type { UpstreamFailure } from '../responses.ts';
 import { Session, type SessionSink } from '../session.ts';
 import { Outlet } from './outlet.ts';

@@ -4,6 +4,7 @@ import type { DnsExchange } from '@ciliate/envoy';
 import { flowFromDnsLog } from '@ciliate/hubble';
 import { parseFrame, udpDatagram } from '@ciliate/packet';
 import { DnsFrames, dnsFrame } from './dns_frames.ts';
+import { nodeIpv4 } from './ipv4.ts';
 import type { Network, Redirected } from './network.ts';
 import type { SocketAddress } from './socket_address.ts';
 
@@ -60,7 +61,7 @@ export class DnsRedirect {
     if (verdict.kind === 'answer') reply(verdict.bytes);
     if (verdict.kind !== 'forward') return;
     const onAnswer = (bytes: Uint8Array): void => void this.#answer(exchange, query, bytes, reply);
-    const to = { address: exchange.destination.ip, port: exchange.destination.port };
+    const to = { address: Number(exchange.destination.ip), port: exchange.destination.port };
     const mark = identityMark(exchange.sourceIdentity, MARK_MAGIC_PROXY_EGRESS);
     if (exchange.protocol === 'UDP') this.#forwardDatagram(to, mark, query, onAnswer);
     else this.#forwardOnConnection(to, mark, query, onAnswer, () => reply(dns.proxy.failure(query)));
@@ -68,7 +69,7 @@ export class DnsRedirect {
 
   #forwardDatagram(to: SocketAddress, mark: number, query: Uint8Array, onAnswer: (bytes: Uint8Array) => void): void {
     const { host } = this.#network;
-    const stop = host.ask(this.#agent.nodeAddress, to, query, onAnswer, (frame) => this.#network.toPod(frame, mark));
+    const stop = host.ask(nodeIpv4(this.#agent), to, query, onAnswer, (frame) => this.#network.toPod(frame, mark));
     setTimeout(stop, FORWARD_TIMEOUT_MS).unref();
   }
 
@@ -80,7 +81,7 @@ export class DnsRedirect {
     onFailure: () => void,
   ): void {
     const send = (frame: Uint8Array): void => this.#network.toPod(frame, mark);
-    const end = this.#network.host.open(this.#agent.nodeAddress, to, send);
+    const end = this.#network.host.open(nodeIpv4(this.#agent), to, send);
     const frames = new DnsFrames();
     const timer = setTimeout(() => end.reset(), FORWARD_TIMEOUT_MS).unref();
     end.events = {

@@ -3,6 +3,7 @@ import type { Agent, Endpoint } from '@ciliate/agent';
 import { identityMark, MARK_MAGIC_PROXY_EGRESS, MARK_MAGIC_PROXY_INGRESS } from '@ciliate/bpf';
 import { encodePreamble, type Preamble, readPreamble } from '@ciliate/envoy';
 import { parseFrame } from '@ciliate/packet';
+import { nodeIpv4 } from './ipv4.ts';
 import type { Network, Redirected } from './network.ts';
 import { splice } from './splice.ts';
 
@@ -92,9 +93,9 @@ export class HttpRedirect {
       return;
     }
     const mark = identityMark(client.identity, ingress ? MARK_MAGIC_PROXY_INGRESS : MARK_MAGIC_PROXY_EGRESS);
-    const to = { address: destination.ip, port: destination.port };
+    const to = { address: Number(destination.ip), port: destination.port };
     const send = (segment: Uint8Array): void => this.#network.toPod(segment, mark);
-    const end = this.#network.host.open(this.#agent.nodeAddress, to, send);
+    const end = this.#network.host.open(nodeIpv4(this.#agent), to, send);
     splice(socket, end);
     const timer = setTimeout(() => socket.resetAndDestroy(), CONNECT_TIMEOUT_MS);
     socket.once('close', () => clearTimeout(timer));

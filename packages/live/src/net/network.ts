@@ -3,6 +3,7 @@ import { MARK_MAGIC_PROXY_EGRESS, type Step } from '@ciliate/bpf';
 import type { Flow } from '@ciliate/hubble';
 import { parseFrame, TCP_ACK, TCP_RST, TCP_SYN } from '@ciliate/packet';
 import { Node, type PacketFate } from '@ciliate/replay';
+import { nodeIpv4 } from './ipv4.ts';
 import { resetFor, Stack } from './stack.ts';
 
 /** A packet that policy hands to the proxy, and by whose order. */
@@ -124,7 +125,7 @@ export class Network {
         return;
       case 'stack': {
         const { dst } = parseFrame(fate.frame).ipv4!;
-        (dst === this.#options.agent.nodeAddress ? this.host : this.world).receive(fate.frame);
+        (dst === nodeIpv4(this.#options.agent) ? this.host : this.world).receive(fate.frame);
       }
     }
   }

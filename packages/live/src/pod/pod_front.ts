@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { type Endpoint, podName } from '@ciliate/agent';
 import { formatIpv4 } from '@ciliate/packet';
+import { podIpv4 } from '../net/ipv4.ts';
 import type { Network } from '../net/network.ts';
 import type { SocketAddress } from '../net/socket_address.ts';
 import { splice } from '../net/splice.ts';
@@ -95,7 +96,7 @@ export class PodFront {
       return;
     }
     const to = `${host}:${port}${formatIpv4(found.address) === host ? '' : ` (${formatIpv4(found.address)})`}`;
-    const end = this.#parts.network.stackOf(this.pod).open(this.pod.address, { address: found.address, port });
+    const end = this.#parts.network.stackOf(this.pod).open(podIpv4(this.pod), { address: found.address, port });
     waiting.onLeft = () => end.reset();
     const refuse = (code: number, note: string): void => {
       this.#note(note);
@@ -125,7 +126,7 @@ export class PodFront {
     const server = this.#parts.dnsServer();
     if (server === undefined) return;
     const stack = this.#parts.network.stackOf(this.pod);
-    const stop = stack.ask(this.pod.address, server, query, (answer) =>
+    const stop = stack.ask(podIpv4(this.pod), server, query, (answer) =>
       this.#dns.send(answer, port, address, () => {}),
     );
     setTimeout(stop, DNS_WAIT_MS).unref();

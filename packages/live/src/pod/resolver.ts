@@ -2,6 +2,7 @@ import type { Endpoint } from '@ciliate/agent';
 import { RCODE, readAnswer } from '@ciliate/envoy';
 import { parseIpv4 } from '@ciliate/packet';
 import { encode, RECURSION_DESIRED } from 'dns-packet';
+import { podIpv4 } from '../net/ipv4.ts';
 import type { Network } from '../net/network.ts';
 import type { SocketAddress } from '../net/socket_address.ts';
 
@@ -71,7 +72,7 @@ export class Resolver {
     const id = this.#id;
     const query = encode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [{ type: 'A', name }] });
     return new Promise((resolve) => {
-      const stop = this.#network.stackOf(pod).ask(pod.address, server, query, (answer) => {
+      const stop = this.#network.stackOf(pod).ask(podIpv4(pod), server, query, (answer) => {
         if (answer.length < 2 || ((answer[0]! << 8) | answer[1]!) !== id) return;
         finish(answer);
       });
