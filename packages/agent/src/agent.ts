@@ -53,6 +53,8 @@ export interface AgentOptions {
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
+  /** `--policy-audit-mode`: what policy would drop is let through and told. The proxies deny all the same. */
+  policyAuditMode?: boolean | undefined;
   /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
   enableHostFirewall?: boolean | undefined;
   /** `--enable-ipv6`, also for pods that come later; by default if a pod has an IPv6 address at the start. */
@@ -114,6 +116,7 @@ export class Agent {
     this.nodeAddresses = nodeAddressesOf(store, families);
     this.config = {
       ...datapathConfigOf(families, this.nodeAddresses),
+      policyAuditMode: options.policyAuditMode ?? false,
       hostFirewall: repository.config.hostFirewall,
     };
     this.#allocator = allocator;

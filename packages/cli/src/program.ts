@@ -3,12 +3,15 @@ import { bpfCommand } from './commands/bpf.ts';
 import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
 import { diffCommand } from './commands/diff.ts';
+import { execCommand } from './commands/exec.ts';
 import { kvstoreCommand } from './commands/kvstore.ts';
 import { matrixCommand } from './commands/matrix.ts';
+import { applyCommand, deleteCommand, observeCommand } from './commands/objects.ts';
 import { policyCommand } from './commands/policy.ts';
 import { profilesCommand } from './commands/profiles.ts';
 import { replayCommand } from './commands/replay.ts';
 import { traceCommand } from './commands/trace.ts';
+import { upCommand } from './commands/up.ts';
 import { verdictCommand } from './commands/verdict.ts';
 
 /** What was wrong with the input or the command line. */
@@ -34,6 +37,11 @@ export async function run(args: readonly string[]): Promise<number> {
     conformanceCommand(),
     profilesCommand(),
     kvstoreCommand(),
+    upCommand(),
+    execCommand(),
+    applyCommand(),
+    deleteCommand(),
+    observeCommand(),
   ])
     program.addCommand(prepared(command));
   try {

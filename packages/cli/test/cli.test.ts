@@ -370,12 +370,6 @@ spec:
     - fromEntities: [host]
 `;
 const byPolicy: [name: string, ends: [from: string, to: string, port: string], reason: string, want: object][] = [
-  [
-    'what the proxy cannot do yet',
-    ['tiefighter', 'kube-system/kube-dns', '53/UDP'],
-    'rules.dns: the DNS proxy cannot be emulated yet',
-    { outcome: 'redirect', destination: 'kube-system/kube-dns (kube-system/kube-dns:53)' },
-  ],
   ['a type of ICMP', ['tiefighter', '1.2.3.4', '8/ICMP'], 'ICMP is not played yet', { outcome: 'allow' }],
   ['an address no rule names', ['tiefighter', '4.3.2.1', '8/ICMP'], 'ICMP is not', { outcome: 'drop' }],
   ['an entity', ['host', 'tiefighter', '80/TCP'], 'host has no address', { outcome: 'allow', source: 'host' }],
@@ -387,6 +381,14 @@ const byPolicy: [name: string, ends: [from: string, to: string, port: string], r
   ],
   ['SCTP to a pod', ['xwing', 'tiefighter', '80/SCTP'], 'SCTP is not played yet', { outcome: 'drop' }],
 ];
+test('verdict sends a question to the DNS proxy, and says that the name decides', async () => {
+  const path = file('dns.yaml', DNS);
+  const asks = ['verdict', '-f', DEATHSTAR, '-f', path, '--from', 'tiefighter', '--to', 'kube-system/kube-dns'];
+  expect(JSON.parse((await ciliate(...asks, '--port', '53/UDP', '--json')).stdout)).toMatchObject({
+    ...{ verdict: 'REDIRECTED', outcome: 'no-answer', sees: 'what the DNS proxy says to the name' },
+  });
+});
+
 test.each(byPolicy)('verdict by policy alone, and it says why: %s', async (_name, [from, to, port], reason, want) => {
   const path = file('dns.yaml', DNS);
   const asks = ['verdict', '-f', DEATHSTAR, '-f', path, '--from', from, '--to', to, '--port', port];

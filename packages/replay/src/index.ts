@@ -10,12 +10,14 @@ export {
   PROTOCOLS,
   type Sizes,
 } from './generate/options.ts';
+export { type Fate as PacketFate, Node } from './node.ts';
 export { mergeResults, type NamedResult } from './packets/merge.ts';
 export { type ReplayPacketsOptions, replayPackets } from './packets/replay_packets.ts';
 export type { Amount, Fate, PacketFlow, PacketsResult, Share, Timings } from './packets/result.ts';
 export type { TracePacket } from './recording.ts';
 export { type OnProgress, type Played, playTrace, type ReplayResult, replayConversations } from './replay.ts';
 export type { Outcome, Row } from './rows.ts';
+export { seqDiff } from './stream.ts';
 export { type Question, START_NS, synthesize } from './synthesize.ts';
 export { TcpPlayer } from './tcp_player.ts';
 export {

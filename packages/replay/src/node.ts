@@ -69,6 +69,11 @@ export class Node {
     return this.#run(pod, frame, mark, timeNs, cilToContainer);
   }
 
+  /** Endpoints came or went: their programs are loaded. */
+  reload(): void {
+    this.#datapath.reload();
+  }
+
   /** Hubble hears of a request that the proxy has judged. */
   log(record: HttpAccessLog): void {
     this.flows.push(flowFromAccessLog(record, this.#agent.resolver));

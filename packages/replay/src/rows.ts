@@ -147,6 +147,8 @@ function datagramAnswer(
 ): Pick<Row, 'verdict' | 'outcome' | 'sees'> & { why?: string } {
   const verdict = fate.kind === 'proxy' ? 'REDIRECTED' : 'FORWARDED';
   const answer = player.answers[0];
+  if (answer === undefined && fate.kind === 'proxy')
+    return { verdict, outcome: 'no-answer', sees: 'what the DNS proxy says to the name' };
   if (answer === undefined) return { verdict, ...NO_ANSWER };
   if (player.wasRefused) {
     const sees = `DNS ${readAnswer(answer.payload)?.rcode === RCODE.nameError ? 'NXDOMAIN' : 'REFUSED'}`;

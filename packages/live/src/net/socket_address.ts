@@ -1,0 +1,5 @@
+/** IPv4, host order. */
+export interface SocketAddress {
+  readonly address: number;
+  readonly port: number;
+}
