@@ -65,7 +65,7 @@ const rows: [name: string, args: string[], want: RegExp][] = [
   [
     'policy follows its rules to its map',
     ['policy', ON, '--pod', 'reserved:host'],
-    /Rules that select reserved:host, identity 1:\n {2}CiliumClusterwideNetworkPolicy edge .*\n[^]*cilium_policy_v2_04094/,
+    /Rules that select reserved:host, identity 1:\n {2}CiliumClusterwideNetworkPolicy edge .*\n[\s\S]*cilium_policy_v2_04094/,
   ],
   [
     'bpf policy get knows it by name',
@@ -80,7 +80,7 @@ const rows: [name: string, args: string[], want: RegExp][] = [
   [
     'trace packet asks its map',
     ['trace', 'packet', ON, '--from', 'xwing', '--to', '192.168.1.1:22', '--syn'],
-    /cil_to_host \(reserved:host, endpoint 4094\)[^]*cilium_policy_v2_04094/,
+    /cil_to_host \(reserved:host, endpoint 4094\)[\s\S]*cilium_policy_v2_04094/,
   ],
 ];
 test.each(rows)('%s', async (_name, args, want) => {
