@@ -14,6 +14,7 @@ import { run as mapLookup } from './map_lookup.ts';
 import { run as memory } from './memory.ts';
 import { run as policy } from './policy.ts';
 import { printRatios } from './print.ts';
+import { run as proxy } from './proxy.ts';
 import { writeReport } from './report.ts';
 import { run as scaling } from './scaling.ts';
 import { run as shapes } from './shapes.ts';
@@ -32,6 +33,7 @@ const QUESTIONS: Record<string, (options: BenchOptions) => Promise<QuestionResul
   policy,
   'http-rules': httpRules,
   bytecode,
+  proxy,
 };
 const DURATION_MS = 1000;
 const QUICK_DURATION_MS = 100;

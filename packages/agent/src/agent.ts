@@ -1,11 +1,11 @@
-import { createDatapathMaps, type DatapathConfig, openPinned, type Step, shardMapName } from '@ciliate/bpf';
+import { createDatapathMaps, type DatapathConfig, type Step } from '@ciliate/bpf';
 import { EnvoyProxy } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
 import { type FqdnConfig, IDENTITY_HOST, IdentityAllocator, IdentityCache } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
-import { type BpfMap, Memory } from '@ciliate/maps';
+import { Memory } from '@ciliate/maps';
 import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import {
   explainFlow,
@@ -18,6 +18,7 @@ import {
 } from '@ciliate/policy';
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
+import { openConntrack } from './conntrack.ts';
 import { datapathConfigOf } from './datapath_config.ts';
 import { AgentDns } from './dns.ts';
 import { type Endpoint, podName } from './endpoint.ts';
@@ -38,7 +39,6 @@ import { Services } from './services.ts';
 /** How many maps of each kind of connection state there are, whatever the number of workers. */
 export const CT_SHARDS = 16;
 const NS_PER_S = 1_000_000_000n;
-const CT_MAPS = ['cilium_ct4_global', 'cilium_ct_any4_global', 'cilium_ct6_global', 'cilium_ct_any6_global'] as const;
 const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
@@ -55,14 +55,14 @@ export interface AgentOptions {
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
   /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
   enableHostFirewall?: boolean | undefined;
+  /** `--enable-ipv6`, also for pods that come later; by default if a pod has an IPv6 address at the start. */
+  enableIpv6?: boolean | undefined;
   /** What of the names learnt by DNS differs from Cilium's flags. */
   fqdn?: FqdnConfig | undefined;
   /** `--tofqdns-dns-reject-response-code`, what the DNS proxy answers to a question that no rule allows: `refused` by default. */
   dnsRejectWith?: 'refused' | 'nameError' | undefined;
   /** Proxies on real sockets that are to know the policy too; started and stopped by who gives them. */
   proxies?: readonly PolicyReceiver[];
-  /** `--enable-ipv6`, also for pods that come later; by default if a pod has an IPv6 address at the start. */
-  enableIpv6?: boolean | undefined;
 }
 
 type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocator' | 'selectors' | 'families'> & {
@@ -117,10 +117,9 @@ export class Agent {
       hostFirewall: repository.config.hostFirewall,
     };
     this.#allocator = allocator;
-    const told = localNodeName(store);
-    const nodeName = told ?? NODE_NAME;
+    const nodeName = localNodeName(store) ?? NODE_NAME;
     const { nodeAddresses } = this;
-    this.#services = new Services(memory, { nodeName: told, nodeAddresses, families });
+    this.#services = new Services(memory, { nodeName, nodeAddresses, families });
     const lockdown = new Lockdown(repository, selectors);
     const labels = hostLabelsOf(store, nodeName);
     const locked = lockdown.policyOf(IDENTITY_HOST, labels);
@@ -277,11 +276,7 @@ export class Agent {
 
   /** `cilium-dbg bpf ct flush`: forgets every connection. No worker may run. */
   flushConntrack(): void {
-    for (const name of CT_MAPS)
-      for (let shard = 0; shard < CT_SHARDS; shard++) {
-        const map: BpfMap = openPinned(this.memory, shardMapName(name, shard));
-        for (const { key } of map.entries()) map.delete(key);
-      }
+    for (const map of openConntrack(this.memory, CT_SHARDS)) for (const { key } of map.entries()) map.delete(key);
   }
 
   /** What policy said to a packet, in the order it was asked, and by which rules. */

@@ -11,6 +11,7 @@ import {
 } from '@ciliate/identity';
 import type { CiliumCIDRGroup, ObjectStore } from '@ciliate/k8s';
 import type { Labels } from '@ciliate/labels';
+import { type IpAddress, isIpv6 } from '@ciliate/packet';
 import { AgentError } from './errors.ts';
 import { apiServerPrefixes, nodePrefixes } from './nodes.ts';
 
@@ -74,11 +75,11 @@ export class KnownPrefixes {
   }
 
   /** These addresses, and no others, have names that policies speak of. @param labels one `fqdn:` label for each selector */
-  setNames(labels: ReadonlyMap<number, Labels>): void {
+  setNames(labels: ReadonlyMap<IpAddress, Labels>): void {
     this.tell(
       NAMES,
       [...labels].map(([address, own]) => [
-        { family: 4, address: BigInt(address), length: 32 },
+        { family: isIpv6(address) ? 6 : 4, address: BigInt(address), length: isIpv6(address) ? 128 : 32 },
         { source: 'generated', labels: own },
       ]),
     );

@@ -40,18 +40,14 @@ function demandsOf({ nodeSelector, ingress, egress }: Rule, at: string): Demand[
   return lists.flatMap(({ name, rules }) =>
     rules.flatMap(({ toPorts }, index) =>
       (toPorts ?? []).flatMap((rule, of) =>
-        portDemands(rule, `${at}.${name}[${index}].toPorts[${of}]`, {
-          egress: name === 'egress',
-          ofNode: nodeSelector !== undefined,
-        }),
+        portDemands(rule, `${at}.${name}[${index}].toPorts[${of}]`, nodeSelector !== undefined),
       ),
     ),
   );
 }
 
-function portDemands(rule: PortRule, at: string, { egress, ofNode }: { egress: boolean; ofNode: boolean }): Demand[] {
+function portDemands(rule: PortRule, at: string, ofNode: boolean): Demand[] {
   const { rules: l7 } = rule;
-  const http = l7?.http ?? [];
   const found: (Demand | false)[] = [
     rule.listener !== undefined && [`${at}.listener`, 'a listener of a CiliumEnvoyConfig'],
     rule.terminatingTLS !== undefined && [`${at}.terminatingTLS`, 'TLS in the proxy'],
@@ -60,7 +56,6 @@ function portDemands(rule: PortRule, at: string, { egress, ofNode }: { egress: b
     ofNode && Boolean(l7?.dns?.length) && [`${at}.rules.dns`, 'the DNS proxy for the node itself'],
     Boolean(l7?.kafka?.length) && [`${at}.rules.kafka`, "the proxy's filter for Kafka"],
     Boolean(l7?.l7proto) && [`${at}.rules.l7proto`, `the proxy's filter "${l7?.l7proto}"`],
-    egress && http.length > 0 && [`${at}.rules.http`, 'L7 rules for egress'],
   ];
   return found.filter((one) => one !== false);
 }

@@ -15,11 +15,15 @@ export function networkPolicyOf(endpoint: Endpoint, policy: EndpointPolicy): Net
   return {
     endpointIps: endpoint.addresses.map(formatIp),
     endpointId: endpoint.id,
-    ingressPerPortPolicies: policy.l4.ingress.filters
-      .flatMap((filter) => portPolicyOf(filter, policy))
-      .sort((a, b) => lastIfEveryPort(a) - lastIfEveryPort(b) || a.endPort - b.endPort),
+    ingressPerPortPolicies: portPoliciesOf(policy.l4.ingress.filters, policy),
+    egressPerPortPolicies: portPoliciesOf(policy.l4.egress.filters, policy),
   };
 }
+
+const portPoliciesOf = (filters: readonly L4Filter[], policy: EndpointPolicy): PortPolicy[] =>
+  filters
+    .flatMap((filter) => portPolicyOf(filter, policy))
+    .sort((a, b) => lastIfEveryPort(a) - lastIfEveryPort(b) || a.endPort - b.endPort);
 
 /** DNS goes to a proxy of the agent's own. */
 const isForEnvoy = ({ parser }: RedirectSelector): boolean => parser !== '' && parser !== 'dns';

@@ -214,11 +214,6 @@ test.each(modes)('--enable-policy %s: enforcement follows', async (enablePolicy,
 
 const refusals: [what: string, spec: string, message: string][] = [
   [
-    'L7 rules for egress',
-    'egress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { http: [{ method: GET }] } }] }]',
-    '19:81: spec.egress[0].toPorts[0].rules.http: L7 rules for egress',
-  ],
-  [
     'Kafka',
     'ingress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { kafka: [{ topic: t }] } }] }]',
     `19:83: spec.ingress[0].toPorts[0].rules.kafka: the proxy's filter for Kafka`,

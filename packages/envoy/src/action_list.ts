@@ -1,8 +1,9 @@
+import type { SessionSink } from './carrier.ts';
 import type { HttpAccessLog, ProxyAction, Side } from './protocol.ts';
-import type { SessionSink } from './session.ts';
 
 /** Actions in order; bytes for the same side with nothing between them become one action. */
 export class ActionList implements SessionSink {
+  readonly logs = true;
   #actions: ProxyAction[] = [];
   #direction: Side = 'upstream';
   #parts: Uint8Array[] = [];

@@ -4,6 +4,7 @@ import { HTTP_CONFIG, type HttpConfig } from './http_config.ts';
 import { NetworkPolicyMap } from './network_policy.ts';
 import type { DiscoveryRequest } from './npds.ts';
 import type { PolicyAnswer, ProxyAction, ProxyConnection, Side } from './protocol.ts';
+import type { UpstreamFailure } from './responses.ts';
 import { Session } from './session.ts';
 
 /** A recorded server answers a request once, so no request is tried again. */
@@ -65,10 +66,10 @@ export class ProxyCore {
     return this.#after(id, session);
   }
 
-  /** A side reset the connection, or could not be reached. */
-  abort(id: number, from: Side, nowNs: bigint): ProxyAction[] {
+  /** A side reset the connection, or, with a reason, the server could not be reached. */
+  abort(id: number, from: Side, nowNs: bigint, reason?: UpstreamFailure): ProxyAction[] {
     const session = this.#sessions.get(id);
-    session?.abort(from, nowNs);
+    session?.abort(from, nowNs, reason);
     return this.#after(id, session);
   }
 

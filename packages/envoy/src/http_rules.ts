@@ -31,7 +31,7 @@ export function compileHttpRule({ headers = [], headerMatches = [] }: HttpNetwor
 }
 
 export function ruleAllows({ matchers, actions }: HttpRule, headers: RequestHeaderMap, log: HeaderLog): boolean {
-  if (!matchers.every((matches) => matches(headers))) return false;
+  for (const matches of matchers) if (!matches(headers)) return false;
   return actions.length === 0 || actions.filter((act) => !act(headers, log)).length === 0;
 }
 

@@ -62,12 +62,18 @@ function compileString(match: StringMatcher, at: string): (value: string) => boo
 const plainWords = (regex: string): ReadonlySet<string> | undefined =>
   /[.[\](){}*+?^$\\]/.test(regex) ? undefined : new Set(regex.split('|'));
 
+/** Plain characters, and then anything. */
+const PREFIX = /^([^.[\](){}*+?^$\\|]*)\.\*$/;
+
 /** RE2, over the whole value: in time linear in the value, whatever the expression. */
 function compileRegex(regex: string, at: string): (value: string) => boolean {
   try {
     const compiled = RE2JS.compile(regex);
     const words = plainWords(regex);
     if (words !== undefined) return words.size === 1 ? (value) => value === regex : (value) => words.has(value);
+    const prefix = PREFIX.exec(regex)?.[1];
+    // No dot stands for a line end.
+    if (prefix !== undefined) return (value) => value.startsWith(prefix) && !value.includes('\n', prefix.length);
     return (value) => compiled.testExact(value);
   } catch (error) {
     throw new RejectedPolicy(`${at}: ${(error as Error).message}`, { cause: error });

@@ -1,4 +1,5 @@
 import { compileHttpRule, type HttpRule } from './http_rules.ts';
+import type { KafkaNetworkPolicyRule } from './kafka/rules.ts';
 import { RejectedPolicy } from './matcher.ts';
 import {
   type DiscoveryRequest,
@@ -83,10 +84,8 @@ const UNMODELLED = {
   precedence: 'precedence',
   deny: 'deny',
   proxyId: 'proxy_id',
-  l7Proto: 'l7_proto',
   downstreamTlsContext: 'downstream_tls_context',
   upstreamTlsContext: 'upstream_tls_context',
-  kafkaRules: 'kafka_rules',
   l7Rules: 'l7_rules',
 } as const satisfies Partial<Record<keyof PortNetworkPolicyRule, string>>;
 
@@ -104,8 +103,15 @@ function compileRule(rule: PortNetworkPolicyRule, at: string): PortRule {
   for (const [field, name] of Object.entries(UNMODELLED))
     if (rule[field as keyof PortNetworkPolicyRule]) throw new RejectedPolicy(`${at}.${name}: not modelled yet`);
   if (rule.serverNames?.length) throw new RejectedPolicy(`${at}.server_names: not modelled yet`);
+  if (rule.l7Proto && rule.l7Proto !== 'kafka')
+    throw new RejectedPolicy(`${at}.l7_proto: ${rule.l7Proto} is not modelled`);
   const remotes = rule.remotePolicies?.length ? new Set(rule.remotePolicies) : undefined;
-  return { name: rule.name ?? '', remotes, http: compileHttp(rule, `${at}.http_rules`) };
+  return {
+    name: rule.name ?? '',
+    remotes,
+    http: compileHttp(rule, `${at}.http_rules`),
+    kafka: compileKafka(rule, `${at}.kafka_rules`),
+  };
 }
 
 function compileHttp({ httpRules }: PortNetworkPolicyRule, at: string): HttpRule[] | undefined {
@@ -113,6 +119,15 @@ function compileHttp({ httpRules }: PortNetworkPolicyRule, at: string): HttpRule
   const rules = httpRules.httpRules ?? [];
   if (rules.length === 0) throw new RejectedPolicy(`${at}: empty`);
   return rules.map((rule, index) => compileHttpRule(rule, `${at}[${index}]`));
+}
+
+function compileKafka({ kafkaRules }: PortNetworkPolicyRule, at: string): KafkaNetworkPolicyRule[] | undefined {
+  if (kafkaRules === undefined) return undefined;
+  const rules = kafkaRules.kafkaRules ?? [];
+  if (rules.length === 0) throw new RejectedPolicy(`${at}: empty`);
+  return rules.map(({ apiVersion = 0, apiKeys = [], clientId = '', topic = '' }) => ({
+    ...{ apiVersion, apiKeys, clientId, topic },
+  }));
 }
 
 const INVALID_ARGUMENT = 3; // google.rpc.Code

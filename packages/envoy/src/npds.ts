@@ -1,3 +1,4 @@
+import type { KafkaNetworkPolicyRule } from './kafka/rules.ts';
 import { decodeMessage, encodeMessage } from './npds_schema.ts';
 
 /** Of every resource in an NPDS response. */
@@ -21,7 +22,7 @@ export interface PortNetworkPolicy {
   readonly rules?: readonly PortNetworkPolicyRule[];
 }
 
-/** The fields after `httpRules` are on the wire but not modelled: the proxy refuses a message that sets one. */
+/** The fields after `kafkaRules` are on the wire but not modelled: the proxy refuses a message that sets one. */
 export interface PortNetworkPolicyRule {
   /** Says in logs which rule spoke; here: the policies that it comes from. */
   readonly name?: string;
@@ -29,16 +30,23 @@ export interface PortNetworkPolicyRule {
   readonly remotePolicies?: readonly number[];
   /** Absent: any request. Never empty. */
   readonly httpRules?: HttpNetworkPolicyRules;
+  /** Absent: any request, if the port has no HTTP rules. Never empty. */
+  readonly kafkaRules?: KafkaNetworkPolicyRules;
+  /** `kafka` beside Kafka rules; no other parser is modelled. */
+  readonly l7Proto?: string;
   readonly passPrecedence?: number;
   readonly precedence?: number;
   readonly deny?: boolean;
   readonly proxyId?: number;
-  readonly l7Proto?: string;
   readonly serverNames?: readonly string[];
   readonly downstreamTlsContext?: object;
   readonly upstreamTlsContext?: object;
-  readonly kafkaRules?: object;
   readonly l7Rules?: object;
+}
+
+/** See `kafkaAllowed`; what the wire leaves out is 0 or empty. */
+export interface KafkaNetworkPolicyRules {
+  readonly kafkaRules?: readonly Partial<KafkaNetworkPolicyRule>[];
 }
 
 /** A request passes if any of the rules matches. */

@@ -36,10 +36,17 @@ message PortNetworkPolicyRule {
   uint32 proxy_id = 9;
   uint32 precedence = 10;
   HttpNetworkPolicyRules http_rules = 100;
-  Presence kafka_rules = 101;
+  KafkaNetworkPolicyRules kafka_rules = 101;
   Presence l7_rules = 102;
 }
 message Presence {}
+message KafkaNetworkPolicyRules { repeated KafkaNetworkPolicyRule kafka_rules = 1; }
+message KafkaNetworkPolicyRule {
+  int32 api_version = 1;
+  repeated int32 api_keys = 2;
+  string client_id = 3;
+  string topic = 4;
+}
 message HttpNetworkPolicyRules { repeated HttpNetworkPolicyRule http_rules = 1; }
 message HttpNetworkPolicyRule {
   repeated HeaderMatcher headers = 1;

@@ -5,6 +5,8 @@ export type NormalizedPath =
   | { readonly kind: 'redirect'; readonly path: string }
   | { readonly kind: 'reject' };
 
+/** Nothing to do: segments of plain characters that do not begin with a dot. */
+const NORMAL = /^(?:\/[0-9A-Za-z\-_~!$&'()*+,;=:@][0-9A-Za-z\-._~!$&'()*+,;=:@]*)*\/?(?:\?[^#]*)?$/;
 const ESCAPED_SLASH = /%2f|%5c/gi;
 const UNRESERVED = /^[0-9A-Za-z\-_~]$/; // the dot is handled apart
 const ESCAPED = /["<>^`{|}]/;
@@ -18,6 +20,7 @@ const HEX_PAIR = /^[0-9a-fA-F]{2}$/;
  * @param target in origin form, of visible ASCII
  */
 export function normalizePath(target: string): NormalizedPath {
+  if (NORMAL.test(target)) return { kind: 'forward', path: target };
   if (target.includes('#')) return { kind: 'reject' };
   const queryAt = target.indexOf('?');
   const path = queryAt === -1 ? target : target.slice(0, queryAt);

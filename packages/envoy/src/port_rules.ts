@@ -1,5 +1,7 @@
 import type { HeaderLog } from './header_match.ts';
 import { type HttpRule, RuleFinder, ruleAllows } from './http_rules.ts';
+import type { KafkaRequest } from './kafka/request.ts';
+import { type KafkaNetworkPolicyRule, kafkaAllowed } from './kafka/rules.ts';
 import type { RequestHeaderMap } from './request_header_map.ts';
 
 /** One rule of a port. */
@@ -9,6 +11,8 @@ export interface PortRule {
   readonly remotes: ReadonlySet<number> | undefined;
   /** undefined: any request passes. */
   readonly http: readonly HttpRule[] | undefined;
+  /** The same for Kafka. */
+  readonly kafka: readonly KafkaNetworkPolicyRule[] | undefined;
 }
 
 /** A decision, and the name of the rule that allowed; undefined if none did, or if policy allows without a rule. */
@@ -28,6 +32,7 @@ export class PortRules {
   /** What is said if no rule allows. */
   readonly #otherwise: FilterVerdict;
   readonly #hasHttp: boolean;
+  readonly #hasKafka: boolean;
   readonly #remotes = new Map<number, RemoteRules>();
   /** Identities that the same rules are about share what is compiled of them. */
   readonly #byRules = new Map<string, RemoteRules>();
@@ -37,6 +42,7 @@ export class PortRules {
     this.#rules = rules;
     this.#otherwise = open ? ALLOWED_BY_NO_RULE : DENIED;
     this.#hasHttp = rules.some(({ http }) => http !== undefined);
+    this.#hasKafka = rules.some(({ kafka }) => kafka !== undefined);
   }
 
   /** May this identity open a connection? */
@@ -49,6 +55,16 @@ export class PortRules {
     const rules = this.#about(identity);
     if (this.#hasHttp) return rules.request(headers, log) ?? this.#otherwise;
     return rules.first ?? ALLOWED_BY_NO_RULE;
+  }
+
+  /** May it make this Kafka request? */
+  kafka(identity: number, request: KafkaRequest): FilterVerdict {
+    if (!this.#hasKafka) return this.connection(identity);
+    for (const { name, remotes, kafka } of this.#rules) {
+      if (remotes !== undefined && !remotes.has(identity)) continue;
+      if (kafka === undefined || kafkaAllowed(kafka, request)) return { allowed: true, matchedRule: name };
+    }
+    return this.#otherwise;
   }
 
   #about(identity: number): RemoteRules {
@@ -66,6 +82,9 @@ export class PortRules {
     return rules;
   }
 }
+
+/** Fewer rules are asked one by one. */
+const WORTH_FINDING = 4;
 
 /** The rules of a port that are about an identity. */
 class RemoteRules {
@@ -88,8 +107,16 @@ class RemoteRules {
 
   /** The first rule that allows ends it, unless some have actions: then all are asked. @returns undefined if none allows */
   request(headers: RequestHeaderMap, log: HeaderLog): FilterVerdict | undefined {
-    this.#finder ??= new RuleFinder(this.#http);
     let verdict: FilterVerdict | undefined;
+    if (this.#http.length < WORTH_FINDING) {
+      for (let position = 0; position < this.#http.length; position++) {
+        if (!ruleAllows(this.#http[position]!, headers, log)) continue;
+        verdict ??= this.#verdicts[position]!;
+        if (!this.#hasActions) return verdict;
+      }
+      return verdict;
+    }
+    this.#finder ??= new RuleFinder(this.#http);
     for (const position of this.#finder.candidates(headers)) {
       if (!ruleAllows(this.#http[position]!, headers, log)) continue;
       verdict ??= this.#verdicts[position]!;

@@ -3,6 +3,7 @@
 import type { IpAddress } from '@ciliate/packet';
 import type { ProxyErrorCode } from './errors.ts';
 import type { LoggedHeader } from './header_match.ts';
+import type { UpstreamFailure } from './responses.ts';
 
 export type Side = 'downstream' | 'upstream';
 
@@ -97,7 +98,13 @@ export type ProxyCall =
       readonly nowNs: bigint;
     }
   | { readonly type: 'end'; readonly id: number; readonly from: Side; readonly nowNs: bigint }
-  | { readonly type: 'abort'; readonly id: number; readonly from: Side; readonly nowNs: bigint };
+  | {
+      readonly type: 'abort';
+      readonly id: number;
+      readonly from: Side;
+      readonly nowNs: bigint;
+      readonly reason?: UpstreamFailure;
+    };
 
 export type ToWorker = (ProxyCall & { readonly seq: number }) | { readonly type: 'stop' };
 

@@ -13,6 +13,7 @@ import type {
   ToWorker,
   WorkerInit,
 } from './protocol.ts';
+import type { UpstreamFailure } from './responses.ts';
 
 type Answer = Exclude<FromWorker, { type: 'ready' } | { type: 'refused' }>;
 
@@ -71,9 +72,9 @@ export class EnvoyProxy {
     return this.#actions({ type: 'end', id, from, nowNs });
   }
 
-  /** A side reset the connection, or could not be reached. */
-  abort(id: number, from: Side, nowNs: bigint): Promise<ProxyAction[]> {
-    return this.#actions({ type: 'abort', id, from, nowNs });
+  /** A side reset the connection, or, with a reason, the server could not be reached. */
+  abort(id: number, from: Side, nowNs: bigint, reason?: UpstreamFailure): Promise<ProxyAction[]> {
+    return this.#actions({ type: 'abort', id, from, nowNs, ...(reason && { reason }) });
   }
 
   /** Lets the thread answer what it was asked, and end. Calls after this are rejected. */

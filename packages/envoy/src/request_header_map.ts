@@ -78,6 +78,14 @@ export class RequestHeaderMap {
 }
 
 function pseudoName(name: string): Pseudo | undefined {
-  if (name === 'host') return ':authority';
-  return REQUIRED.find((known) => known === name);
+  switch (name) {
+    case ':method':
+    case ':path':
+    case ':authority':
+      return name;
+    case 'host':
+      return ':authority';
+    default:
+      return undefined;
+  }
 }

@@ -5,29 +5,39 @@ import { firstValue, type Headers, hasToken, type RequestStart, tokensOf } from 
 const REQUEST_TIMEOUT_MS = 3_600_000;
 const MAX_NOMINATED = 10;
 
-const HOP_BY_HOP = ['connection', 'upgrade', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'te', 'host'];
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'upgrade',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'te',
+  'host',
+]);
 /** Of the proxy's own headers a client may send none, whoever it is. */
-const NEVER_FROM_CLIENT = ['x-envoy-internal', 'x-forwarded-client-cert'];
+const NEVER_FROM_CLIENT: ReadonlySet<string> = new Set(['x-envoy-internal', 'x-forwarded-client-cert']);
 /** A client outside the cluster does not get to steer the proxy either. */
-const NEVER_FROM_OUTSIDE = [
+const NEVER_FROM_OUTSIDE: ReadonlySet<string> = new Set([
   ...['x-envoy-decorator-operation', 'x-envoy-downstream-service-cluster', 'x-envoy-downstream-service-node'],
   ...['x-envoy-retry-on', 'x-envoy-retry-grpc-on', 'x-envoy-max-retries', 'x-envoy-upstream-alt-stat-name'],
   ...['x-envoy-upstream-rq-timeout-ms', 'x-envoy-upstream-rq-per-try-timeout-ms', 'x-envoy-force-trace'],
   ...['x-envoy-upstream-rq-timeout-alt-response', 'x-envoy-expected-rq-timeout-ms', 'x-envoy-ip-tags'],
   ...['x-envoy-original-url', 'x-envoy-hedge-on-per-try-timeout', 'x-envoy-retriable-status-codes'],
   'x-envoy-retriable-header-names',
-];
+]);
+const DROPPED_INSIDE: ReadonlySet<string> = new Set([...HOP_BY_HOP, ...NEVER_FROM_CLIENT]);
+const DROPPED_OUTSIDE: ReadonlySet<string> = new Set([...DROPPED_INSIDE, ...NEVER_FROM_OUTSIDE]);
 /** Naming one of these in `connection` would make the proxy drop what routing or framing rests on. */
-const NOT_NOMINATED = [
+const NOT_NOMINATED: ReadonlySet<string> = new Set([
   ...['host', 'content-length', 'transfer-encoding'],
   ...['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'],
-];
-const BODY_NOT_EXPECTED = ['GET', 'HEAD', 'DELETE', 'TRACE'];
+]);
+const BODY_NOT_EXPECTED: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'TRACE']);
 
 /** Does the `connection` header ask only for what a proxy may grant? Source: Envoy, sanitizeConnectionHeader. */
 export function connectionHeaderIsValid(headers: Headers): boolean {
   const tokens = tokensOf(headers, 'connection');
-  return tokens.length <= MAX_NOMINATED && !tokens.some((token) => NOT_NOMINATED.includes(token));
+  return tokens.length <= MAX_NOMINATED && !tokens.some((token) => NOT_NOMINATED.has(token));
 }
 
 /** An upgrade to HTTP/2 in the clear does not count: servers are free to ignore it, and Envoy strips it. */
@@ -59,14 +69,15 @@ export interface ForwardedRequest {
  */
 export function filterHeaders({ headers }: RequestStart, { sourceIp, requestId }: ForwardedRequest): Headers {
   const internal = isInternalAddress(sourceIp) && firstValue(headers, 'x-forwarded-for') === undefined;
-  const dropped = new Set([
-    ...HOP_BY_HOP,
-    ...NEVER_FROM_CLIENT,
-    ...tokensOf(headers, 'connection'),
-    ...(internal ? [] : NEVER_FROM_OUTSIDE),
-    ...(expectsContinue(headers) ? ['expect'] : []),
-  ]);
-  const out = headers.filter(([name]) => !dropped.has(name)).map(([name, value]): [string, string] => [name, value]);
+  const nominated = tokensOf(headers, 'connection');
+  const dropped = internal ? DROPPED_INSIDE : DROPPED_OUTSIDE;
+  const continues = expectsContinue(headers);
+  const out: [string, string][] = [];
+  for (const [name, value] of headers) {
+    if (dropped.has(name) || (nominated.length > 0 && nominated.includes(name))) continue;
+    if (continues && name === 'expect') continue;
+    out.push([name, value]);
+  }
   const ownId = firstValue(out, 'x-request-id');
   if (hasToken(headers, 'te', 'trailers')) out.push(['te', 'trailers']);
   setHeader(out, 'x-forwarded-proto', 'http');
@@ -88,19 +99,20 @@ export function upstreamHeaders(
   const out: [string, string][] = [['host', authority]];
   for (const [name, value] of filtered) {
     const isFraming = name === 'content-length' && framing.kind !== 'length';
-    if (!isFraming && (name === 'te' || !HOP_BY_HOP.includes(name))) out.push([name, value]);
+    if (!isFraming && (name === 'te' || !HOP_BY_HOP.has(name))) out.push([name, value]);
   }
   setHeader(out, 'x-envoy-expected-rq-timeout-ms', `${REQUEST_TIMEOUT_MS}`);
   if (framing.kind === 'length') setHeader(out, 'content-length', `${framing.length}`);
   if (framing.kind === 'chunked') out.push(['transfer-encoding', 'chunked']);
-  if (framing.kind === 'none' && !BODY_NOT_EXPECTED.includes(method)) out.push(['content-length', '0']);
+  if (framing.kind === 'none' && !BODY_NOT_EXPECTED.has(method)) out.push(['content-length', '0']);
   return out;
 }
 
 /** Replaces the first header of this name and removes others, or adds it at the end. */
 export function setHeader(headers: [string, string][], name: string, value: string): void {
-  const at = headers.findIndex(([key]) => key === name);
-  if (at === -1) {
+  let at = 0;
+  while (at < headers.length && headers[at]![0] !== name) at++;
+  if (at === headers.length) {
     headers.push([name, value]);
     return;
   }

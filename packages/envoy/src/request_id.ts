@@ -4,14 +4,17 @@
  */
 export function requestId(seed: number, connectionId: number, request: number): string {
   let state = mix(mix(mix(seed) ^ connectionId) ^ request);
-  const words = Array.from({ length: 4 }, () => {
+  const next = (): number => {
     state = (state + 0x9e3779b9) >>> 0;
-    return mix(state).toString(16).padStart(8, '0');
-  });
-  const hex = words.join('');
-  const variant = '89ab'[Number.parseInt(hex[16]!, 16) & 3]!;
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
+    return mix(state);
+  };
+  const [a, b, c, d] = [next(), next(), next(), next()];
+  const variant = 0x8 | ((c >>> 28) & 3);
+  return `${hex4(a >>> 16)}${hex4(a)}-${hex4(b >>> 16)}-${hex4(0x4000 | ((b >>> 4) & 0xfff))}-${hex4((variant << 12) | ((c >>> 16) & 0xfff))}-${hex4(c)}${hex4(d >>> 16)}${hex4(d)}`;
 }
+
+const BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const hex4 = (word: number): string => BYTES[(word >>> 8) & 255]! + BYTES[word & 255]!;
 
 /** A number below 2^32 for the n-th wait of a connection; as with ids, a function of the seed and the place alone. */
 export const jitter = (seed: number, connectionId: number, n: number): number =>

@@ -50,7 +50,9 @@ export function encodeLocalReply(
   return bodiless ? head : Buffer.concat([head, Buffer.from(body, 'latin1')]);
 }
 
-const HOP_BY_HOP = ['connection', 'transfer-encoding', 'keep-alive', 'proxy-connection', 'upgrade'];
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  ...['connection', 'transfer-encoding', 'keep-alive', 'proxy-connection', 'upgrade'],
+]);
 
 /**
  * The head of a server's response as the client gets it.
@@ -61,8 +63,8 @@ export function encodeForwardedHead(
   { status, headers, framing }: ResponseStart,
   { nowNs, serviceTimeMs, close }: { nowNs: bigint; serviceTimeMs: number | undefined; close: boolean },
 ): Uint8Array {
-  const kept = headers.filter(([name]) => !HOP_BY_HOP.includes(name));
-  const out = kept.map(([name, value]): [string, string] => [name, value]);
+  const out: [string, string][] = [];
+  for (const [name, value] of headers) if (!HOP_BY_HOP.has(name)) out.push([name, value]);
   if (serviceTimeMs !== undefined) setHeader(out, 'x-envoy-upstream-service-time', `${serviceTimeMs}`);
   if (!has(out, 'date')) out.push(['date', httpDate(nowNs)]);
   setHeader(out, 'server', 'envoy');
@@ -73,5 +75,14 @@ export function encodeForwardedHead(
 
 const has = (headers: Headers, name: string): boolean => headers.some(([key]) => key === name);
 
-/** IMF-fixdate (RFC 9110, 5.6.7). @param nowNs since 1970 */
-const httpDate = (nowNs: bigint): string => new Date(Number(nowNs / 1_000_000n)).toUTCString();
+let dateSecond = -1;
+let dateText = '';
+/** IMF-fixdate (RFC 9110, 5.6.7); the last one is kept, as it holds for a second. @param nowNs since 1970 */
+function httpDate(nowNs: bigint): string {
+  const second = Math.floor(Number(nowNs) / 1e9);
+  if (second !== dateSecond) {
+    dateText = new Date(second * 1000).toUTCString();
+    dateSecond = second;
+  }
+  return dateText;
+}

@@ -1,7 +1,7 @@
+import type { ConnectionSession, SessionOptions, SessionSink } from './carrier.ts';
 import { Exchange } from './exchange.ts';
 import { allowed, allowedAtNetwork } from './filter.ts';
 import { HeaderLog } from './header_match.ts';
-import type { HttpConfig } from './http_config.ts';
 import { BodyWriter, encodeRequestHead, encodeResponseHead } from './http1/encode.ts';
 import {
   type Headers,
@@ -14,7 +14,7 @@ import {
 } from './http1/message.ts';
 import { type BodyEvent, type ParserEvent, RequestParser, ResponseParser } from './http1/parser.ts';
 import type { CompiledPolicy } from './network_policy.ts';
-import type { HttpAccessLog, ProxyConnection, Side } from './protocol.ts';
+import type { ProxyConnection, Side } from './protocol.ts';
 import { RequestHeaderMap } from './request_header_map.ts';
 import { expectsContinue, filterHeaders, isGrpc, upstreamHeaders } from './request_headers.ts';
 import { jitter, requestId } from './request_id.ts';
@@ -41,25 +41,6 @@ interface UpstreamRequest {
 
 type ResponseEvent = Exclude<ParserEvent<ResponseStart>, { type: 'error' }>;
 
-/**
- * Takes what a session does, in order. The first bytes `upstream`, and the first after `closeUpstream` or after the upstream
- * has ended, mean: connect to the destination first. After `closeUpstream` the session wants to hear no more of that
- * connection. After `closeDownstream` or `resetDownstream` it is over.
- */
-export interface SessionSink {
-  /** So much waits to be written to this side that no more should come: the session waits for `resume`. */
-  isFull(side: Side): boolean;
-  bytes(to: Side, bytes: Uint8Array): void;
-  add(type: 'closeUpstream' | 'closeDownstream' | 'resetDownstream'): void;
-  log(request: number, record: HttpAccessLog): void;
-}
-
-export interface SessionOptions {
-  /** Of request ids, and of the time before a retry. */
-  readonly seed: number;
-  readonly http: HttpConfig;
-}
-
 const NEVER = 1n << 62n;
 /** Envoy's defaults: the first back-off, and the longest. */
 const RETRY_BASE_MS = 25;
@@ -73,10 +54,8 @@ const MAX_RETRY_MS = 250;
  * by itself, in order, under the policy of that moment; until then its bytes wait. A response that starts before its
  * request is complete ends the connection: what would be left of the request has no taker.
  */
-export class Session {
-  /** Every action that ends the connection was given out. */
+export class Session implements ConnectionSession {
   closed = false;
-  /** When `tick` must be called at the latest for a retry; undefined: none is due. */
   retryAtNs: bigint | undefined;
   readonly #connection: ProxyConnection;
   readonly #options: SessionOptions;
@@ -106,7 +85,6 @@ export class Session {
     this.#actions = sink;
   }
 
-  /** Bytes of the client that were not read: they wait for an answer, or for room in the sink. */
   get unread(): number {
     return this.#requests.unread;
   }
@@ -129,7 +107,6 @@ export class Session {
     this.#readRequests(nowNs);
   }
 
-  /** There is room in the sink again. */
   resume(nowNs: bigint): void {
     this.#readResponses(nowNs);
     if (this.#upstreamEnded && !this.#actions.isFull('downstream')) this.#endUpstream(nowNs);
@@ -147,7 +124,6 @@ export class Session {
     }
   }
 
-  /** A side reset the connection, or, with a `reason`, the server could not be reached. */
   abort(from: Side, nowNs: bigint, reason: UpstreamFailure = 'connection termination'): void {
     if (from === 'downstream') {
       this.#closeUpstream();
@@ -158,7 +134,6 @@ export class Session {
     }
   }
 
-  /** Time passes: does what is due. To be called at `retryAtNs`, and now and then for time-outs. */
   tick(nowNs: bigint): void {
     if (this.closed) return;
     if (this.retryAtNs !== undefined && nowNs >= this.retryAtNs) this.#retry(nowNs);
@@ -268,9 +243,11 @@ export class Session {
     });
     const log = new HeaderLog();
     const verdict = allowed(this.#policy(), headers, log, { remoteIdentity, port: localPort, ingress });
-    const [method = '', host = '', target = ''] = [':method', ':authority', ':path'].map((name) => headers.get(name));
+    const method = headers.get(':method') ?? '';
+    const host = headers.get(':authority') ?? '';
+    const target = headers.get(':path') ?? '';
     exchange.judged = { method, authority: host, path: target, verdict, log };
-    this.#actions.log(exchange.number, exchange.record(this.#connection));
+    this.#log(exchange);
     if (!verdict.allowed) this.#reply(exchange, { status: 403, body: ACCESS_DENIED }, false, nowNs);
     else if (headers.missing !== undefined) this.#reply(exchange, incomplete(headers.missing), false, nowNs);
     else this.#forward(exchange, { method, target, authority: host, headers: headers.lines });
@@ -360,7 +337,7 @@ export class Session {
     exchange.close ||= (exchange.serverCloses && sameEnds) || exchange.requestDoneNs === undefined;
     exchange.response = 'head';
     exchange.responseBody = new BodyWriter(framing);
-    this.#actions.log(exchange.number, exchange.record(this.#connection, { status, nowNs }));
+    this.#log(exchange, { status, nowNs });
     const { requestDoneNs, close } = exchange;
     const serviceTimeMs = requestDoneNs === undefined ? undefined : Number((nowNs - requestDoneNs) / 1_000_000n);
     this.#actions.bytes('downstream', encodeForwardedHead(head, { nowNs, serviceTimeMs, close }));
@@ -388,11 +365,15 @@ export class Session {
     exchange.close ||= close || exchange.requestDoneNs === undefined;
     exchange.forwarded = false;
     exchange.response = 'done';
-    if (exchange.judged !== undefined)
-      this.#actions.log(exchange.number, exchange.record(this.#connection, { status, nowNs }));
+    if (exchange.judged !== undefined) this.#log(exchange, { status, nowNs });
     const bodiless = exchange.request.method === 'HEAD';
     this.#actions.bytes('downstream', encodeLocalReply(reply, { nowNs, bodiless, close: exchange.close }));
     this.#settle(exchange);
+  }
+
+  /** Of the request, or of the response that it gets. */
+  #log(exchange: Exchange, response?: { status: number; nowNs: bigint }): void {
+    if (this.#actions.logs) this.#actions.log(exchange.number, exchange.record(this.#connection, response));
   }
 
   #settle(exchange: Exchange): void {

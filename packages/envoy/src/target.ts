@@ -21,6 +21,7 @@ export type Routed =
     };
 
 const ABSOLUTE = /^https?:\/\/([^/?#]+)(.*)$/i;
+const NONE: readonly string[] = [];
 /** Characters of an authority: unreserved, sub-delims, and those of ports, addresses, user info and escapes. */
 const AUTHORITY = /^[0-9A-Za-z\-._~!$&'()*+,;=:@[\]%]*$/;
 
@@ -39,7 +40,7 @@ export function route(request: RequestStart): Routed {
   if (!connectionHeaderIsValid(headers)) return { kind: 'reply', reply: codecError(400), close: true };
   if (method === 'CONNECT') return refuse(403);
   const asterisk = target === '*' && method === 'OPTIONS';
-  const [, named, rest] = ABSOLUTE.exec(target) ?? [];
+  const [, named, rest] = (target.startsWith('/') ? undefined : ABSOLUTE.exec(target)) ?? NONE;
   if (named === undefined && !target.startsWith('/') && !asterisk)
     return { kind: 'reply', reply: codecError(400), close: true };
   const hosts = valuesOf(headers, 'host');

@@ -32,6 +32,6 @@ function answer(call: ProxyCall, seq: number): FromWorker {
     case 'end':
       return { type: 'actions', seq, actions: core.end(call.id, call.from, call.nowNs) };
     case 'abort':
-      return { type: 'actions', seq, actions: core.abort(call.id, call.from, call.nowNs) };
+      return { type: 'actions', seq, actions: core.abort(call.id, call.from, call.nowNs, call.reason) };
   }
 }

@@ -12,6 +12,8 @@ import {
 } from '../src/index.ts';
 import { connection, SEED } from './support.ts';
 
+/** For what happens sooner or later, however busy the machine. */
+export const PATIENT = { timeout: 30_000 };
 export const LOOPBACK = 0x7f000001;
 
 /** What is opened in a test, closed after it. */
@@ -64,13 +66,14 @@ export async function liveProxy(
   scope: Scope,
   policies: readonly NetworkPolicy[],
   options: Partial<ProxyServerOptions> = {},
+  parser: 'http' | 'kafka' = 'http',
 ): Promise<Live> {
   const log: LoggedRequest[] = [];
   const proxy = await ProxyServer.start({ seed: SEED, onAccessLog: (entries) => log.push(...entries), ...options });
   scope.onClose(() => proxy.stop());
   const answer = await proxy.applyPolicy(encodeDiscoveryResponse('1', policies));
   if (!answer.ack) throw new Error(answer.reason);
-  return { proxy, port: await proxy.listen({ name: 'cilium-http-ingress' }), log };
+  return { proxy, port: await proxy.listen({ name: `cilium-${parser}-ingress`, parser }), log };
 }
 
 let connections = 0;

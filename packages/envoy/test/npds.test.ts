@@ -87,11 +87,11 @@ const refused: [name: string, policy: NetworkPolicy, reason: string][] = [
   ['a pass verdict', inRule({ passPrecedence: 1 }), `${RULE}.pass_precedence: not modelled yet`],
   ['a precedence', inRule({ precedence: 1 }), `${RULE}.precedence: not modelled yet`],
   ['a listener of its own', inRule({ proxyId: 9 }), `${RULE}.proxy_id: not modelled yet`],
-  ['a parser', inRule({ l7Proto: 'r2d2' }), `${RULE}.l7_proto: not modelled yet`],
+  ['a parser', inRule({ l7Proto: 'r2d2' }), `${RULE}.l7_proto: r2d2 is not modelled`],
   ['TLS termination', inRule({ downstreamTlsContext: {} }), `${RULE}.downstream_tls_context: not modelled yet`],
   ['TLS origination', inRule({ upstreamTlsContext: {} }), `${RULE}.upstream_tls_context: not modelled yet`],
   ['server names', inRule({ serverNames: ['a.b'] }), `${RULE}.server_names: not modelled yet`],
-  ['Kafka rules', inRule({ kafkaRules: {} }), `${RULE}.kafka_rules: not modelled yet`],
+  ['no Kafka rules', inRule({ kafkaRules: {} }), `${RULE}.kafka_rules: empty`],
   ['generic rules', inRule({ l7Rules: {} }), `${RULE}.l7_rules: not modelled yet`],
   ['no HTTP rule in a set', inRule({ httpRules: {} }), `${RULE}.http_rules: empty`],
   [

@@ -3,8 +3,8 @@ export { ArrayMap } from './array.ts';
 export { ArrayOfMaps } from './array_of_maps.ts';
 export { AUTH_INFO, AUTH_KEY } from './authmap/layout.ts';
 export { type Batch, lookupBatch } from './batch.ts';
-export { CILIUM_MAPS, type CiliumMap } from './cilium_maps.ts';
 export { copyBytes } from './bytes.ts';
+export { CILIUM_MAPS, type CiliumMap } from './cilium_maps.ts';
 export { createMap } from './create_map.ts';
 export {
   CT_ANY_MAX,
@@ -77,8 +77,8 @@ export {
 export { type FragmentRecord, fragmentRecord } from './fragmap/dump.ts';
 export { IPV4_FRAG_ID, IPV4_FRAG_L4PORTS, IPV6_FRAG_ID, IPV6_FRAG_L4PORTS } from './fragmap/layout.ts';
 export { HashMap } from './hash.ts';
-export { NODE as HASH_NODE } from './hash_table.ts';
 export { HashOfMaps } from './hash_of_maps.ts';
+export { NODE as HASH_NODE } from './hash_table.ts';
 export type { InnerShape } from './inner_map.ts';
 export { ipcacheKeyText, ipcacheValueText } from './ipcachemap/dump.ts';
 export { IPCACHE_MAP_NAME, type IpcacheEntry, IpcacheMap, type RemoteEndpointInfo } from './ipcachemap/ipcachemap.ts';
@@ -132,8 +132,8 @@ export {
   type LbServiceValue,
 } from './lbmap/lbmap.ts';
 export { LpmTrie } from './lpm_trie.ts';
-export { LRU as LRU_NODE } from './lru_list.ts';
 export { LruHashMap } from './lru_hash.ts';
+export { LRU as LRU_NODE } from './lru_list.ts';
 export { LruPerCpuHashMap } from './lru_percpu_hash.ts';
 export { endpointInfoText, endpointKeyText } from './lxcmap/dump.ts';
 export {

@@ -1,5 +1,5 @@
-import type { Agent, Endpoint } from '@ciliate/agent';
-import { identityMark, MARK_MAGIC_PROXY_INGRESS } from '@ciliate/bpf';
+import type { Agent } from '@ciliate/agent';
+import { identityMark, MARK_MAGIC_PROXY_EGRESS, MARK_MAGIC_PROXY_INGRESS, type Step } from '@ciliate/bpf';
 import { type HttpAccessLog, type ProxyAction, RequestDecoder } from '@ciliate/envoy';
 import { parseFrame, TCP_RST, TCP_SYN } from '@ciliate/packet';
 import type { PeerAddress } from './flow.ts';
@@ -11,49 +11,89 @@ import { TcpSocket } from './tcp_socket.ts';
 
 /** The connection to the server: the proxy's socket, the server's, and what the server makes of the bytes. */
 interface Upstream {
+  /** Where the proxy speaks from. */
+  local: PeerAddress;
   proxy: TcpSocket;
   server: TcpSocket;
   requests: RequestDecoder;
+  /** The server's own policy redirects it to the proxy again: then this is the server's side of it. */
+  second: ProxiedConnection | undefined;
+  /** The proxy has closed it: what still comes is of no interest. */
+  closing: boolean;
+}
+
+export type Redirect = Extract<Step, { kind: 'policy' }>;
+
+/** The decision that sent a packet to the proxy. @param steps of such a packet */
+export const redirectOf = (steps: readonly Step[]): Redirect =>
+  steps.findLast((step) => step.kind === 'policy' && step.proxyPort > 0) as Redirect;
+
+/** Who is at the other end of a connection to the proxy: a pod, or the proxy itself on its way to a server. */
+export interface ProxyClient {
+  readonly player: TcpPlayer;
+  /** That of the pod, also on the proxy's own connections for it. */
+  readonly identity: number;
+  readonly address: PeerAddress;
+  /** The server's address and port, where the client's segments are headed. */
+  readonly place: PeerAddress;
+  readonly redirect: Redirect;
+  /** The recorded exchange that this connection's n-th request belongs to. */
+  exchangeOf(request: number): number;
+  /** A segment goes to the client. */
+  deliver(frame: Uint8Array, nowNs: bigint): Promise<void>;
 }
 
 /**
  * A connection that ends at the proxy, and the one the proxy opens to the server for it.
  *
  * The proxy's two sockets and the server's are emulated, with sequence numbers of their own; every segment between them
- * runs through the programs. As in Cilium for a client on the same node, the proxy speaks to the server from the node's
+ * runs through the programs. As in Cilium for ends on the same node, the proxy speaks to the server from the node's
  * address, with the client's identity in the mark (cilium/proxy, bpf_metadata.cc: the original source address is only used
- * for clients on other nodes). The server gives its recorded answer to each request that reaches it, once.
+ * where the other end is on another node). If the server's policy redirects that connection, too, it ends at the proxy a
+ * second time. The server gives its recorded answer to each request that reaches it, once; one that is outside what is
+ * emulated gets the bytes without any program seeing them.
  */
 export class ProxiedConnection {
   /** What the proxy reported: which of the connection's requests, from 0, and what of it; in order. */
   readonly log: { request: number; record: HttpAccessLog }[] = [];
   /** The requests, by the same numbers, that the server answered. */
-  readonly answered = new Set<number>();
+  readonly #answered = new Set<number>();
   readonly #agent: Agent;
   readonly #node: Node;
   readonly #player: TcpPlayer;
   readonly #id: number;
-  readonly #client: Endpoint;
-  /** The server's address and port, where the client's segments were headed. */
+  readonly #client: ProxyClient;
   readonly #place: PeerAddress;
   readonly #down: TcpSocket;
   /** The client's SYN was answered; it may come again. */
   #accepted = false;
   #up: Upstream | undefined;
+  #second: ProxiedConnection | undefined;
   #connects = 0;
   #bytesToServer = 0;
   /** Requests that reached the server whole. */
   #served = 0;
   #nowNs = 0n;
 
-  constructor(agent: Agent, node: Node, player: TcpPlayer, client: Endpoint, place: PeerAddress) {
+  constructor(agent: Agent, node: Node, client: ProxyClient) {
     this.#agent = agent;
     this.#node = node;
-    this.#player = player;
+    this.#player = client.player;
     this.#id = agent.nextConnectionId();
     this.#client = client;
-    this.#place = place;
-    this.#down = new TcpSocket(place, player.conversation.client, initialSequence(agent.seed, this.#id, 0));
+    this.#place = client.place;
+    this.#down = new TcpSocket(client.place, client.address, initialSequence(agent.seed, this.#id, 0));
+  }
+
+  /** What the proxy said last about the request of a recorded exchange, and the decision that had sent it there. */
+  judgement(exchange: number): { record: HttpAccessLog; redirect: Redirect } | undefined {
+    const found = this.log.find(({ request, record }) => request === exchange && record.entryType !== 'Response');
+    return this.#second?.judgement(exchange) ?? (found && { record: found.record, redirect: this.#client.redirect });
+  }
+
+  /** Did the server answer it? */
+  wasAnswered(exchange: number): boolean {
+    return this.#answered.has(exchange) || this.#second?.wasAnswered(exchange) === true;
   }
 
   get bytesFromClient(): number {
@@ -61,7 +101,7 @@ export class ProxiedConnection {
   }
 
   get bytesToServer(): number {
-    return this.#bytesToServer;
+    return this.#bytesToServer + (this.#second?.bytesToServer ?? 0);
   }
 
   /** A segment of the client reaches the proxy. */
@@ -76,7 +116,7 @@ export class ProxiedConnection {
     const bytes = this.#down.receive(tcp!, payload);
     if (opens && !this.#accepted) await this.#accept();
     const finished = this.#down.received.finished && !finishedBefore;
-    if (bytes.length > 0 || finished) this.#toClient(this.#down.ack());
+    if (bytes.length > 0 || finished) await this.#toClient(this.#down.ack());
     if (bytes.length > 0) await this.#perform(await this.#agent.proxy.data(this.#id, 'downstream', bytes, nowNs));
     if (finished) await this.#perform(await this.#agent.proxy.end(this.#id, 'downstream', nowNs));
   }
@@ -109,123 +149,185 @@ export class ProxiedConnection {
 
   async #accept(): Promise<void> {
     this.#accepted = true;
-    const { client } = this.#player.conversation;
-    this.#toClient(this.#down.syn());
-    await this.#perform(
-      await this.#agent.proxy.open(
-        {
-          id: this.#id,
-          endpointId: this.#player.backend!.id,
-          ingress: true,
-          remoteIdentity: this.#client.identity,
-          localIdentity: this.#player.backend!.identity,
-          localPort: this.#place.port,
-          source: { ip: client.address, port: client.port },
-          destination: { ip: this.#place.address, port: this.#place.port },
-        },
-        this.#nowNs,
-      ),
-    );
+    const { address, identity, redirect } = this.#client;
+    await this.#toClient(this.#down.syn());
+    const ingress = redirect.direction === 'ingress';
+    const pod = ingress
+      ? this.#player.backend!
+      : this.#agent.endpointOfAddress(this.#player.conversation.client.address)!;
+    const connection = {
+      ...{ id: this.#id, endpointId: pod.id, ingress, localIdentity: pod.identity, localPort: this.#place.port },
+      remoteIdentity: ingress ? identity : redirect.remoteIdentity,
+      source: { ip: address.address, port: address.port },
+      destination: { ip: this.#place.address, port: this.#place.port },
+    };
+    await this.#perform(await this.#agent.proxy.open(connection, this.#nowNs));
   }
 
   async #perform(actions: readonly ProxyAction[]): Promise<void> {
     for (const action of actions) {
       switch (action.type) {
         case 'log':
-          this.log.push({ request: action.request, record: action.record });
+          this.log.push({ request: this.#client.exchangeOf(action.request), record: action.record });
           this.#node.log(action.record);
           break;
         case 'downstream':
-          for (const frame of this.#down.data(action.bytes)) this.#toClient(frame);
+          for (const frame of this.#down.data(action.bytes)) await this.#toClient(frame);
           break;
         case 'closeDownstream':
-          this.#toClient(this.#down.fin());
+          await this.#toClient(this.#down.fin());
           break;
         case 'resetDownstream':
-          this.#toClient(this.#down.reset());
+          await this.#toClient(this.#down.reset());
           break;
         case 'upstream':
-          for (const frame of this.#connection().proxy.data(action.bytes)) await this.#toServer(frame);
+          await this.#send(action.bytes);
           break;
         case 'closeUpstream':
-          this.#closeUpstream('proxy');
+          await this.#closeUpstream('proxy');
           break;
       }
     }
   }
 
-  #toClient(frame: Uint8Array): void {
-    const fate = this.#node.toPod(this.#client, frame, 0, this.#nowNs);
-    if (fate.kind === 'delivered') this.#player.reachClient(fate.frame);
+  async #send(bytes: Uint8Array): Promise<void> {
+    const up = await this.#connection();
+    if (up !== undefined) for (const frame of up.proxy.data(bytes)) await this.#toServer(frame);
+    else await this.#perform(await this.#agent.proxy.abort(this.#id, 'upstream', this.#nowNs, 'connection timeout'));
   }
 
-  /** The connection to the server; the first request opens it, and the first after it has ended opens another. */
-  #connection(): Upstream {
+  #toClient(frame: Uint8Array): Promise<void> {
+    return this.#client.deliver(frame, this.#nowNs);
+  }
+
+  /**
+   * The connection to the server; the first request opens it, and the first after it has ended opens another.
+   * @returns undefined if the server's policy drops it
+   */
+  async #connection(): Promise<Upstream | undefined> {
     if (this.#up !== undefined) return this.#up;
     const connect = ++this.#connects;
     const local = { address: this.#agent.nodeAddressFor(this.#place.address), port: ephemeralPort(this.#id, connect) };
     const { seed } = this.#agent;
     const proxy = new TcpSocket(local, this.#place, initialSequence(seed, this.#id, 2 * connect));
     const server = new TcpSocket(this.#place, local, initialSequence(seed, this.#id, 2 * connect + 1));
-    this.#up = { proxy, server, requests: new RequestDecoder() };
-    this.#reachServer(proxy.syn());
+    const up: Upstream = { local, proxy, server, requests: new RequestDecoder(), second: undefined, closing: false };
+    this.#up = up;
+    await this.#reachServer(proxy.syn());
+    // The proxy that took it has answered and been acknowledged.
+    if (up.second !== undefined) return up;
+    if (server.received.isn === undefined) {
+      this.#up = undefined;
+      return undefined;
+    }
     this.#reachProxy(server.syn());
-    this.#reachServer(proxy.ack());
-    return this.#up;
+    await this.#reachServer(proxy.ack());
+    return up;
   }
 
   /** A segment of the proxy to the server. @returns the new bytes that arrived */
-  #reachServer(frame: Uint8Array): Uint8Array {
-    const mark = identityMark(this.#client.identity, MARK_MAGIC_PROXY_INGRESS);
-    const fate = this.#node.toPod(this.#player.backend!, frame, mark, this.#nowNs);
-    const bytes = fate.kind === 'delivered' ? receive(this.#up!.server, fate.frame) : NOTHING;
+  async #reachServer(frame: Uint8Array): Promise<Uint8Array> {
+    const up = this.#up!;
+    const { backend } = this.#player;
+    if (backend === undefined) return this.#atServer(up, frame);
+    const magic = this.#client.redirect.direction === 'ingress' ? MARK_MAGIC_PROXY_INGRESS : MARK_MAGIC_PROXY_EGRESS;
+    const fate = this.#node.toPod(backend, frame, identityMark(this.#client.identity, magic), this.#nowNs);
+    if (fate.kind === 'delivered') return this.#atServer(up, fate.frame);
+    if (fate.kind === 'proxy') {
+      up.second ??= this.#secondProxy(up, redirectOf(fate.steps));
+      await up.second.fromClient(fate.frame, this.#nowNs);
+    }
+    return NOTHING;
+  }
+
+  #atServer(up: Upstream, frame: Uint8Array): Uint8Array {
+    const bytes = receive(up.server, frame);
     this.#bytesToServer += bytes.length;
     return bytes;
   }
 
+  /** The proxy at the server's side takes this connection: what is a server for one is a client for the other. */
+  #secondProxy(up: Upstream, redirect: Redirect): ProxiedConnection {
+    const passed = this.#passed().length - 1; // the request that opens the connection is logged already
+    const { identity, player, place } = this.#client;
+    this.#second = new ProxiedConnection(this.#agent, this.#node, {
+      ...{ player, identity, address: up.local, place, redirect },
+      exchangeOf: (request) => this.#passed()[passed + request]!.request,
+      deliver: (frame) => this.#fromSecond(up, frame),
+    });
+    return this.#second;
+  }
+
+  /** A segment of the proxy at the server's side, over the node's own stack: no program sees it. */
+  async #fromSecond(up: Upstream, frame: Uint8Array): Promise<void> {
+    const { tcp } = parseFrame(frame);
+    const ended = up.proxy.received.finished;
+    const bytes = receive(up.proxy, frame);
+    if (up.closing) return;
+    if ((tcp!.flags & TCP_RST) !== 0) {
+      this.#up = undefined;
+      await this.#perform(await this.#agent.proxy.abort(this.#id, 'upstream', this.#nowNs));
+      return;
+    }
+    const ends = up.proxy.received.finished && !ended;
+    if (bytes.length > 0 || ends || (tcp!.flags & TCP_SYN) !== 0) await this.#reachServer(up.proxy.ack());
+    if (bytes.length > 0) await this.#perform(await this.#agent.proxy.data(this.#id, 'upstream', bytes, this.#nowNs));
+    if (ends) await this.#perform(await this.#agent.proxy.end(this.#id, 'upstream', this.#nowNs));
+  }
+
   /** A segment of the server to the proxy, whose socket the host's stack finds. @returns the new bytes that arrived */
   #reachProxy(frame: Uint8Array): Uint8Array {
-    const fate = this.#node.fromPod(this.#player.backend!, frame, this.#nowNs);
+    const { backend } = this.#player;
+    if (backend === undefined) return receive(this.#up!.proxy, frame);
+    const fate = this.#node.fromPod(backend, frame, this.#nowNs);
     return fate.kind === 'stack' ? receive(this.#up!.proxy, fate.frame) : NOTHING;
   }
 
   /** Data of the proxy to the server, which answers each request that is complete by it. */
   async #toServer(frame: Uint8Array): Promise<void> {
-    const { requests } = this.#up!;
-    for (const _request of requests.feed(this.#reachServer(frame))) await this.#answer();
+    if (this.#up === undefined) return; // the server's side has ended it meanwhile
+    const { requests } = this.#up;
+    const arrived = await this.#reachServer(frame);
+    for (const _request of requests.feed(arrived)) await this.#answer();
+  }
+
+  #passed(): { request: number; record: HttpAccessLog }[] {
+    return this.log.filter(({ record }) => record.entryType === 'Request');
   }
 
   /** The recorded answer to the request that just reached the server. */
   async #answer(): Promise<void> {
-    const passed = this.log.filter(({ record }) => record.entryType === 'Request');
-    const { request } = passed[this.#served++]!;
+    const { request } = this.#passed()[this.#served++]!;
     const response = this.#player.exchanges[request]?.response;
     if (response === undefined || this.#up === undefined) return;
-    this.answered.add(request);
+    this.#answered.add(request);
     const { server, proxy } = this.#up;
     const { bytes } = this.#player.conversation.streams.server;
     for (const frame of server.data(bytes.subarray(response.start, response.end))) {
       const arrived = this.#reachProxy(frame);
-      this.#reachServer(proxy.ack());
+      await this.#reachServer(proxy.ack());
       if (arrived.length > 0)
         await this.#perform(await this.#agent.proxy.data(this.#id, 'upstream', arrived, this.#nowNs));
     }
     if (!response.untilClose) return;
-    this.#closeUpstream('server');
+    await this.#closeUpstream('server');
     await this.#perform(await this.#agent.proxy.end(this.#id, 'upstream', this.#nowNs));
   }
 
   /** No more requests for this connection to the server, or the server's response ends with it: both sides close. */
-  #closeUpstream(first: 'proxy' | 'server'): void {
+  async #closeUpstream(first: 'proxy' | 'server'): Promise<void> {
     if (this.#up === undefined) return;
-    const { proxy, server } = this.#up;
-    if (first === 'proxy') {
-      this.#reachServer(proxy.fin());
+    const { proxy, server, second } = this.#up;
+    this.#up.closing = true;
+    if (second !== undefined) {
+      await this.#reachServer(proxy.fin());
+    } else if (first === 'proxy') {
+      await this.#reachServer(proxy.fin());
       this.#reachProxy(server.fin());
-      this.#reachServer(proxy.ack());
+      await this.#reachServer(proxy.ack());
     } else {
       this.#reachProxy(server.fin());
-      this.#reachServer(proxy.fin());
+      await this.#reachServer(proxy.fin());
       this.#reachProxy(server.ack());
     }
     this.#up = undefined;

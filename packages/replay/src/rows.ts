@@ -6,7 +6,7 @@ import {
   whyRequestDenied,
   whyRequestPassed,
 } from '@ciliate/agent';
-import { type HttpAccessLog, RCODE, readAnswer } from '@ciliate/envoy';
+import { RCODE, readAnswer } from '@ciliate/envoy';
 import { formatIp, joinHostPort, type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
 import { DatagramPlayer } from './datagram_player.ts';
 import { isDns, isIcmp, type Transport } from './flow.ts';
@@ -77,7 +77,7 @@ export function rowsOf(agent: Agent, player: Player, names: Names): Row[] {
   }
   if (player instanceof DatagramPlayer) return [{ ...base, asked, why, ...datagramAnswer(player, fate) }];
   if (player.exchanges.length === 0) return [{ ...base, asked, why, ...connectionAnswer(player) }];
-  return httpRows(player, base, why);
+  return httpRows(agent, player, base, why);
 }
 
 type Base = Pick<Row, 'transport' | 'source' | 'sourcePort' | 'destination' | 'backend' | 'policy' | 'dropCode'>;
@@ -183,16 +183,14 @@ const NO_HTTP: HttpExchange = { request: { method: '', target: '' }, response: u
 
 const httpText = ({ status, firstLine }: SeenResponse): string => `HTTP ${status} ${shorten(firstLine)}`.trim();
 
-function httpRows(player: TcpPlayer, base: Base, why: string): Row[] {
+function httpRows(agent: Agent, player: TcpPlayer, base: Base, why: string): Row[] {
   const responses = readResponses(player.atClient.bytes, player.exchanges);
-  const judged = new Map<number, HttpAccessLog>();
-  for (const { request, record } of player.proxied?.log ?? [])
-    if (record.entryType !== 'Response') judged.set(request, record);
   const verdict = player.proxied === undefined ? 'FORWARDED' : 'REDIRECTED';
   return player.exchanges.map(({ request, response: recorded }: HttpExchange, index): Row => {
     const row = { ...base, asked: `${request.method} ${request.target}`, verdict, why } as const;
     const response = responses[index];
-    const log = judged.get(index);
+    const judged = player.proxied?.judgement(index);
+    const log = judged?.record;
     if (response === undefined) {
       if (player.wasReset) return { ...row, outcome: 'reset', sees: 'connection reset' };
       if (recorded === undefined) return { ...row, ...NO_ANSWER };
@@ -202,14 +200,14 @@ function httpRows(player: TcpPlayer, base: Base, why: string): Row[] {
     }
     const sees = httpText(response);
     if (player.proxied === undefined) return { ...row, outcome: 'answered', sees };
-    if (log?.entryType === 'Request' && player.proxied.answered.has(index))
+    if (log?.entryType === 'Request' && player.proxied.wasAnswered(index))
       return { ...row, outcome: 'answered', sees, why: whyRequestPassed(log) };
     const denied = log?.entryType === 'Denied';
     return {
       ...row,
       outcome: `http-${response.status}`,
       sees,
-      why: denied ? whyRequestDenied(log, base.policy) : 'the proxy answered by itself',
+      why: denied ? whyRequestDenied(log, agent.explainPolicy([judged!.redirect])) : 'the proxy answered by itself',
     };
   });
 }

@@ -1,4 +1,5 @@
 import { type Agent, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import { MARK_MAGIC_PROXY_EGRESS } from '@ciliate/bpf';
 import { InputError } from '@ciliate/k8s';
 import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
 import type { Conversation, Side } from './conversations.ts';
@@ -6,7 +7,7 @@ import { type Flow, flowOf } from './flow.ts';
 import { withAck, withEnds } from './frames.ts';
 import { type HttpExchange, readExchanges } from './http_exchanges.ts';
 import type { Fate, Node } from './node.ts';
-import { ProxiedConnection } from './proxied_connection.ts';
+import { ProxiedConnection, redirectOf } from './proxied_connection.ts';
 import type { RecordedPacket } from './recording.ts';
 import { SegmentStream, seqDiff } from './stream.ts';
 
@@ -90,9 +91,20 @@ export class TcpPlayer {
   async #reachProxy(packet: RecordedPacket, fate: Extract<Fate, { kind: 'proxy' }>): Promise<void> {
     if (fate.port === PROXY_PORT_DNS) throw overTcp(packet.sender!);
     if (this.proxied === undefined) {
+      const pod = packet.sender!;
       const place = flowOf(parseFrame(fate.frame))!.dst;
-      this.backend = this.#agent.endpointOfAddress(place.address)!;
-      this.proxied = new ProxiedConnection(this.#agent, this.#node, this, packet.sender!, place);
+      this.backend = this.#agent.endpointOfAddress(place.address);
+      const redirect = redirectOf(fate.steps);
+      // Conntrack would send what comes back to the client to the proxy again, were it not for the listener's own mark.
+      const mark = redirect.direction === 'egress' ? MARK_MAGIC_PROXY_EGRESS : 0;
+      this.proxied = new ProxiedConnection(this.#agent, this.#node, {
+        ...{ player: this, identity: pod.identity, address: this.conversation.client, place, redirect },
+        exchangeOf: (request) => request,
+        deliver: async (frame, nowNs) => {
+          const arrived = this.#node.toPod(pod, frame, mark, nowNs);
+          if (arrived.kind === 'delivered') this.reachClient(arrived.frame);
+        },
+      });
     }
     await this.proxied.fromClient(fate.frame, packet.timeNs);
   }

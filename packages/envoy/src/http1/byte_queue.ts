@@ -1,10 +1,17 @@
 const LF = 0x0a;
+const EMPTY_LINE = Buffer.from('\r\n\r\n', 'latin1');
+const NOTHING = Buffer.alloc(0);
 
-/** Bytes of a stream that came but were not read yet. Reading takes copies: the room is used again. */
+/**
+ * Bytes of a stream that came but were not read yet. Bytes that come while nothing waits are not copied: they are kept as they
+ * are, and what is taken of them is a part of them.
+ */
 export class ByteQueue {
   /** Place in the stream of the next byte to read. */
   offset = 0;
-  #room = new Uint8Array(256);
+  #room: Buffer = NOTHING;
+  /** The room was made here, and may be written to. */
+  #owned = false;
   #from = 0;
   #to = 0;
   /** No LF between `#from` and here, so that a line coming byte by byte is searched once. */
@@ -15,7 +22,14 @@ export class ByteQueue {
   }
 
   push(bytes: Uint8Array): void {
-    if (this.#to + bytes.length > this.#room.length) this.#makeRoom(bytes.length);
+    if (this.#from === this.#to) {
+      this.#room = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      this.#owned = false;
+      this.#from = this.#searched = 0;
+      this.#to = bytes.length;
+      return;
+    }
+    if (!this.#owned || this.#to + bytes.length > this.#room.length) this.#makeRoom(bytes.length);
     this.#room.set(bytes, this.#to);
     this.#to += bytes.length;
   }
@@ -33,28 +47,43 @@ export class ByteQueue {
 
   /** Up to `max` bytes; fewer if no more have come. */
   take(max: number): Uint8Array {
-    const bytes = this.#room.slice(this.#from, this.#from + Math.min(max, this.length));
+    const end = Math.min(this.#from + max, this.#to);
+    const { buffer, byteOffset } = this.#room;
+    const part = new Uint8Array(buffer, byteOffset + this.#from, end - this.#from);
+    const bytes = this.#owned ? part.slice() : part; // what was made here is written to again
     this.skip(bytes.length);
     return bytes;
   }
 
   /** Everything up to the next LF, which is read too but not returned; undefined if none has come. One char a byte. */
   line(): string | undefined {
-    const at = this.#room.subarray(0, this.#to).indexOf(LF, this.#searched);
-    this.#searched = this.#to;
-    if (at === -1) return undefined;
-    const text = Buffer.from(this.#room.buffer, this.#from, at - this.#from).toString('latin1');
-    this.#searched = this.#from;
+    const at = this.#room.indexOf(LF, this.#searched);
+    if (at === -1 || at >= this.#to) {
+      this.#searched = this.#to;
+      return undefined;
+    }
+    const text = this.#room.toString('latin1', this.#from, at);
     this.skip(at + 1 - this.#from);
+    return text;
+  }
+
+  /** As `line`, up to and with the first empty line; undefined also if that is beyond `max` bytes. */
+  block(max: number): string | undefined {
+    const at = this.#room.indexOf(EMPTY_LINE, this.#from);
+    const end = at + EMPTY_LINE.length;
+    if (at === -1 || end > this.#to || end - this.#from > max) return undefined;
+    const text = this.#room.toString('latin1', this.#from, end);
+    this.skip(end - this.#from);
     return text;
   }
 
   #makeRoom(more: number): void {
     const { length } = this;
-    const room = (length + more) * 2 > this.#room.length ? new Uint8Array((length + more) * 2) : this.#room;
-    room.set(this.#room.subarray(this.#from, this.#to));
+    const waiting = this.#room.subarray(this.#from, this.#to);
+    this.#room = Buffer.allocUnsafe((length + more) * 2);
+    this.#room.set(waiting);
+    this.#owned = true;
     this.#searched -= this.#from;
-    this.#room = room;
     this.#from = 0;
     this.#to = length;
   }

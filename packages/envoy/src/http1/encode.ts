@@ -4,8 +4,11 @@ import type { BodyEvent } from './parser.ts';
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 
-const headBytes = (startLine: string, headers: Headers): Uint8Array =>
-  bytesOf(`${startLine}\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
+function headBytes(startLine: string, headers: Headers): Uint8Array {
+  let text = `${startLine}\r\n`;
+  for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
+  return bytesOf(`${text}\r\n`);
+}
 
 export const encodeRequestHead = (method: string, path: string, headers: Headers): Uint8Array =>
   headBytes(`${method} ${path} HTTP/1.1`, headers);

@@ -56,16 +56,28 @@ export class TruncatedError extends HttpError {
   }
 }
 
-export const valuesOf = (headers: Headers, name: string): string[] =>
-  headers.flatMap(([key, value]) => (key === name ? [value] : []));
+export function valuesOf(headers: Headers, name: string): string[] {
+  const values: string[] = [];
+  for (const [key, value] of headers) if (key === name) values.push(value);
+  return values;
+}
 
-export const firstValue = (headers: Headers, name: string): string | undefined =>
-  headers.find(([key]) => key === name)?.[1];
+export function firstValue(headers: Headers, name: string): string | undefined {
+  for (const [key, value] of headers) if (key === name) return value;
+  return undefined;
+}
 
 /** Is `token` one of the comma-separated words of this header, in any case? */
 export const hasToken = (headers: Headers, name: string, token: string): boolean =>
   tokensOf(headers, name).includes(token);
 
+const NONE: readonly string[] = [];
+
 /** The comma-separated words of all lines of this header, in lower case. */
-export const tokensOf = (headers: Headers, name: string): string[] =>
-  valuesOf(headers, name).flatMap((value) => value.split(',').map((word) => word.trim().toLowerCase()));
+export function tokensOf(headers: Headers, name: string): readonly string[] {
+  let words = NONE;
+  for (const [key, value] of headers) {
+    if (key === name) words = words.concat(value.split(',').map((word) => word.trim().toLowerCase()));
+  }
+  return words;
+}

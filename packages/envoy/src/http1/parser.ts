@@ -35,6 +35,15 @@ type State =
   | { at: 'trailers'; lines: string[] }
   | { at: 'end'; trailers: Headers };
 
+type ReadHead<Start> = (lines: readonly string[], start: number, headEnd: number) => Start & HeadPlace;
+
+// States that say no more than where they are.
+const BETWEEN: State = { at: 'between' };
+const CHUNK_SIZE: State = { at: 'chunkSize' };
+const CHUNK_END: State = { at: 'chunkEnd' };
+const UNTIL_CLOSE: State = { at: 'untilClose' };
+const END: State = { at: 'end', trailers: [] };
+
 const CHUNK_LINE = /^([0-9a-fA-F]{1,12})(?:[ \t]*;(.*))?$/;
 const MAX_CHUNK_LINE = 4096;
 const CR = 0x0d;
@@ -46,17 +55,17 @@ const LF = 0x0a;
  * Source: RFC 9112; Envoy's HTTP/1 codec for limits and for what is refused.
  */
 class MessageParser<Start extends { readonly framing: Framing }> {
-  readonly #readHead: (lines: readonly string[]) => Start;
+  readonly #readHead: ReadHead<Start>;
   readonly #checkFirst: (byte: number) => void;
   readonly #bytes = new ByteQueue();
-  #state: State = { at: 'between' };
+  #state: State = BETWEEN;
   /** Of the lines of the head or trailers being read. */
   #lineBytes = 0;
   #finished = false;
   #error: HttpError | undefined;
 
   /** @param checkFirst throws what is wrong with the first byte of a head */
-  constructor(readHead: (lines: readonly string[]) => Start, checkFirst: (byte: number) => void = () => {}) {
+  constructor(readHead: ReadHead<Start>, checkFirst: (byte: number) => void = () => {}) {
     this.#readHead = readHead;
     this.#checkFirst = checkFirst;
   }
@@ -109,20 +118,22 @@ class MessageParser<Start extends { readonly framing: Framing }> {
     switch (state.at) {
       case 'between':
         return this.#skipEmptyLines();
-      case 'head':
-        if (!this.#readLines(state.lines)) return undefined;
-        return this.#startMessage(state.start, state.lines);
+      case 'head': {
+        const lines = state.lines.length === 0 ? this.#readBlock() : undefined;
+        if (lines === undefined && !this.#readLines(state.lines)) return undefined;
+        return this.#startMessage(state.start, lines ?? state.lines);
+      }
       case 'length':
       case 'chunkData': {
         const bytes = this.#bytes.take(state.left);
         const left = state.left - bytes.length;
         if (left > 0) this.#state = bytes.length === 0 ? state : { at: state.at, left };
-        else this.#state = state.at === 'length' ? { at: 'end', trailers: [] } : { at: 'chunkEnd' };
+        else this.#state = state.at === 'length' ? END : CHUNK_END;
         return bytes.length === 0 ? undefined : { type: 'data', bytes };
       }
       case 'untilClose':
         if (this.#bytes.length > 0) return { type: 'data', bytes: this.#bytes.take(this.#bytes.length) };
-        if (this.#finished) this.#state = { at: 'end', trailers: [] };
+        if (this.#finished) this.#state = END;
         return undefined;
       case 'chunkSize':
         return this.#startChunk();
@@ -130,13 +141,13 @@ class MessageParser<Start extends { readonly framing: Framing }> {
         if (this.#bytes.length < 2) return undefined;
         if (this.#bytes.peek(0) !== CR || this.#bytes.peek(1) !== LF) throw new HttpError(400, 'chunk too long');
         this.#bytes.skip(2);
-        this.#state = { at: 'chunkSize' };
+        this.#state = CHUNK_SIZE;
         return undefined;
       case 'trailers':
         if (this.#readLines(state.lines)) this.#state = { at: 'end', trailers: readHeaders(state.lines) };
         return undefined;
       case 'end':
-        this.#state = { at: 'between' };
+        this.#state = BETWEEN;
         return { type: 'end', end: this.#bytes.offset, trailers: state.trailers };
     }
   }
@@ -156,12 +167,12 @@ class MessageParser<Start extends { readonly framing: Framing }> {
   }
 
   #startMessage(start: number, lines: readonly string[]): ParserEvent<Start> {
-    const head = { ...this.#readHead(lines), start, headEnd: this.#bytes.offset };
+    const head = this.#readHead(lines, start, this.#bytes.offset);
     const { framing } = head;
-    if (framing.kind === 'chunked') this.#state = { at: 'chunkSize' };
-    else if (framing.kind === 'untilClose') this.#state = { at: 'untilClose' };
+    if (framing.kind === 'chunked') this.#state = CHUNK_SIZE;
+    else if (framing.kind === 'untilClose') this.#state = UNTIL_CLOSE;
     else if (framing.kind === 'length' && framing.length > 0) this.#state = { at: 'length', left: framing.length };
-    else this.#state = { at: 'end', trailers: [] };
+    else this.#state = END;
     return { type: 'head', head };
   }
 
@@ -176,6 +187,13 @@ class MessageParser<Start extends { readonly framing: Framing }> {
     this.#lineBytes = 0;
     this.#state = size === 0 ? { at: 'trailers', lines: [] } : { at: 'chunkData', left: size };
     return size === 0 ? undefined : { type: 'chunk', size };
+  }
+
+  /** The lines of a head that came whole; undefined: read them one by one, as they come, or to say what is wrong. */
+  #readBlock(): string[] | undefined {
+    const lines = this.#bytes.block(MAX_HEAD_BYTES)?.slice(0, -4).split('\r\n');
+    if (lines?.some((line) => line.includes('\n') || line.includes('\r'))) throw new HttpError(400, 'CR and LF apart');
+    return lines;
   }
 
   /** Adds the lines that came, up to the empty one. @returns whether that came */
@@ -216,7 +234,8 @@ export class ResponseParser extends MessageParser<ResponseStart> {
 
   constructor() {
     const methods: string[] = [];
-    super((lines) => readResponseHead(lines, (status) => methodFor(methods, status)));
+    const methodOf = (status: number): string => methodFor(methods, status);
+    super((lines, start, headEnd) => readResponseHead(lines, start, headEnd, methodOf));
     this.#methods = methods;
   }
 

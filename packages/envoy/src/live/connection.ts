@@ -1,14 +1,19 @@
 import { connect, type Socket } from 'node:net';
 import { formatIp } from '@ciliate/packet';
+import type { ConnectionSession, SessionSink } from '../carrier.ts';
+import { KafkaSession } from '../kafka/session.ts';
 import type { HttpAccessLog, Side } from '../protocol.ts';
 import type { UpstreamFailure } from '../responses.ts';
-import { Session, type SessionSink } from '../session.ts';
+import { Session } from '../session.ts';
 import { Outlet } from './outlet.ts';
 import { encodePreamble, type Preamble } from './preamble.ts';
+import type { L7Parser } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
 
 /** Unread bytes of a client beyond which no more are taken from its socket. */
 const MAX_UNREAD = 64 * 1024;
+/** All reads from servers of this thread go here first: they do not overlap. */
+const readRoom = Buffer.allocUnsafe(64 * 1024);
 /** How long a client may take its last answer after the proxy has closed. Envoy's delayed_close_timeout. */
 const LINGER_MS = 1000;
 
@@ -17,10 +22,11 @@ const LINGER_MS = 1000;
  * not take what is written, or too much is unread, the other side is not read until it does.
  */
 export class LiveConnection implements SessionSink {
+  readonly logs: boolean;
   readonly #down: Socket;
   readonly #preamble: Preamble;
   readonly #runtime: Runtime;
-  readonly #session: Session;
+  readonly #session: ConnectionSession;
   readonly #toClient = new Outlet();
   readonly #toServer = new Outlet();
   #up: Socket | undefined;
@@ -30,12 +36,14 @@ export class LiveConnection implements SessionSink {
   #downClosed = false;
   #retryTimer: NodeJS.Timeout | undefined;
 
-  constructor(down: Socket, preamble: Preamble, runtime: Runtime) {
+  constructor(down: Socket, preamble: Preamble, runtime: Runtime, parser: L7Parser = 'http') {
     this.#down = down;
     this.#preamble = preamble;
     this.#runtime = runtime;
+    this.logs = runtime.logs;
     const { connection } = preamble;
-    this.#session = new Session(connection, runtime, () => runtime.policies.get(connection.endpointId), this);
+    const Parser = parser === 'kafka' ? KafkaSession : Session;
+    this.#session = new Parser(connection, runtime, () => runtime.policies.get(connection.endpointId), this);
     down.on('end', () => this.#run(() => this.#session.end('downstream', runtime.nowNs())));
     down.on('error', () => this.#run(() => this.#session.abort('downstream', runtime.nowNs())));
     down.on('close', () => this.#run(() => this.#session.abort('downstream', runtime.nowNs())));
@@ -140,7 +148,17 @@ export class LiveConnection implements SessionSink {
   #connect(): void {
     const { connection, via } = this.#preamble;
     const { ip, port } = via ?? connection.destination;
-    const up = connect({ host: formatIp(ip), port, noDelay: true, allowHalfOpen: true });
+    const up: Socket = connect({
+      ...{ host: formatIp(ip), port, noDelay: true, allowHalfOpen: true },
+      onread: {
+        buffer: readRoom,
+        // The room is every connection's: what came is copied out before anything else is read.
+        callback: (count, room) => {
+          if (this.#up === up) this.#onData('upstream', Buffer.from(room.subarray(0, count)));
+          return true;
+        },
+      },
+    });
     this.#up = up;
     this.#upPaused = false;
     if (via !== undefined) this.#toServer.add(encodePreamble(this.#preamble));
@@ -161,9 +179,6 @@ export class LiveConnection implements SessionSink {
       connected = true;
       up.setTimeout(0);
     });
-    up.on('data', (bytes: Uint8Array) => {
-      if (this.#up === up) this.#onData('upstream', bytes);
-    });
     up.on('end', () => mine(() => this.#session.end('upstream', this.#runtime.nowNs())));
     up.on('error', () => fail(connected ? 'connection termination' : 'remote connection failure'));
     up.on('drain', () => mine(() => this.#session.resume(this.#runtime.nowNs())));
@@ -172,10 +187,9 @@ export class LiveConnection implements SessionSink {
   #closeUpstream(): void {
     const up = this.#up;
     if (up === undefined) return;
-    this.#toServer.flush(up);
     this.#up = undefined;
-    up.resume();
-    up.destroySoon();
+    this.#toServer.drop();
+    up.destroy(); // as Envoy, without waiting for what the server may never read
   }
 
   #closeDownstream(): void {

@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { threadId } from 'node:worker_threads';
 import { LiveConnection } from './connection.ts';
-import { readPreamble } from './preamble.ts';
-import type { ListenerSpec } from './protocol.ts';
+import { type Preamble, readPreamble } from './preamble.ts';
+import type { L7Parser, ListenerSpec } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
 
 /** How long a connection may take to say what it is. Envoy's listener_filters_timeout. */
 const PREAMBLE_TIMEOUT_MS = 15_000;
+const NOTHING = new Uint8Array(0);
 
 /** The listening sockets of one worker. Ports are shared with the other workers: the kernel spreads the connections. */
 export class Listeners {
@@ -14,14 +16,18 @@ export class Listeners {
   readonly #servers = new Map<string, Server>();
   /** Connections that have not said what they are. */
   readonly #waiting = new Set<Socket>();
+  #assumedCount = 0;
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
   }
 
   /** @returns the port @throws the system's error, as EADDRINUSE */
-  async listen({ name, port }: ListenerSpec): Promise<number> {
-    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#accept(socket));
+  async listen({ name, port, parser, assume }: ListenerSpec): Promise<number> {
+    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+      if (assume === undefined) this.#accept(socket, parser);
+      else new LiveConnection(socket, this.#assumed(socket, assume), this.#runtime, parser).open(NOTHING);
+    });
     server.listen({ host: '127.0.0.1', port, reusePort: true, backlog: 1024 });
     await once(server, 'listening');
     this.#servers.set(name, server);
@@ -41,7 +47,12 @@ export class Listeners {
     for (const connection of [...this.#runtime.connections]) connection.destroy();
   }
 
-  #accept(socket: Socket): void {
+  #assumed(socket: Socket, { connection, via }: Preamble): Preamble {
+    const source = { ip: parseIp(socket.remoteAddress), port: socket.remotePort ?? 0 };
+    return { connection: { ...connection, id: threadId * 2 ** 20 + this.#assumedCount++, source }, via };
+  }
+
+  #accept(socket: Socket, parser: L7Parser | undefined): void {
     let bytes: Buffer = Buffer.alloc(0);
     const timer = setTimeout(() => socket.destroy(), PREAMBLE_TIMEOUT_MS);
     const leave = (): void => {
@@ -63,7 +74,7 @@ export class Listeners {
         return;
       }
       socket.removeAllListeners();
-      new LiveConnection(socket, found.preamble, this.#runtime).open(bytes.subarray(found.length));
+      new LiveConnection(socket, found.preamble, this.#runtime, parser).open(bytes.subarray(found.length));
     };
     socket.on('data', read);
     socket.on('end', giveUp);
@@ -71,3 +82,6 @@ export class Listeners {
     socket.on('close', leave);
   }
 }
+
+/** @param text dotted; undefined if the peer has gone already */
+const parseIp = (text = '0.0.0.0'): number => text.split('.').reduce((ip, part) => ((ip << 8) | Number(part)) >>> 0, 0);

@@ -2,6 +2,10 @@
 // has a sequence number, and gets exactly one answer with the same number.
 import type { HttpConfig } from '../http_config.ts';
 import type { HttpAccessLog } from '../protocol.ts';
+import type { Preamble } from './preamble.ts';
+
+/** What connections speak. */
+export type L7Parser = 'http' | 'kafka';
 
 /** Where redirected connections of one kind come in. */
 export interface ListenerSpec {
@@ -9,6 +13,10 @@ export interface ListenerSpec {
   readonly name: string;
   /** 0: any free one. */
   readonly port: number;
+  /** http if absent. */
+  readonly parser?: L7Parser;
+  /** Connections come without preamble; each is taken for this one, with a number and a source of its own. */
+  readonly assume?: Preamble;
 }
 
 export interface ServerWorkerInit {
@@ -40,4 +48,5 @@ export type FromServerWorker =
   | { readonly type: 'listening'; readonly seq: number; readonly port: number }
   | { readonly type: 'closed'; readonly seq: number }
   | { readonly type: 'refused'; readonly seq: number; readonly message: string }
-  | { readonly type: 'log'; readonly entries: readonly LoggedRequest[] };
+  /** As in log_lines.ts. */
+  | { readonly type: 'log'; readonly lines: string };

@@ -6,6 +6,8 @@ import type { HttpAccessLog } from '../protocol.ts';
 export interface Runtime {
   readonly seed: number;
   readonly http: HttpConfig;
+  /** Are log entries wanted? */
+  readonly logs: boolean;
   readonly policies: NetworkPolicyMap;
   /** All that are open. */
   readonly connections: Set<{ sweep(nowNs: bigint): void; destroy(): void }>;

@@ -67,12 +67,13 @@ export class ProxyServer {
     });
   }
 
-  /** Opens a port for redirected connections. @returns the port @throws ProxyError EXISTS if the name is taken; the system's error */
-  listen({ name, port = 0 }: { name: string; port?: number }): Promise<number> {
+  /** Opens a port for redirected connections; any free one if none is named. @returns the port @throws ProxyError EXISTS if the name is taken; the system's error */
+  listen({ port = 0, ...rest }: Omit<ListenerSpec, 'port'> & { port?: number }): Promise<number> {
+    const { name } = rest;
     return this.#inTurn(async () => {
       if (this.#listeners.has(name)) throw new ProxyError('EXISTS', 'there is a listener of this name', { name });
-      const first = await this.#workers[0]!.listen({ name, port });
-      const spec = { name, port: first };
+      const first = await this.#workers[0]!.listen({ ...rest, port });
+      const spec = { ...rest, port: first };
       await Promise.all(this.#workers.slice(1).map((worker) => worker.listen(spec)));
       this.#listeners.set(name, spec);
       return first;

@@ -2,31 +2,36 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { NetworkPolicyMap } from '../network_policy.ts';
 import { encodeDiscoveryRequest } from '../npds.ts';
 import { Listeners } from './listeners.ts';
-import type { FromServerWorker, LoggedRequest, ServerCall, ServerWorkerInit, ToServerWorker } from './protocol.ts';
+import { logLine } from './log_lines.ts';
+import type { FromServerWorker, ServerCall, ServerWorkerInit, ToServerWorker } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
 
 const SWEEP_MS = 1000;
+/** Entries wait so long for others, unless there are many. */
+const LOG_DELAY_MS = 2;
+const MAX_LOG_CHARS = 1 << 20;
 const port = parentPort!;
 const { seed, http, logs } = workerData as ServerWorkerInit;
 const send = (message: FromServerWorker): void => port.postMessage(message);
 
-let entries: LoggedRequest[] = [];
-/** All of one turn of the event loop go out together. */
+let lines = '';
 function flushLog(): void {
-  send({ type: 'log', entries });
-  entries = [];
+  if (lines === '') return;
+  send({ type: 'log', lines });
+  lines = '';
 }
 
 const runtime: Runtime = {
   seed,
   http,
+  logs,
   policies: new NetworkPolicyMap(),
   connections: new Set(),
   nowNs: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6)),
   log: (connection, request, record) => {
-    if (!logs) return;
-    if (entries.length === 0) setImmediate(flushLog);
-    entries.push({ connection, request, record });
+    if (lines === '') setTimeout(flushLog, LOG_DELAY_MS);
+    lines += logLine(connection, request, record);
+    if (lines.length > MAX_LOG_CHARS) flushLog();
   },
 };
 const listeners = new Listeners(runtime);
@@ -38,6 +43,7 @@ const sweep = setInterval(() => {
 port.on('message', async (message: ToServerWorker) => {
   if (message.type === 'stop') {
     listeners.closeAll();
+    flushLog();
     clearInterval(sweep);
     return port.close(); // lets the thread end by itself
   }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { ProxyError } from '../errors.ts';
+import { readLogLines } from './log_lines.ts';
 import type {
   FromServerWorker,
   ListenerSpec,
@@ -11,6 +12,9 @@ import type {
 } from './protocol.ts';
 
 type Answer = Extract<FromServerWorker, { seq: number }>;
+
+/** What a request leaves is garbage at once: room for much of it makes collections rare and short. */
+const YOUNG_MB = 64;
 
 interface Events {
   onLog(entries: readonly LoggedRequest[]): void;
@@ -29,7 +33,10 @@ export class WorkerHandle {
   died: Error | undefined;
 
   static async start(init: ServerWorkerInit, events: Events): Promise<WorkerHandle> {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: init });
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: init,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     await once(worker, 'message'); // `ready`; an error before it rejects
     return new WorkerHandle(worker, events);
   }
@@ -64,7 +71,7 @@ export class WorkerHandle {
   }
 
   #onMessage(message: FromServerWorker): void {
-    if (message.type === 'log') this.#events.onLog(message.entries);
+    if (message.type === 'log') this.#events.onLog(readLogLines(message.lines));
     if (message.type === 'log' || message.type === 'ready') return;
     const waiting = this.#waiting.get(message.seq);
     this.#waiting.delete(message.seq);

@@ -1,0 +1,111 @@
+/**
+ * How many requests a second does the proxy pass, and deny, on real sockets? Beside it nginx with the same rule, a plain
+ * proxy of `node:http`, and a byte pump that reads nothing: the most that Node can carry.
+ */
+
+import { printTable } from './print.ts';
+import { has, type LoadResult, Machine } from './proxy/machine.ts';
+import { median, round } from './stats.ts';
+import type { BenchOptions, QuestionResult, Ratio, ResultRow, Skipped } from './types.ts';
+
+const CONNECTIONS = 32;
+const ROUNDS = 5;
+const QUICK_ROUNDS = 3;
+const SUBJECTS = ['byte-pump', 'nginx', 'node-http', 'ciliate', 'ciliate-no-log', 'ciliate-2-workers'] as const;
+type SubjectName = (typeof SUBJECTS)[number];
+const CASES = [
+  { mode: 'allowed', method: 'GET', status: 200 },
+  { mode: 'denied', method: 'PUT', status: 403 },
+] as const;
+
+export async function run(options: BenchOptions): Promise<QuestionResult> {
+  if (!has('cc'))
+    return { results: [], ratios: [], skipped: [{ engine: 'proxy', reason: 'no C compiler for its two ends' }] };
+  const skipped: Skipped[] = has('nginx') ? [] : [{ engine: 'nginx', reason: 'not installed' }];
+  const names = SUBJECTS.filter((name) => name !== 'nginx' || skipped.length === 0);
+  await using machine = new Machine();
+  const backend = await machine.backend();
+  const ports = new Map<SubjectName, number>();
+  for (const name of names) ports.set(name, await portOf(machine, name, backend));
+
+  const taken = new Map<string, LoadResult[]>();
+  const rounds = options.quick ? QUICK_ROUNDS : ROUNDS;
+  for (let n = 0; n <= rounds; n++) {
+    for (let i = 0; i < names.length; i++) {
+      const name = names[(i + n) % names.length]!;
+      for (const { mode, method } of CASES.slice(0, name === 'byte-pump' ? 1 : 2)) {
+        const result = await machine.load(
+          ports.get(name)!,
+          CONNECTIONS,
+          Math.max(200, options.durationMs),
+          method,
+          '/v1/x',
+        );
+        // The first round only warms up.
+        if (n > 0) taken.set(`${name} ${mode}`, [...(taken.get(`${name} ${mode}`) ?? []), result]);
+      }
+    }
+  }
+  const results = names.flatMap((name) =>
+    CASES.flatMap(({ mode, status }) => {
+      const runs = taken.get(`${name} ${mode}`);
+      return runs === undefined ? [] : [rowOf(name, mode, status, runs)];
+    }),
+  );
+  const floor = Number(results[0]!.p50Us);
+  for (const row of results) row.addedP50Us = row.mode === 'allowed' ? round(Number(row.p50Us) - floor, 0) : null;
+  const columns = ['engine', 'mode', 'requestsPerSecond', 'p50Us', 'p99Us', 'addedP50Us', 'agrees'];
+  printTable(
+    options.say,
+    `proxy: requests a second, ${CONNECTIONS} connections, one request at a time on each`,
+    columns,
+    results,
+  );
+  for (const { engine, reason } of skipped) options.say(`  ${engine} skipped: ${reason}`);
+  return { results, ratios: ratiosOf(results), skipped };
+}
+
+function portOf(machine: Machine, name: SubjectName, backend: number): Promise<number> {
+  if (name === 'nginx') return machine.nginx(backend);
+  if (name === 'ciliate-2-workers') return machine.proxy('ciliate', backend, 2);
+  return machine.proxy(name, backend, 1);
+}
+
+function rowOf(engine: string, mode: string, status: number, runs: readonly LoadResult[]): ResultRow {
+  const rates = runs.map(({ requests, microseconds }) => (requests * 1e6) / microseconds);
+  return {
+    ...{ question: 'proxy', engine, entries: CONNECTIONS, mode, requestsPerSecond: round(median(rates), 0) },
+    ...{ p50Us: median(runs.map(({ p50Us }) => p50Us)), p99Us: median(runs.map(({ p99Us }) => p99Us)) },
+    agrees: runs.every((one) => one.status === status && one.errors === 0),
+  };
+}
+
+/** What is asked of the ratio, if anything. */
+const ASKED: readonly (readonly [baseline: SubjectName, mode: string, reach: number | undefined])[] = [
+  ['node-http', 'allowed', 2],
+  ['byte-pump', 'allowed', 0.8],
+  ['nginx', 'allowed', undefined],
+  ['node-http', 'denied', undefined],
+  ['nginx', 'denied', undefined],
+];
+
+function ratiosOf(results: readonly ResultRow[]): Ratio[] {
+  const rate = (name: string, mode: string): number =>
+    Number(results.find((row) => row.engine === name && row.mode === mode)?.requestsPerSecond);
+  return ASKED.flatMap(([baseline, mode, reach]) => {
+    const ratio = round(rate('ciliate', mode) / rate(baseline, mode), 2);
+    if (Number.isNaN(ratio)) return [];
+    const asked =
+      reach === undefined ? { reach: null, reached: null } : { reach: `>= ${reach}`, reached: ratio >= reach };
+    return [
+      {
+        name: `${mode} requests a second over ${baseline}`,
+        entries: CONNECTIONS,
+        engine: 'ciliate',
+        baseline,
+        ratio,
+        ...asked,
+      },
+    ];
+  });
+}

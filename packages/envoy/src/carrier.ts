@@ -1,0 +1,46 @@
+// What a session and whoever carries its bytes (sockets, or an emulated network) say to each other.
+import type { HttpConfig } from './http_config.ts';
+import type { HttpAccessLog, Side } from './protocol.ts';
+import type { UpstreamFailure } from './responses.ts';
+
+/**
+ * Takes what a session does, in order. The first bytes `upstream`, and the first after `closeUpstream` or after the upstream
+ * has ended, mean: connect to the destination first. After `closeUpstream` the session wants to hear no more of that
+ * connection. After `closeDownstream` or `resetDownstream` it is over.
+ */
+export interface SessionSink {
+  /** Does anybody want log entries? */
+  readonly logs: boolean;
+  /** So much waits to be written to this side that no more should come: the session waits for `resume`. */
+  isFull(side: Side): boolean;
+  bytes(to: Side, bytes: Uint8Array): void;
+  add(type: 'closeUpstream' | 'closeDownstream' | 'resetDownstream'): void;
+  log(request: number, record: HttpAccessLog): void;
+}
+
+/** A client's connection as whoever carries its bytes sees it, whatever protocol it speaks. Times are since 1970. */
+export interface ConnectionSession {
+  /** Everything that ends the connection was said. */
+  readonly closed: boolean;
+  /** When `tick` must be called at the latest for a retry; undefined: none is due. */
+  readonly retryAtNs: bigint | undefined;
+  /** Bytes of the client that wait for an answer, or for room in the sink. */
+  readonly unread: number;
+  /** May the connection stay? */
+  open(): void;
+  data(from: Side, bytes: Uint8Array, nowNs: bigint): void;
+  /** There is room in the sink again. */
+  resume(nowNs: bigint): void;
+  /** A side closed. */
+  end(from: Side, nowNs: bigint): void;
+  /** A side reset the connection, or, with a `reason`, the server could not be reached. */
+  abort(from: Side, nowNs: bigint, reason?: UpstreamFailure): void;
+  /** Time passes: does what is due. To be called at `retryAtNs`, and now and then for time-outs. */
+  tick(nowNs: bigint): void;
+}
+
+export interface SessionOptions {
+  /** Of request ids, and of the time before a retry. */
+  readonly seed: number;
+  readonly http: HttpConfig;
+}
