@@ -344,3 +344,34 @@ test('an endpoint that no policy selects needs no rule', () => {
   const { verdict, because, remedy } = explain([]);
   expect([verdict, because[0]!.origins[0]!.name, remedy]).toEqual(['allow', 'allow-any-ingress', undefined]);
 });
+
+const nodes: [name: string, labels: string[], selector: string][] = [
+  [
+    'by all its labels',
+    ['reserved:host', 'k8s:role=edge', 'k8s:zone=a'],
+    '    matchLabels:\n      role: edge\n      zone: a\n',
+  ],
+  ['if it has none, every node', ['reserved:host'], ''],
+];
+test.each(nodes)('the smallest policy for the node itself selects nodes: %s', (_name, labels, selector) => {
+  const repository = new PolicyRepository({ hostFirewall: true });
+  repository.upsert(ccnp('nodeSelector: {}, ingress: [{}]'));
+  const subject = { identity: 1, labels: Labels.parse(labels) };
+  const policy = resolveSelectorPolicy(repository, subject, new SelectorCache(IDENTITIES)).distill();
+  const flow = { egress: false, identity: OTHER, protocol: 6, dport: 22 };
+  const { verdict, remedy } = explainFlow(repository, subject, policy, flow);
+  expect(verdict).toBe('drop');
+  const yaml = remedy?.kind === 'allow' ? remedy.suggestion.yaml : '';
+  expect(yaml).toContain(`nodeSelector:${selector === '' ? ' {}' : ''}\n${selector}  ingress:\n`);
+});
+
+test('without the host firewall the node lets everything through, whatever rules say about it', () => {
+  const repository = new PolicyRepository();
+  repository.upsert(ccnp('nodeSelector: {}, ingress: [{}]'));
+  const subject = { identity: 1, labels: Labels.parse(['reserved:host']) };
+  const { mapState } = resolveSelectorPolicy(repository, subject, new SelectorCache(IDENTITIES)).distill();
+  expect([...mapState].map(({ key: { identity, egress } }) => [identity, egress])).toEqual([
+    [0, false],
+    [0, true],
+  ]);
+});

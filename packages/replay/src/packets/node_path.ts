@@ -81,8 +81,9 @@ export class NodePath {
       skb.loadFrom(at, length, node.ciliumHostIfindex);
       skb.ingressIfindex = 0;
       skb.mark = MARK_FROM_HOST;
-      // The stack has a route to pods by cilium_host, and with tunnels to those of other nodes too.
-      if (!dp.config.tunnelMode && this.#leavesNode(dp)) this.#toNetdev(dp);
+      // The stack has a route to pods by cilium_host, and with tunnels to those of other nodes too. Without the host
+      // firewall, what the node sends elsewhere is not judged.
+      if (dp.config.hostFirewall && !dp.config.tunnelMode && this.#leavesNode(dp)) this.#toNetdev(dp);
       else this.#end(dp, cilFromHost(dp, skb));
     } else {
       skb.loadFrom(at, length, node.netdev.ifindex);

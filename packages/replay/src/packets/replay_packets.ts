@@ -17,7 +17,7 @@ import { BATCHES, type PacketsTask, type WorkerInit, type WorkerResult } from '.
 import { type PacketsResult, packetsResult, type Share, type Timings } from './result.ts';
 
 export interface ReplayPacketsOptions {
-  /** Threads, at most one for each shard; default: one for each core. */
+  /** Threads, at most one for each shard; default: one for each core. With the host firewall one. */
   workers?: number;
   /** How often the trace is gone through, one pass after the other in time too; default 1. */
   loop?: number;
@@ -84,7 +84,9 @@ class Run {
     this.#path = path;
     this.#options = options;
     this.#config = options.config ?? agent.config;
-    this.#workers = Math.min(options.workers ?? availableParallelism(), CT_SHARDS);
+    // What the node itself sends shares NAT's map with all shards: the order of the packets counts.
+    const workers = this.#config.hostFirewall ? 1 : (options.workers ?? availableParallelism());
+    this.#workers = Math.min(workers, CT_SHARDS);
     this.#owners = ownersOf(this.#workers, options.share);
     this.#ring = BatchFiller.create(agent.memory, this.#workers, options.writePcap !== undefined);
   }
