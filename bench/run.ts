@@ -4,6 +4,7 @@
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { run as bytecode } from './bytecode.ts';
 import { run as datapath } from './datapath.ts';
 import { checkNames } from './field.ts';
 import { run as httpRules } from './http_rules.ts';
@@ -32,6 +33,7 @@ const QUESTIONS: Record<string, (options: BenchOptions) => Promise<QuestionResul
   policy,
   'http-rules': httpRules,
   proxy,
+  bytecode,
 };
 const DURATION_MS = 1000;
 const QUICK_DURATION_MS = 100;

@@ -1,9 +1,9 @@
 import { type DnsAccessLog, type DnsExchange, DnsProxy, type DnsRule, type SocketAddress } from '@ciliate/envoy';
 import { type FqdnConfig, IDENTITY_WORLD, NameManager } from '@ciliate/identity';
 import { IPV4_CT_TUPLE, IpcacheMap, type Memory, openCtMaps, readTuple } from '@ciliate/maps';
-import { parseIpv4 } from '@ciliate/packet';
+import { type IpAddress, parseIpv4 } from '@ciliate/packet';
 import { type EndpointPolicy, redirectOf } from '@ciliate/policy';
-import type { Endpoint } from './endpoint.ts';
+import { addressBeside, type Endpoint } from './endpoint.ts';
 import type { EndpointTable } from './endpoint_table.ts';
 
 /** How often names are collected, in seconds. */
@@ -54,7 +54,7 @@ export class AgentDns {
       protocol,
       sourceIdentity: client.identity,
       destinationIdentity: server ?? IDENTITY_WORLD,
-      source: { ip: client.address, port },
+      source: { ip: addressBeside(client, destination.ip) ?? client.address, port },
       destination,
     };
   }
@@ -78,8 +78,8 @@ export class AgentDns {
   }
 
   /** Source address → where conntrack has connections from it to. */
-  #connected(): Map<number, Set<number>> {
-    const found = new Map<number, Set<number>>();
+  #connected(): Map<IpAddress, Set<number>> {
+    const found = new Map<IpAddress, Set<number>>();
     const { memory, shards } = this.#options;
     for (let shard = 0; shard < shards; shard++) {
       const { tcp, any } = openCtMaps(memory, shard);

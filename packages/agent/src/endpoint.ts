@@ -1,8 +1,9 @@
 import type { Namespace, ObjectStore, Pod } from '@ciliate/k8s';
 import { identityLabelsOf, type Labels } from '@ciliate/labels';
 import type { PolicyMap } from '@ciliate/maps';
-import { parseIpv4 } from '@ciliate/packet';
+import { bytesOfIp, type IpAddress, isIpv6, parseIp } from '@ciliate/packet';
 import type { EndpointPolicy, NamedPort } from '@ciliate/policy';
+import type { Families } from './families.ts';
 
 /** A pod on this node, as the agent sees it. The agent alone changes it. */
 export interface Endpoint {
@@ -10,7 +11,10 @@ export interface Endpoint {
   readonly id: number;
   readonly namespace: string;
   readonly name: string;
-  readonly address: number;
+  /** The first of `addresses`: what its pod calls `podIP`. */
+  readonly address: IpAddress;
+  /** At most one of each family. */
+  readonly addresses: readonly IpAddress[];
   /** Of the host's end of its interface. */
   readonly ifindex: number;
   /** 6 bytes, the pod's end. */
@@ -30,10 +34,14 @@ export const FIRST_IFINDEX = 10;
 export const MAX_ENDPOINTS = 4095;
 /** Of cilium_host. */
 export const HOST_IFINDEX = 2;
-/** For a cluster that does not say where its node is; from the block for examples, RFC 5737. */
-const DEFAULT_NODE_ADDRESS = '192.0.2.1';
+/** For a cluster that does not say where its node is; from the blocks for examples, RFC 5737 and RFC 3849. */
+const DEFAULT_NODE_ADDRESSES = { ipv4: '192.0.2.1', ipv6: '2001:db8::1' } as const;
 
 export const podName = ({ namespace, name }: Pick<Endpoint, 'namespace' | 'name'>): string => `${namespace}/${name}`;
+
+/** The pod's address in the family of another; undefined: it has none. */
+export const addressBeside = ({ addresses }: Pick<Endpoint, 'addresses'>, other: IpAddress): IpAddress | undefined =>
+  addresses.find((address) => isIpv6(address) === isIpv6(other));
 
 /** The ports of a pod's containers that have names. */
 export const namedPortsOf = ({ spec }: Pod): NamedPort[] =>
@@ -44,15 +52,18 @@ export const namedPortsOf = ({ spec }: Pod): NamedPort[] =>
   );
 
 /** Addresses were checked when the objects were decoded. */
-export const addressOf = ({ status }: Pod): number => parseIpv4(status.podIP)!;
+export const addressesOf = ({ status }: Pod): IpAddress[] => status.podIPs.map((text) => parseIp(text)!);
 
 /**
- * The address of the node, which all pods are on: what the first pod with a `hostIP` says. It also stands for the address
- * of cilium_host, since address management is not modelled.
+ * The addresses of the node, which all pods are on, IPv4 first: in each family what the first pod with such a `hostIPs`
+ * says. They also stand for the addresses of cilium_host, since address management is not modelled.
  */
-export function nodeAddressOf(store: ObjectStore): number {
-  const hostIP = store.list('Pod').find(({ status }) => status.hostIP !== undefined)?.status.hostIP;
-  return parseIpv4(hostIP ?? DEFAULT_NODE_ADDRESS)!;
+export function nodeAddressesOf(store: ObjectStore, { ipv4, ipv6 }: Families): IpAddress[] {
+  const told = store.list('Pod').flatMap(({ status }) => status.hostIPs.map((text) => parseIp(text)!));
+  return [
+    ...(ipv4 ? [told.find((one) => !isIpv6(one)) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv4)!] : []),
+    ...(ipv6 ? [told.find(isIpv6) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv6)!] : []),
+  ];
 }
 
 /** The name of that node: of the first pod that says where it runs. */
@@ -71,6 +82,6 @@ export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: st
 
 export const POD_END = 0x02;
 export const NODE_END = 0x06;
-/** A locally administered address that tells the end of the cable and the pod's IPv4 address. */
-export const macOf = (end: number, address: number): Uint8Array =>
-  Uint8Array.of(end, 0, address >>> 24, address >>> 16, address >>> 8, address);
+/** A locally administered address that tells the end of the cable and the pod's first address, of IPv6 the last 4 bytes. */
+export const macOf = (end: number, address: IpAddress): Uint8Array =>
+  Uint8Array.of(end, isIpv6(address) ? 6 : 0, ...bytesOfIp(address).subarray(-4));

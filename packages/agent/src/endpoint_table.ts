@@ -2,9 +2,10 @@ import { IDENTITY_HOST } from '@ciliate/identity';
 import type { Pod } from '@ciliate/k8s';
 import type { Labels } from '@ciliate/labels';
 import { ENDPOINT_F_HOST, LxcMap, type Memory, PolicyMap } from '@ciliate/maps';
+import type { IpAddress } from '@ciliate/packet';
 import type { EndpointPolicy } from '@ciliate/policy';
 import {
-  addressOf,
+  addressesOf,
   type Endpoint,
   FIRST_IFINDEX,
   HOST_IFINDEX,
@@ -25,16 +26,16 @@ export class EndpointTable {
   /** By id; 0 is nobody's. */
   readonly #byId: (Endpoint | undefined)[] = [undefined];
   readonly #byName = new Map<string, Endpoint>();
-  readonly #byAddress = new Map<number, Endpoint>();
+  readonly #byAddress = new Map<IpAddress, Endpoint>();
   #list: readonly Endpoint[] | undefined;
 
-  /** @param node address of the node itself, which gets its entry here */
-  constructor(memory: Memory, node: number) {
+  /** @param node addresses of the node itself, which get their entries here */
+  constructor(memory: Memory, node: readonly IpAddress[]) {
     this.#memory = memory;
     this.#lxc = LxcMap.create(memory);
-    const nodeMac = macOf(NODE_END, node);
+    const nodeMac = macOf(NODE_END, node[0]!);
     const host = { ifindex: HOST_IFINDEX, lxcId: 0, flags: ENDPOINT_F_HOST, mac: nodeMac, nodeMac };
-    this.#lxc.upsert(node, { ...host, secId: IDENTITY_HOST });
+    for (const address of node) this.#lxc.upsert(address, { ...host, secId: IDENTITY_HOST });
   }
 
   /** In the order of their ids. */
@@ -57,7 +58,7 @@ export class EndpointTable {
     return this.#byName.get(name);
   }
 
-  ofAddress(address: number): Endpoint | undefined {
+  ofAddress(address: IpAddress): Endpoint | undefined {
     return this.#byAddress.get(address);
   }
 
@@ -71,34 +72,38 @@ export class EndpointTable {
     const id = free < 0 ? this.#byId.length : free;
     if (id > MAX_ENDPOINTS) throw new AgentError('BAD_INPUT', `a node has at most ${MAX_ENDPOINTS} endpoints`);
     const { namespace, name } = pod.metadata;
-    const address = addressOf(pod);
+    const addresses = addressesOf(pod);
+    const address = addresses[0]!;
     const policyMap = PolicyMap.create(this.#memory, id);
     const macs = { mac: macOf(POD_END, address), nodeMac: macOf(NODE_END, address) };
     const interfaces = { ifindex: FIRST_IFINDEX + id - 1, ...macs };
-    const endpoint = { id, namespace, name, address, ...interfaces, ...who };
+    const endpoint = { id, namespace, name, address, addresses, ...interfaces, ...who };
     const added: Endpoint = { ...endpoint, namedPorts: namedPortsOf(pod), policyMap, policy };
     syncPolicyMap(policyMap, policy);
     this.#byId[id] = added;
     this.#byName.set(podName(added), added);
-    this.#byAddress.set(address, added);
+    for (const one of addresses) this.#byAddress.set(one, added);
     this.#list = undefined;
     return added;
   }
 
   /** The programs find the endpoint from now on, with the identity that it has now. */
-  publish({ id, address, ifindex, mac, nodeMac, identity }: Endpoint): void {
-    this.#lxc.upsert(address, { ifindex, lxcId: id, flags: 0, mac, nodeMac, secId: identity });
+  publish({ id, addresses, ifindex, mac, nodeMac, identity }: Endpoint): void {
+    for (const address of addresses)
+      this.#lxc.upsert(address, { ifindex, lxcId: id, flags: 0, mac, nodeMac, secId: identity });
   }
 
-  /** The pod is gone: it keeps its id until {@link remove}, but its name and address may be another's. */
+  /** The pod is gone: it keeps its id until {@link remove}, but its name and addresses may be another's. */
   withdraw(endpoint: Endpoint): void {
     if (this.#byName.get(podName(endpoint)) === endpoint) this.#byName.delete(podName(endpoint));
-    if (this.#byAddress.get(endpoint.address) === endpoint) this.#byAddress.delete(endpoint.address);
+    for (const address of endpoint.addresses)
+      if (this.#byAddress.get(address) === endpoint) this.#byAddress.delete(address);
   }
 
   /** No packet finds the endpoint any more, and its policy map is deleted. */
   remove(endpoint: Endpoint): void {
-    if (this.#lxc.get(endpoint.address)?.lxcId === endpoint.id) this.#lxc.delete(endpoint.address);
+    for (const address of endpoint.addresses)
+      if (this.#lxc.get(address)?.lxcId === endpoint.id) this.#lxc.delete(address);
     endpoint.policyMap.destroy();
     this.#byId[endpoint.id] = undefined;
     this.#list = undefined;

@@ -1,6 +1,6 @@
 export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
 export { AgentDns } from './dns.ts';
-export { type Endpoint, podName } from './endpoint.ts';
+export { addressBeside, type Endpoint, podName } from './endpoint.ts';
 export { AgentError, type AgentErrorCode, NotEmulatedError } from './errors.ts';
 export {
   ownLabels,

@@ -7,7 +7,9 @@ import {
 } from '@ciliate/identity';
 import { Labels } from '@ciliate/labels';
 import { IpcacheMap, type Memory } from '@ciliate/maps';
+import { type IpAddress, isIpv6 } from '@ciliate/packet';
 import type { Endpoint } from './endpoint.ts';
+import { type Families, isDualStack } from './families.ts';
 import { KnownPrefixes } from './known_prefixes.ts';
 
 /**
@@ -18,45 +20,58 @@ export class AgentIpcache {
   readonly prefixes: KnownPrefixes;
   readonly #map: IpcacheMap;
   /** Of pods and the node: they have the identities of these, whatever is said about their addresses. */
-  readonly #inCluster = new Set<number>();
+  readonly #inCluster = new Set<IpAddress>();
 
-  /** @param node address of the node itself */
-  constructor(memory: Memory, node: number, reserved: ReservedIdentities) {
+  /** @param node addresses of the node itself */
+  constructor(memory: Memory, node: readonly IpAddress[], reserved: ReservedIdentities, families: Families) {
     this.#map = IpcacheMap.create(memory);
-    this.prefixes = new KnownPrefixes({ dualStack: false, reserved });
-    this.prefixes.tell('node', [[parsePrefix('0.0.0.0/0'), { source: 'local', labels: Labels.none }]]);
+    this.prefixes = new KnownPrefixes({ dualStack: isDualStack(families), reserved });
+    const worlds = [...(families.ipv4 ? ['0.0.0.0/0'] : []), ...(families.ipv6 ? ['::/0'] : [])];
+    const known = { source: 'local', labels: Labels.none } as const;
+    this.prefixes.tell(
+      'node',
+      worlds.map((world) => [parsePrefix(world), known]),
+    );
     this.write(this.prefixes.apply());
-    this.#inCluster.add(node);
-    this.#put(node, 32, IDENTITY_HOST);
+    for (const address of node) {
+      this.#inCluster.add(address);
+      this.#put(address, widthOf(address), IDENTITY_HOST);
+    }
   }
 
   /** The programs see what `prefixes.apply` changed. */
   write({ upserted, removed }: Pick<PrefixChanges, 'upserted' | 'removed'>): void {
     for (const { prefix, identity } of upserted)
-      if (this.#isShown(prefix)) this.#put(Number(prefix.address), prefix.length, identity);
-    for (const { prefix } of removed)
-      if (this.#isShown(prefix)) this.#map.delete(Number(prefix.address), prefix.length);
+      if (this.#isShown(prefix)) this.#put(firstOf(prefix), prefix.length, identity);
+    for (const { prefix } of removed) if (this.#isShown(prefix)) this.#map.delete(firstOf(prefix), prefix.length);
   }
 
-  upsertPod({ address, identity }: Endpoint): void {
-    this.#inCluster.add(address);
-    this.#put(address, 32, identity);
+  upsertPod({ addresses, identity }: Endpoint): void {
+    for (const address of addresses) {
+      this.#inCluster.add(address);
+      this.#put(address, widthOf(address), identity);
+    }
   }
 
   /** The address falls back to what is known of it as one outside of the cluster. */
-  deletePod(address: number): void {
+  deletePod(address: IpAddress): void {
     this.#inCluster.delete(address);
-    const entry = this.prefixes.get({ family: 4, address: BigInt(address), length: 32 });
-    if (entry === undefined) this.#map.delete(address, 32);
-    else this.#put(address, 32, entry.identity);
+    const length = widthOf(address);
+    const entry = this.prefixes.get({ family: isIpv6(address) ? 6 : 4, address: BigInt(address), length });
+    if (entry === undefined) this.#map.delete(address, length);
+    else this.#put(address, length, entry.identity);
   }
 
-  /** The map is for IPv4. */
-  #isShown({ family, address, length }: Prefix): boolean {
-    return family === 4 && !(length === 32 && this.#inCluster.has(Number(address)));
+  #isShown(prefix: Prefix): boolean {
+    const first = firstOf(prefix);
+    return !(prefix.length === widthOf(first) && this.#inCluster.has(first));
   }
 
-  #put(address: number, length: number, identity: number): void {
+  #put(address: IpAddress, length: number, identity: number): void {
     this.#map.upsert(address, length, { identity, tunnelEndpoint: 0, key: 0, flags: 0 });
   }
 }
+
+const firstOf = ({ family, address }: Prefix): IpAddress => (family === 4 ? Number(address) : address);
+/** Bits of an address. */
+const widthOf = (address: IpAddress): number => (isIpv6(address) ? 128 : 32);

@@ -1,6 +1,6 @@
 import type { NetworkPolicy, PortNetworkPolicy, PortNetworkPolicyRule } from '@ciliate/envoy';
 import { httpRulesToNpds } from '@ciliate/envoy';
-import { formatIpv4 } from '@ciliate/packet';
+import { formatIp } from '@ciliate/packet';
 import { type EndpointPolicy, formatOrigin, type L4Filter, type RedirectSelector, redirectOf } from '@ciliate/policy';
 import type { Endpoint } from './endpoint.ts';
 
@@ -13,7 +13,7 @@ import type { Endpoint } from './endpoint.ts';
 export function networkPolicyOf(endpoint: Endpoint, policy: EndpointPolicy): NetworkPolicy | undefined {
   if (!policy.redirects.some(({ selectors }) => selectors.some(isForEnvoy))) return undefined;
   return {
-    endpointIps: [formatIpv4(endpoint.address)],
+    endpointIps: endpoint.addresses.map(formatIp),
     endpointId: endpoint.id,
     ingressPerPortPolicies: portPoliciesOf(policy.l4.ingress.filters, policy),
     egressPerPortPolicies: portPoliciesOf(policy.l4.egress.filters, policy),

@@ -1,10 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectStore, Pod } from '@ciliate/k8s';
 import type { Labels } from '@ciliate/labels';
+import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import type { Changes } from './changes.ts';
-import { addressOf, type Endpoint, labelsOf, namedPortsOf, podName } from './endpoint.ts';
+import { addressesOf, type Endpoint, labelsOf, namedPortsOf, podName } from './endpoint.ts';
 import type { EndpointTable } from './endpoint_table.ts';
 import { AgentError } from './errors.ts';
+import type { Families } from './families.ts';
 import type { Problems } from './regeneration.ts';
 
 /** What changes of pods and namespaces mean for endpoints. */
@@ -25,6 +27,7 @@ export function podChanges(
   store: ObjectStore,
   endpoints: EndpointTable,
   cluster: string,
+  families: Families,
   problems: Problems,
 ): PodChanges {
   const names = new Set(changes.pods);
@@ -32,13 +35,15 @@ export function podChanges(
     for (const endpoint of endpoints.list) if (changes.namespaces.has(endpoint.namespace)) names.add(podName(endpoint));
   const looks = [...names].sort().map((name) => ({ name, pod: podOf(store, name), endpoint: endpoints.ofName(name) }));
   const gone = looks.flatMap(({ pod, endpoint }) =>
-    endpoint !== undefined && (pod === undefined || addressOf(pod) !== endpoint.address) ? [endpoint] : [],
+    endpoint !== undefined && (pod === undefined || !isDeepStrictEqual(addressesOf(pod), endpoint.addresses))
+      ? [endpoint]
+      : [],
   );
   const added: PodChanges['added'][number][] = [];
   const relabelled: PodChanges['relabelled'][number][] = [];
   const reported: PodChanges['reported'][number][] = [];
   const refused: string[] = [];
-  const taken = new Map<number, string>();
+  const taken = new Map<IpAddress, string>();
   for (const { name, pod, endpoint } of looks) {
     if (pod === undefined) continue;
     const labels = labelsIn(store, pod, cluster);
@@ -47,18 +52,29 @@ export function podChanges(
       if (!isDeepStrictEqual(endpoint.namedPorts, namedPortsOf(pod))) reported.push({ endpoint, pod });
       continue;
     }
-    const owner = endpoints.ofAddress(addressOf(pod));
-    const other = owner !== undefined && !gone.includes(owner) ? podName(owner) : taken.get(addressOf(pod));
-    if (other === undefined) {
-      taken.set(addressOf(pod), name);
+    const addresses = addressesOf(pod);
+    const ownerOf = (address: IpAddress): string | undefined => {
+      const owner = endpoints.ofAddress(address);
+      return owner !== undefined && !gone.includes(owner) ? podName(owner) : taken.get(address);
+    };
+    const problem = addresses.map((address) => problemOf(name, address, ownerOf(address), families)).find(Boolean);
+    if (problem === undefined) {
+      for (const address of addresses) taken.set(address, name);
       added.push({ pod, labels });
     } else {
       refused.push(name);
-      const problem = `${name} and ${other} both have the address ${pod.status.podIP}`;
       problems.push(AgentError.ofField(pod, 'status.podIP', problem));
     }
   }
   return { added, relabelled, reported, gone, refused };
+}
+
+/** Why a pod cannot have this address. */
+function problemOf(name: string, address: IpAddress, owner: string | undefined, { ipv4, ipv6 }: Families) {
+  const text = formatIp(address);
+  if (owner !== undefined) return `${name} and ${owner} both have the address ${text}`;
+  if (isIpv6(address) ? ipv6 : ipv4) return undefined;
+  return `${name} has the address ${text}, but the agent was started without IPv${isIpv6(address) ? 6 : 4}`;
 }
 
 /** The labels that decide a pod's identity. */

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Changes } from './changes.ts';
 import { type Endpoint, namedPortsOf } from './endpoint.ts';
 import type { EndpointTable } from './endpoint_table.ts';
+import type { Families } from './families.ts';
 import type { IdentityChanges } from './identity_changes.ts';
 import type { AgentIpcache } from './ipcache.ts';
 import { checkModelled, nodeSpecs } from './not_modelled.ts';
@@ -15,6 +16,7 @@ import { type Services, serviceViewsOf } from './services.ts';
 export interface ReconcilerParts {
   readonly store: ObjectStore;
   readonly clusterName: string;
+  readonly families: Families;
   readonly allocator: IdentityAllocator;
   readonly identities: IdentityCache;
   readonly identityChanges: IdentityChanges;
@@ -51,10 +53,10 @@ export class Reconciler {
 
   /** @returns what was wrong; all else is in force */
   async reconcile(changes: Changes): Promise<Problems> {
-    const { endpoints, store, clusterName, regeneration, ipcache } = this.#parts;
+    const { endpoints, store, clusterName, families, regeneration, ipcache } = this.#parts;
     const problems: Problems = [];
     for (const name of this.#refusedPods) changes.pods.add(name);
-    const pods = podChanges(changes, store, endpoints, clusterName, problems);
+    const pods = podChanges(changes, store, endpoints, clusterName, families, problems);
     this.#refusedPods = pods.refused;
 
     const { moved, left } = await this.#takeIdentities(pods);
@@ -160,9 +162,9 @@ export class Reconciler {
 
   async #remove(endpoint: Endpoint, problems: Problems): Promise<void> {
     const { endpoints, ipcache, regeneration, names } = this.#parts;
-    const { address } = endpoint;
     names.removeEndpoint(endpoint.id);
-    if (endpoints.ofAddress(address) === undefined) ipcache.deletePod(address);
+    for (const address of endpoint.addresses)
+      if (endpoints.ofAddress(address) === undefined) ipcache.deletePod(address);
     await regeneration.remove(endpoint, problems);
     endpoints.remove(endpoint);
   }

@@ -12,8 +12,10 @@ export function newResolver(endpoints: EndpointTable, services: Services): Resol
       const { id, identity, namespace, name } = endpoint;
       return { id, identity, namespace, podName: name };
     },
-    serviceOf: (address, port) =>
-      services.entries.find(({ frontend }) => frontend.address === address && frontend.port === port),
+    serviceOf: (address, port) => {
+      const found = services.entries.find(({ frontend }) => frontend.address === address && frontend.port === port);
+      return found && { namespace: found.namespace, name: found.name };
+    },
     identityName: (identity) => (isReservedIdentity(identity) ? identityName(identity) : undefined),
   };
 }

@@ -8,8 +8,15 @@ import {
   slicesOfPods,
 } from '@ciliate/loadbalancer';
 import { LbMaps, type Memory } from '@ciliate/maps';
-import { formatIpv4 } from '@ciliate/packet';
+import { formatIp, type IpAddress } from '@ciliate/packet';
 import type { ServiceView } from '@ciliate/policy';
+import type { Families } from './families.ts';
+
+interface ServicesOptions {
+  nodeName: string | undefined;
+  nodeAddresses: readonly IpAddress[];
+  families: Families;
+}
 
 /** The services of the cluster in the load balancer's maps. */
 export class Services {
@@ -18,9 +25,9 @@ export class Services {
   readonly #services = new Map<string, Service>();
   #slices: ReadonlyMap<string, EndpointSlice> = new Map();
 
-  constructor(memory: Memory, { nodeName, nodeAddress }: { nodeName: string | undefined; nodeAddress: number }) {
+  constructor(memory: Memory, { nodeName, nodeAddresses, families }: ServicesOptions) {
     const maps = LbMaps.create(memory, { maglevTableSize: DEFAULT_MAGLEV_SIZE });
-    this.#manager = new ServiceManager(maps, { nodeName, nodePortAddresses: [formatIpv4(nodeAddress)] });
+    this.#manager = new ServiceManager(maps, { ...families, nodeName, nodePortAddresses: nodeAddresses.map(formatIp) });
   }
 
   /** As in the maps. */

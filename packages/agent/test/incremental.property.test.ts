@@ -205,7 +205,7 @@ test('after each change the maps say what the objects say, and meanwhile never m
           await agent.settled();
           const after = reach(asInMaps(agent));
           const live = new Set(store.list('Pod').map(({ metadata }) => `default/${metadata.name}`));
-          const model = fromScratch(store, agent.nodeAddress);
+          const model = fromScratch(store, agent.nodeAddresses[0] as number);
           for (const [index, flow] of FLOWS.entries()) {
             if (!live.has(flow.pod)) continue;
             const wanted = model(flow);

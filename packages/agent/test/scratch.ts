@@ -14,7 +14,7 @@ import {
   resolveSelectorPolicy,
   SelectorCache,
 } from '@ciliate/policy';
-import { addressOf, labelsOf, namedPortsOf, podName } from '../src/endpoint.ts';
+import { addressesOf, labelsOf, namedPortsOf, podName } from '../src/endpoint.ts';
 import { serviceViewsOf } from '../src/services.ts';
 
 /** A packet at a pod's interface: the other side is an address, not yet an identity. */
@@ -73,7 +73,7 @@ export function fromScratch(store: ObjectStore, node: number): (flow: AddressFlo
     }),
   );
   const identityOf = (peer: number): number =>
-    subjects.find(({ pod }) => addressOf(pod) === peer)?.identity ??
+    subjects.find(({ pod }) => addressesOf(pod).includes(peer))?.identity ??
     (peer === node ? HOST : (prefixes.lookup(4, BigInt(peer))?.identity ?? WORLD));
   return ({ pod, peer, ...flow }) => {
     const entry = lookupMapState(states.get(pod)!, { ...flow, identity: identityOf(peer) });

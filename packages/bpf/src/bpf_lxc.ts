@@ -3,7 +3,7 @@ import { ETH_P_ARP, ethType, IPPROTO_ICMPV6 } from '@ciliate/packet';
 import { cilHostPolicyFromHost, cilHostPolicyToHost } from './bpf_host.ts';
 import { hasPerPacketLb } from './config.ts';
 import type { Datapath, EndpointProgram } from './datapath.ts';
-import { noteDebug } from './explain.ts';
+import { addressAt, noteDebug } from './explain.ts';
 import { respondToArp } from './lib/arp.ts';
 import {
   CT_EGRESS,
@@ -28,7 +28,6 @@ import {
   MARK_MAGIC_PROXY_EGRESS_EPID,
   MARK_MAGIC_PROXY_INGRESS,
   MARK_MAGIC_TO_PROXY,
-  ntohl,
   ntohs,
   TC_INDEX_F_FROM_EGRESS_PROXY,
   TC_INDEX_F_FROM_INGRESS_PROXY,
@@ -41,6 +40,7 @@ import {
   DBG_INHERIT_IDENTITY,
   DBG_LOCAL_DELIVERY,
   noteIdentity,
+  noteL7Lb,
 } from './lib/dbg.ts';
 import {
   DROP_EP_NOT_READY,
@@ -62,7 +62,7 @@ import { loadPorts } from './lib/fragments.ts';
 import { hasIpHeader, readHeaders } from './lib/headers.ts';
 import { BPF_F_INGRESS, hostProgram } from './lib/host_firewall.ts';
 import { redirect } from './lib/icmp6.ts';
-import { handleNeighbourSolicitation, isNdp, isNeighbourSolicitation } from './lib/icmp6_ndp.ts';
+import { handleNdp, isNdp } from './lib/icmp6_ndp.ts';
 import { routeL3 } from './lib/l3.ts';
 import { lbLocal, lbRevNat } from './lib/lb.ts';
 import { l7LbProxyPort, lookupService } from './lib/lb_service.ts';
@@ -154,9 +154,7 @@ function handleFromLxc(dp: Datapath, fam: Family, ep: EndpointProgram, skb: Skb,
     if (headers.isFragment) return dropFromPod(dp, ep, skb, 0, DROP_FRAG_NOSUPPORT);
   }
   if (fam.isV6 && isNdp(dp, skb)) {
-    // A solicitation is answered; Cilium lets advertisements through without looking at anything else.
-    if (!isNeighbourSolicitation(dp, skb)) return CTX_ACT_OK;
-    const answer = handleNeighbourSolicitation(dp, skb, ep.mac, DROP_UNKNOWN_TARGET);
+    const answer = handleNdp(dp, skb, ep.mac, DROP_UNKNOWN_TARGET);
     return answer < 0 ? sendDropNotify(dp, skb, ep.id, 0, 0, 0, answer, 0, METRIC_EGRESS) : answer;
   }
   if (!fromL7lb && config.sipVerification && !fam.sameAddress(dp.memory, fam.saddr(skb), fam.isV6 ? ep.ipv6 : ep.ipv4))
@@ -213,7 +211,7 @@ function routeFromPod(
   dp.steps?.push({
     kind: 'identity',
     endpoint: ep.id,
-    address: ntohl(m.u32[(fam.daddr(skb) >> 2) + fam.words - 1]!),
+    address: addressAt(dp, fam, fam.daddr(skb)),
     identity: dstIdentity,
     found: info !== NULL,
   });
@@ -222,6 +220,7 @@ function routeFromPod(
 
   if (status === CT_NEW || status === CT_ESTABLISHED) {
     let proxyPort = ntohs(lbProxyPort);
+    if (dp.steps !== null && proxyPort > 0) noteL7Lb(dp, fam, tuple, proxyPort);
     // A pod that reaches itself through a service needs no policy to allow it; the L7 load balancer comes before policy.
     if (proxyPort === 0 && !viaLoopback) {
       const verdict = policyCan(dp, fam, ep, skb, CT_EGRESS, dstIdentity, info, status);

@@ -157,6 +157,8 @@ export class Datapath {
       if (policy === NULL) continue;
       const block = this.#blocks.get(id) ?? m.alloc(PROGRAM_BYTES);
       this.#blocks.set(id, block);
+      // A pod without an address of a family may send from none: zeros are nobody's.
+      if (this.#programs[id] === undefined) m.u8.fill(0, block, block + PROGRAM_BYTES);
       const isV4 = m.u8[key + ENDPOINT_KEY.family] === FAMILY_IPV4;
       m.u8.copyWithin(block + (isV4 ? 0 : 16), key, key + (isV4 ? 4 : 16));
       m.u8.copyWithin(block + 32, endpointNodeMacAt(value), endpointNodeMacAt(value) + 6);

@@ -1,13 +1,20 @@
-import { type Address, type BpfMap, LpmTrie, type Memory, NULL } from '@ciliate/maps';
+import { type Address, address6, type BpfMap, LpmTrie, type Memory, NULL } from '@ciliate/maps';
+import type { IpAddress } from '@ciliate/packet';
 import type { Datapath } from './datapath.ts';
+import type { Family } from './lib/family.ts';
 
 /**
  * What a program did with one packet, for people: recorded only while `Datapath.steps` is there, so that the hot path
- * pays one test for null. Addresses and ports are numbers in host order.
+ * pays one test for null. Ports are numbers in host order.
  */
 interface Endpointed {
   /** Endpoint id of the program that took the step. */
   endpoint: number;
+}
+
+interface Place {
+  address: IpAddress;
+  port: number;
 }
 
 /** Something decided or done. */
@@ -15,14 +22,14 @@ export type Decision = Endpointed &
   (
     | {
         kind: 'service';
-        frontend: { address: number; port: number };
-        backend: { id: number; address: number; port: number };
+        frontend: Place;
+        backend: Place & { id: number };
         /** Was the choice read from conntrack (true) or made now? */
         known: boolean;
       }
-    | { kind: 'reverse-nat'; from: { address: number; port: number }; to: { address: number; port: number } }
+    | { kind: 'reverse-nat'; from: Place; to: Place }
     | { kind: 'conntrack'; direction: 'egress' | 'ingress'; status: 'new' | 'established' | 'reply' | 'related' }
-    | { kind: 'identity'; address: number; identity: number; found: boolean }
+    | { kind: 'identity'; address: IpAddress; identity: number; found: boolean }
     | {
         kind: 'policy';
         direction: 'egress' | 'ingress';
@@ -41,7 +48,7 @@ export type Decision = Endpointed &
     | { kind: 'to-proxy'; port: number }
     | { kind: 'to-endpoint' }
     | { kind: 'to-stack' }
-    | { kind: 'to-overlay'; vni: number; remote: number }
+    | { kind: 'to-overlay'; vni: number; remote: IpAddress }
     | { kind: 'to-network'; ifindex: number }
     | { kind: 'drop'; code: number; text: string }
   );
@@ -88,6 +95,10 @@ export const isDecision = (step: Step): step is Decision =>
   step.kind !== 'map' && step.kind !== 'debug' && step.kind !== 'debug-capture';
 
 // All of these are called only where `dp.steps` is not null: they copy.
+
+/** The address that lies there. */
+export const addressAt = (dp: Datapath, fam: Family, at: Address): IpAddress =>
+  fam.isV6 ? address6(dp.memory, at) : dp.memory.view.getUint32(at);
 
 export function noteLookup(dp: Datapath, map: BpfMap, key: Address, value: Address): void {
   const m = dp.memory;

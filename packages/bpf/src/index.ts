@@ -8,6 +8,7 @@ export {
   DEFAULT_NODE,
   type MonitorAggregation,
   type NodeConfig,
+  type Words,
 } from './config.ts';
 export { type Outcome, pathOf, runScenario, type StepResult } from './conformance/runner.ts';
 export type { Scenario } from './conformance/scenario.ts';
@@ -67,5 +68,5 @@ export { DebugNotifications } from './lib/dbg.ts';
 export { DROP_POLICY, DROP_POLICY_DENY, dropReason } from './lib/drop_reasons.ts';
 export { jhash3Words, jhashTuple6 } from './lib/jhash.ts';
 export { PolicyVerdict, policyCanAccess } from './lib/policy.ts';
-export { createDatapathMaps, type DatapathMapsOptions } from './maps.ts';
+export { createDatapathMaps, type DatapathMapsOptions, openPinned, shardMapName } from './maps.ts';
 export { Skb } from './skb.ts';

@@ -3,24 +3,27 @@ import { InputError, type Service } from '@ciliate/k8s';
 
 type ServiceEntry = Agent['services'][number];
 
-/** @param asked the option that names the port, for the message. @throws InputError with the ports that the service has */
-export function frontendOf(
+/**
+ * Where the port of a service is reached, the address that people mean first.
+ * @param asked the option that names the port, for the message. @throws InputError with the ports that the service has
+ */
+export function frontendsOf(
   agent: Agent,
   asked: string,
   service: Service,
   port: number,
   protocol: ServiceEntry['frontend']['protocol'],
-): ServiceEntry {
+): ServiceEntry[] {
   const { namespace, name } = service.metadata;
-  const entry = agent.services.find(
+  const entries = agent.services.filter(
     (one) =>
       one.namespace === namespace &&
       one.name === name &&
       one.frontend.port === port &&
       one.frontend.protocol === protocol,
   );
-  if (entry === undefined) throw noSuchPort(asked, service);
-  return entry;
+  if (entries.length === 0) throw noSuchPort(asked, service);
+  return entries;
 }
 
 export function noSuchPort(asked: string, { metadata: { namespace, name }, spec }: Service): InputError {

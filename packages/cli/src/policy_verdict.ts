@@ -11,12 +11,12 @@ import {
 } from '@ciliate/agent';
 import { findWorkload, InputError, nearestWord, type ObjectStore, type Pod, type Service } from '@ciliate/k8s';
 import { receiversOf } from '@ciliate/loadbalancer';
-import { formatIpv4, parseIpv4 } from '@ciliate/packet';
+import { formatIp, type IpAddress, parseIp } from '@ciliate/packet';
 import { type PolicyConfig, PROTOCOL_NUMBERS } from '@ciliate/policy';
 import { noSuchPort } from './frontend.ts';
 import { explanationLines, remedyLines } from './render_explanation.ts';
 
-export type Protocol = 'TCP' | 'UDP' | 'SCTP' | 'ICMP';
+export type Protocol = 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6';
 
 /** A flow that only policy is asked about. */
 export interface PolicyQuestion {
@@ -52,7 +52,10 @@ export async function policyVerdict(
   if ('service' in source) throw new InputError(`--from ${from}: a service sends nothing, name a pod`, {});
   const named = endOf(cluster, store, '--to', to);
   const target = 'service' in named ? behind(cluster, store, named.service, port, protocol) : { end: named, port };
-  const steps = explainPath(cluster, source, target.end, { protocol: PROTOCOL_NUMBERS[protocol], dport: target.port });
+  const steps = explainPath(cluster, source, target.end, {
+    protocol: PROTOCOL_NUMBERS[protocol === 'ICMPv6' ? 'ICMPV6' : protocol],
+    dport: target.port,
+  });
   const verdicts = steps.map(({ explanation }) => explanation.verdict);
   const outcome = (['deny', 'drop', 'redirect'] as const).find((one) => verdicts.includes(one)) ?? 'allow';
   const asked = `${port}/${protocol}`;
@@ -68,7 +71,8 @@ function endOf(
 ): FlowEnd | { service: Service } {
   const entity = entityEnd(text);
   if (entity !== undefined) return entity;
-  const found = parseIpv4(text) === undefined ? workload(store, option, text) : ofAddress(store, text);
+  const address = parseIp(text);
+  const found = address === undefined ? workload(store, option, text) : workloadAt(store, address);
   if (found === undefined) return addressEnd(cluster, text);
   return found.kind === 'Service' ? { service: found } : podOf(cluster, found);
 }
@@ -84,9 +88,9 @@ export function workload(store: ObjectStore, option: string, text: string): Pod 
   }
 }
 
-const ofAddress = (store: ObjectStore, address: string): Pod | Service | undefined =>
-  store.list('Service').find(({ spec }) => spec.clusterIP === address) ??
-  store.list('Pod').find(({ status }) => status.podIP === address);
+export const workloadAt = (store: ObjectStore, address: IpAddress): Pod | Service | undefined =>
+  store.list('Service').find(({ spec }) => spec.clusterIPs.some((text) => parseIp(text) === address)) ??
+  store.list('Pod').find(({ status }) => status.podIPs.some((text) => parseIp(text) === address));
 
 const podOf = (cluster: ClusterPolicy, { metadata: { namespace, name }, status }: Pod): FlowEnd =>
   podEnd(cluster, `${namespace}/${name}`, status.podIP)!;
@@ -101,12 +105,13 @@ function behind(
 ): { end: FlowEnd; port: number } {
   const { namespace, name } = service.metadata;
   const slices = backingSlices(store).get(`${namespace}/${name}`) ?? [];
-  const backends = protocol === 'ICMP' ? undefined : receiversOf(service, slices, { port, protocol });
+  const backends =
+    protocol === 'ICMP' || protocol === 'ICMPv6' ? undefined : receiversOf(service, slices, { port, protocol });
   if (backends === undefined) throw noSuchPort(`--port ${port}/${protocol}`, service);
   const [backend] = backends;
   if (backend === undefined) throw new InputError(`service ${namespace}/${name} has no backend`, {});
-  const address = formatIpv4(backend.address);
-  const end = ofAddress(store, address);
+  const end = workloadAt(store, backend.address);
+  const address = formatIp(backend.address);
   return { end: end?.kind === 'Pod' ? podOf(cluster, end) : addressEnd(cluster, address), port: backend.port };
 }
 

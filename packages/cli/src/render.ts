@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import { type Agent, type Endpoint, ownLabels, podName } from '@ciliate/agent';
+import { joinHostPort } from '@ciliate/packet';
 import { protocolName } from '@ciliate/policy';
 import type { Outcome, Row, ThroughputResult } from '@ciliate/replay';
 import { table } from './table.ts';
@@ -44,7 +45,7 @@ export function portText({ dport, portPrefixLen }: { dport: number; portPrefixLe
 /** One line for each connection or request. */
 export function renderRows(rows: readonly Row[]): string {
   const lines = rows.map((row) => [
-    `${row.source}:${row.sourcePort}`,
+    joinHostPort(row.source, row.sourcePort),
     row.destination,
     row.asked,
     row.verdict,

@@ -1,3 +1,4 @@
+import { joinHostPort } from '@ciliate/packet';
 import type { Amount, PacketFlow, PacketsResult, Timings } from '@ciliate/replay';
 import { table } from './table.ts';
 
@@ -54,7 +55,7 @@ function renderFlows({ flows: { connections, forgotten, top } }: PacketsResult):
   ].join('');
 }
 
-const end = (name: string, port: number): string => (port === 0 ? name : `${name}:${port}`);
+const end = (name: string, port: number): string => (port === 0 ? name : joinHostPort(name, port));
 
 function fatesText({ fates, lastDrop }: PacketFlow): string {
   const parts = Object.entries(fates).map(([fate, packets]) => `${fate} ${packets}`);

@@ -65,7 +65,7 @@ const refused: [name: string, args: string, message: RegExp][] = [
   ],
   ['a capture without number', `--pcap ${CAPTURE}`, /--pcap wants --number/],
   ['a number without capture', '--from xwing --to deathstar:80 --number 1', /--number and --alone want --pcap/],
-  ['a bad address', '--from-world 1.2.3 --to deathstar:80', /want an IPv4 address/],
+  ['a bad address', '--from-world 1.2.3 --to deathstar:80', /want an IPv4 or IPv6 address/],
 ];
 
 test.each(refused)('trace packet with %s exits 2', async (_name, args, message) => {

@@ -1,5 +1,6 @@
 // Everything that crosses the thread boundary, in one file. Each message to the worker except `stop` has a sequence
 // number, and gets exactly one answer with the same number.
+import type { IpAddress } from '@ciliate/packet';
 import type { ProxyErrorCode } from './errors.ts';
 import type { LoggedHeader } from './header_match.ts';
 import type { UpstreamFailure } from './responses.ts';
@@ -7,8 +8,7 @@ import type { UpstreamFailure } from './responses.ts';
 export type Side = 'downstream' | 'upstream';
 
 export interface SocketAddress {
-  /** IPv4, host order. */
-  readonly ip: number;
+  readonly ip: IpAddress;
   readonly port: number;
 }
 

@@ -1,3 +1,4 @@
+import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import { firstValue, type Headers, hasToken, type RequestStart, tokensOf } from './http1/message.ts';
 
 /** Cilium's HTTP request time-out, in ms, which Envoy tells the server. */
@@ -56,7 +57,7 @@ export const expectsContinue = (headers: Headers): boolean =>
 
 export interface ForwardedRequest {
   /** IPv4 of the client, host order. */
-  readonly sourceIp: number;
+  readonly sourceIp: IpAddress;
   /** Taken if the client sent no x-request-id, or is outside the cluster. */
   readonly requestId: string;
 }
@@ -120,8 +121,5 @@ export function setHeader(headers: [string, string][], name: string, value: stri
 }
 
 /** The ranges of Cilium's InternalAddressConfig. */
-const isInternalAddress = (ip: number): boolean =>
-  ip >>> 24 === 10 || ip >>> 20 === 0xac1 || ip >>> 16 === 0xc0a8 || ip === 0x7f000001;
-
-/** @param ip IPv4, host order */
-export const formatIp = (ip: number): string => [ip >>> 24, (ip >>> 16) & 255, (ip >>> 8) & 255, ip & 255].join('.');
+const isInternalAddress = (ip: IpAddress): boolean =>
+  isIpv6(ip) ? ip === 1n : ip >>> 24 === 10 || ip >>> 20 === 0xac1 || ip >>> 16 === 0xc0a8 || ip === 0x7f000001;

@@ -1,9 +1,9 @@
-import { formatIpv4 } from '@ciliate/packet';
+import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import { EVENT_ACCESS_LOG, type Flow, type FlowHttp, type Resolver, resolveEndpoint } from './flow.ts';
 
 /**
  * What the proxy logs of an HTTP request, of its denial, or of the answer to it. `source` is always the client, also in
- * the record of a response. Addresses are IPv4 in host order.
+ * the record of a response.
  */
 export interface HttpRecord {
   timestampNs: bigint;
@@ -11,8 +11,8 @@ export interface HttpRecord {
   isIngress: boolean;
   sourceIdentity: number;
   destinationIdentity: number;
-  source: { ip: number; port: number };
-  destination: { ip: number; port: number };
+  source: { ip: IpAddress; port: number };
+  destination: { ip: IpAddress; port: number };
   method: string;
   /** Query included. */
   path: string;
@@ -43,7 +43,12 @@ export function flowFromAccessLog(record: HttpRecord, resolver: Resolver): Flow 
     dropReason: 0,
     authType: 'DISABLED',
     ethernet: undefined,
-    ip: { source: formatIpv4(from.ip), destination: formatIpv4(to.ip), sourceXlated: undefined },
+    ip: {
+      version: isIpv6(from.ip) ? 'IPv6' : 'IPv4',
+      source: formatIp(from.ip),
+      destination: formatIp(to.ip),
+      sourceXlated: undefined,
+    },
     l4: { protocol: 'TCP', sourcePort: from.port, destinationPort: to.port },
     source: resolveEndpoint(from.ip, from.identity, resolver),
     destination: resolveEndpoint(to.ip, to.identity, resolver),

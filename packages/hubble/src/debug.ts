@@ -55,10 +55,36 @@ function messageText(subType: number, arg1: number, arg2: number, arg3: number):
       return `Policy evaluation would deny packet from ${arg1} to ${arg2}`;
     case 8:
       return `CT entry found lifetime=${arg1}, revnat=${swap16(arg2)}`;
+    case 11:
+      return `Handling ICMPv6 type=${arg1}`;
+    case 13:
+      return `ICMPv6 neighbour soliciation for address ${arg1.toString(16)}:${arg2.toString(16)}`;
+    case 14:
+      return 'Sending ICMPv6 time exceeded';
     case 15:
       return `CT verdict: ${CT_STATES[arg1] ?? arg1}, revnat=${swap16(arg2)}`;
     case 16:
       return `Tunnel decap: id=${arg1} flowlabel=${arg2.toString(16)}`;
+    case 24:
+    case 32:
+      return `Service backend slot lookup: slot=${arg1}, dport=${swap16(arg2)}`;
+    case 26:
+    case 34:
+      return `Service backend slot lookup failed: slot=${arg1}, dport=${swap16(arg2)}`;
+    case 27:
+    case 35:
+      return `Backend service lookup failed: backend_id=${arg1}`;
+    case 28:
+    case 36:
+      return `Reverse NAT lookup, index=${swap16(arg1)}`;
+    case 29:
+      return `Performing reverse NAT, address.p4=${arg1.toString(16)} port=${swap16(arg2)}`;
+    case 37:
+      return `Performing reverse NAT, address=${ip4(arg1)} port=${swap16(arg2)}`;
+    case 38:
+      return `Loopback SNAT from=${ip4(arg1)} to=${ip4(arg2)}`;
+    case 39:
+      return `Loopback reverse SNAT from=${ip4(arg1)} to=${ip4(arg2)}`;
     case 48:
       return `Conntrack lookup 1/2: src=${ip4(arg1)}:${arg3 & 0xffff} dst=${ip4(arg2)}:${arg3 >>> 16}`;
     case 51:
@@ -82,6 +108,8 @@ function messageText(subType: number, arg1: number, arg2: number, arg3: number):
       return `Successfully mapped addr.p4=[::${ip6End(arg1)}] to identity=${arg2}`;
     case 61:
       return `Inheriting identity=${arg1} from stack`;
+    case 65:
+      return `L7 LB from ${ip4(arg1)} to ${ip4(arg2)}: proxy port ${arg3}`;
     default:
       return `Unknown message type=${subType} arg1=${arg1} arg2=${arg2}`;
   }

@@ -1,4 +1,4 @@
-import { formatIpv4 } from '@ciliate/packet';
+import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import { EVENT_ACCESS_LOG, type Flow, type FlowDns, type Resolver, resolveEndpoint } from './flow.ts';
 
 /** What the DNS proxy logs of a question, of its denial, or of the answer to it; `source` is always the client. */
@@ -8,8 +8,8 @@ export interface DnsRecord {
   readonly protocol: 'UDP' | 'TCP';
   readonly sourceIdentity: number;
   readonly destinationIdentity: number;
-  readonly source: { readonly ip: number; readonly port: number };
-  readonly destination: { readonly ip: number; readonly port: number };
+  readonly source: { readonly ip: IpAddress; readonly port: number };
+  readonly destination: { readonly ip: IpAddress; readonly port: number };
   /** Absolute. */
   readonly query: string;
   readonly qtype: string;
@@ -48,7 +48,12 @@ export function flowFromDnsLog(record: DnsRecord, resolver: Resolver): Flow {
     dropReason: 0,
     authType: 'DISABLED',
     ethernet: undefined,
-    ip: { source: formatIpv4(from.ip), destination: formatIpv4(to.ip), sourceXlated: undefined },
+    ip: {
+      version: isIpv6(from.ip) ? 'IPv6' : 'IPv4',
+      source: formatIp(from.ip),
+      destination: formatIp(to.ip),
+      sourceXlated: undefined,
+    },
     l4: { protocol: record.protocol, sourcePort: from.port, destinationPort: to.port },
     source: resolveEndpoint(from.ip, from.identity, resolver),
     destination: resolveEndpoint(to.ip, to.identity, resolver),

@@ -1,3 +1,5 @@
+import type { IpAddress } from '@ciliate/packet';
+
 /**
  * What happened to one packet or one request, as Hubble tells it. Fields and their values have the names and meaning of
  * Hubble's flow.proto; those that only other output formats need come with them.
@@ -12,7 +14,7 @@ export interface Flow {
   authType: AuthType;
   /** Colon form. Undefined for requests and for events without packet bytes. */
   ethernet: { source: string; destination: string } | undefined;
-  /** Dotted form. Undefined if the packet is not IPv4. */
+  /** Undefined if the packet is neither IPv4 nor IPv6. */
   ip: FlowIp | undefined;
   l4: FlowL4 | undefined;
   source: FlowEndpoint;
@@ -40,6 +42,7 @@ export const EVENT_ACCESS_LOG = 129;
 export type EventType = typeof EVENT_DROP | typeof EVENT_TRACE | typeof EVENT_POLICY_VERDICT | typeof EVENT_ACCESS_LOG;
 
 export interface FlowIp {
+  version: 'IPv4' | 'IPv6';
   source: string;
   destination: string;
   /** The packet's own source, if `source` is what it was before translation. */
@@ -49,7 +52,7 @@ export interface FlowIp {
 export type FlowL4 =
   | { protocol: 'TCP'; sourcePort: number; destinationPort: number }
   | { protocol: 'UDP'; sourcePort: number; destinationPort: number }
-  | { protocol: 'ICMPv4'; type: number; code: number };
+  | { protocol: 'ICMPv4' | 'ICMPv6'; type: number; code: number };
 
 export interface FlowEndpoint {
   /** 0 if it is not on this node. */
@@ -90,22 +93,26 @@ export interface FlowDns {
   readonly rrTypes: readonly string[];
 }
 
-/** What the agent knows of addresses and identities. Addresses are IPv4 in host order. */
+/** What the agent knows of addresses and identities. */
 export interface Resolver {
   /** `id` 0 for a pod on another node; undefined for an address that nobody has. */
-  endpointOf(address: number): { id: number; identity: number; namespace: string; podName: string } | undefined;
+  endpointOf(address: IpAddress): { id: number; identity: number; namespace: string; podName: string } | undefined;
   /** The Service with this frontend. */
-  serviceOf(address: number, port: number): ServiceName | undefined;
+  serviceOf(address: IpAddress, port: number): ServiceName | undefined;
   /** The name of a reserved identity (`unknown` is one); undefined for all others. */
   identityName(identity: number): string | undefined;
 }
+
+/** Ports of a flow's ends; of ICMP there are none. */
+export const hasPorts = (l4: FlowL4 | undefined): l4 is Extract<FlowL4, { sourcePort: number }> =>
+  l4 !== undefined && 'sourcePort' in l4;
 
 /**
  * An end of a flow. The identity that the datapath saw counts, since it decided by it; where it saw none (0), what is
  * known of the address. Source: pkg/hubble/parser/common/endpoint.go.
  */
 export function resolveEndpoint(
-  address: number | undefined,
+  address: IpAddress | undefined,
   datapathIdentity: number,
   resolver: Resolver,
 ): FlowEndpoint {

@@ -1,5 +1,7 @@
 /** Names of ICMP types, and of their codes where the type has any, as gopacket prints them. */
-const ICMPV4: Readonly<Record<number, [type: string, codes?: readonly string[]]>> = {
+type Names = Readonly<Record<number, [type: string, codes?: readonly string[]]>>;
+
+const ICMPV4: Names = {
   0: ['EchoReply'],
   3: [
     'DestinationUnreachable',
@@ -37,9 +39,34 @@ const ICMPV4: Readonly<Record<number, [type: string, codes?: readonly string[]]>
   18: ['AddressMaskReply'],
 };
 
+const ICMPV6: Names = {
+  1: [
+    'DestinationUnreachable',
+    [
+      'NoRouteToDst',
+      'AdminProhibited',
+      'BeyondScopeOfSrc',
+      'AddressUnreachable',
+      'PortUnreachable',
+      'SrcAddressFailedPolicy',
+      'RejectRouteToDst',
+    ],
+  ],
+  2: ['PacketTooBig'],
+  3: ['TimeExceeded', ['HopLimitExceeded', 'FragmentReassemblyTimeExceeded']],
+  4: ['ParameterProblem', ['ErroneousHeaderField', 'UnrecognizedNextHeader', 'UnrecognizedIPv6Option']],
+  128: ['EchoRequest'],
+  129: ['EchoReply'],
+  133: ['RouterSolicitation'],
+  134: ['RouterAdvertisement'],
+  135: ['NeighborSolicitation'],
+  136: ['NeighborAdvertisement'],
+  137: ['Redirect'],
+};
+
 /** `EchoRequest`, `DestinationUnreachable(Port)`, `EchoRequest(Code: 3)`, `99(1)`. */
-export function icmpName(type: number, code: number): string {
-  const known = ICMPV4[type];
+export function icmpName(type: number, code: number, protocol: 'ICMPv4' | 'ICMPv6'): string {
+  const known = (protocol === 'ICMPv4' ? ICMPV4 : ICMPV6)[type];
   if (known === undefined) return `${type}(${code})`;
   const [name, codes] = known;
   if (codes === undefined && code === 0) return name;

@@ -2,17 +2,18 @@ export { flowFromAccessLog, type HttpRecord } from './access_log.ts';
 export { type DebugEvent, isDebugEvent, parseDebug } from './debug.ts';
 export { type DnsRecord, flowFromDnsLog } from './dns_log.ts';
 export { HubbleError, type HubbleErrorCode } from './errors.ts';
-export type {
-  AuthType,
-  EventType,
-  Flow,
-  FlowDns,
-  FlowEndpoint,
-  FlowHttp,
-  FlowIp,
-  FlowL4,
-  Resolver,
-  ServiceName,
+export {
+  type AuthType,
+  type EventType,
+  type Flow,
+  type FlowDns,
+  type FlowEndpoint,
+  type FlowHttp,
+  type FlowIp,
+  type FlowL4,
+  hasPorts,
+  type Resolver,
+  type ServiceName,
 } from './flow.ts';
 export { formatLost, type LostEvents } from './lost.ts';
 export { parseEvent } from './parser.ts';

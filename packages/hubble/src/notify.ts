@@ -1,3 +1,5 @@
+import type { IpAddress } from '@ciliate/packet';
+import { ipOfBytes } from '@ciliate/packet';
 import { HubbleError } from './errors.ts';
 import { EVENT_DROP, EVENT_POLICY_VERDICT, EVENT_TRACE } from './flow.ts';
 
@@ -13,7 +15,7 @@ export const TRACE_NOTIFY = {
   dst_label: 20,
   reason: 26,
   flags: 27,
-  orig_ip4: 32, // be32
+  orig_ip4: 32, // be32, or orig_ip6: 16 bytes in the same place
 } as const;
 export const DROP_NOTIFY = { size: 40, source: 2, version: 14, src_label: 16, dst_label: 20, flags: 36 } as const;
 export const POLICY_VERDICT_NOTIFY = {
@@ -28,6 +30,7 @@ export const POLICY_VERDICT_NOTIFY = {
 const TRACE_VERSION = 1;
 const DROP_VERSION = 2;
 const POLICY_VERDICT_VERSION = 1;
+const FLAG_IPV6 = 0x01; // CLS_FLAG_IPV6
 const FLAG_L3_DEVICE = 0x02; // CLS_FLAG_L3_DEV of trace and drop flags
 const ENCRYPTED = 0x80; // bit of the trace reason
 
@@ -40,8 +43,8 @@ export interface TraceNotify {
   destinationIdentity: number;
   /** As the datapath counts: 0 new, 1 established, 2 reply, 3 related, 5 unknown. */
   reason: number;
-  /** Source address before translation, host order; 0 if not told. */
-  originalIp: number;
+  /** Source address before translation; undefined if not told. */
+  originalIp: IpAddress | undefined;
   packet: Uint8Array;
 }
 
@@ -102,9 +105,16 @@ function readTrace(v: DataView, bytes: Uint8Array): TraceNotify {
     sourceIdentity: v.getUint32(TRACE_NOTIFY.src_label, true),
     destinationIdentity: v.getUint32(TRACE_NOTIFY.dst_label, true),
     reason: v.getUint8(TRACE_NOTIFY.reason) & ~ENCRYPTED,
-    originalIp: v.getUint32(TRACE_NOTIFY.orig_ip4),
+    originalIp: originalIp(v, bytes),
     packet: bytes.subarray(TRACE_NOTIFY.size),
   };
+}
+
+function originalIp(v: DataView, bytes: Uint8Array): IpAddress | undefined {
+  const isV6 = (v.getUint8(TRACE_NOTIFY.flags) & FLAG_IPV6) !== 0;
+  const at = TRACE_NOTIFY.orig_ip4;
+  const address = ipOfBytes(bytes.subarray(at, at + (isV6 ? 16 : 4)));
+  return address === 0 || address === 0n ? undefined : address;
 }
 
 function readDrop(v: DataView, bytes: Uint8Array): DropNotify {

@@ -1,37 +1,65 @@
-import { formatIpv4, IPPROTO_SCTP, type ParsedFrame, parseFrame, TCP, tcpFlagNames } from '@ciliate/packet';
+import {
+  formatIp,
+  IPPROTO_SCTP,
+  IPV6,
+  type IpAddress,
+  ipv6ExtensionLength,
+  ipv6NextHeader,
+  NEXTHDR_HOP,
+  type ParsedFrame,
+  type ParsedIpv6,
+  parseFrame,
+  TCP,
+  tcpFlagNames,
+} from '@ciliate/packet';
 import type { FlowL4 } from './flow.ts';
 import { icmpName } from './icmp.ts';
 
 export interface PacketSummary {
   ethernet: { source: string; destination: string } | undefined;
-  /** Dotted and host-order addresses of an IPv4 packet. */
-  ip: { source: string; destination: string; sourceAddress: number; destinationAddress: number } | undefined;
+  ip:
+    | {
+        version: 'IPv4' | 'IPv6';
+        source: string;
+        destination: string;
+        sourceAddress: IpAddress;
+        destinationAddress: IpAddress;
+      }
+    | undefined;
   l4: FlowL4 | undefined;
   text: string;
 }
 
-const ETH_P_IPV6 = 0x86dd;
 const TCP_NS = 0x01; // of the byte before the flags
 
 /**
- * What Hubble tells of a packet. The text names the last header it reads; of a fragment it reads no more than IPv4, of
- * other protocols no more than Ethernet. Source: pkg/hubble/parser/threefour/parser.go and gopacket's layers.
+ * What Hubble tells of a packet. The text names the last header it reads; of a fragment, and
+ * behind other extension headers than hop-by-hop options, no more than IP, of other protocols no more than Ethernet. Source: pkg/hubble/parser/threefour/parser.go and gopacket's layers.
  */
 export function summarizePacket(packet: Uint8Array): PacketSummary {
   const frame = parseFrame(packet);
   if (frame.eth === undefined) return { ethernet: undefined, ip: undefined, l4: undefined, text: '' };
   const ethernet = { source: mac(frame.eth.src), destination: mac(frame.eth.dst) };
-  if (frame.ipv4 === undefined) {
-    const text = frame.eth.type === ETH_P_IPV6 ? 'IPv6, not supported yet' : 'Ethernet';
-    return { ethernet, ip: undefined, l4: undefined, text };
-  }
-  const { src, dst } = frame.ipv4;
-  const ip = { source: formatIpv4(src), destination: formatIpv4(dst), sourceAddress: src, destinationAddress: dst };
-  return { ethernet, ip, ...summarizeL4(packet, frame) };
+  if (frame.ip === undefined) return { ethernet, ip: undefined, l4: undefined, text: 'Ethernet' };
+  const { src, dst } = frame.ip;
+  const version = frame.ipv6 === undefined ? 'IPv4' : 'IPv6';
+  const ends = { source: formatIp(src), destination: formatIp(dst), sourceAddress: src, destinationAddress: dst };
+  return { ethernet, ip: { version, ...ends }, ...summarizeL4(packet, frame, version) };
 }
 
-function summarizeL4(packet: Uint8Array, { ipv4, tcp, udp, icmp }: ParsedFrame): Pick<PacketSummary, 'l4' | 'text'> {
-  if (ipv4!.isFragment) return { l4: undefined, text: 'IPv4' };
+/** Does the transport header follow as gopacket expects it? */
+function followsDirectly(packet: Uint8Array, { at, headerLength }: ParsedIpv6): boolean {
+  const hops =
+    ipv6NextHeader(packet, at) === NEXTHDR_HOP ? ipv6ExtensionLength(packet, at + IPV6.size, NEXTHDR_HOP) : 0;
+  return headerLength === IPV6.size + hops;
+}
+
+function summarizeL4(
+  packet: Uint8Array,
+  { ip, ipv6, tcp, udp, icmp }: ParsedFrame,
+  version: 'IPv4' | 'IPv6',
+): Pick<PacketSummary, 'l4' | 'text'> {
+  if (ip!.isFragment || (ipv6 !== undefined && !followsDirectly(packet, ipv6))) return { l4: undefined, text: version };
   if (tcp !== undefined) {
     const ns = (packet[tcp.at + TCP.flags - 1]! & TCP_NS) !== 0 ? ['NS'] : [];
     const l4: FlowL4 = { protocol: 'TCP', sourcePort: tcp.srcPort, destinationPort: tcp.dstPort };
@@ -42,9 +70,10 @@ function summarizeL4(packet: Uint8Array, { ipv4, tcp, udp, icmp }: ParsedFrame):
   }
   if (icmp !== undefined) {
     const { type, code } = icmp;
-    return { l4: { protocol: 'ICMPv4', type, code }, text: `ICMPv4 ${icmpName(type, code)}` };
+    const protocol = version === 'IPv4' ? 'ICMPv4' : 'ICMPv6';
+    return { l4: { protocol, type, code }, text: `${protocol} ${icmpName(type, code, protocol)}` };
   }
-  return { l4: undefined, text: ipv4!.protocol === IPPROTO_SCTP ? 'SCTP, not supported yet' : 'IPv4' };
+  return { l4: undefined, text: ip!.protocol === IPPROTO_SCTP ? 'SCTP, not supported yet' : version };
 }
 
 const mac = (address: number): string =>

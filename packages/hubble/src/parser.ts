@@ -1,4 +1,4 @@
-import { formatIpv4 } from '@ciliate/packet';
+import { formatIp, type IpAddress } from '@ciliate/packet';
 import {
   type AuthType,
   EVENT_DROP,
@@ -6,6 +6,7 @@ import {
   EVENT_TRACE,
   type Flow,
   type FlowL4,
+  hasPorts,
   type Resolver,
   resolveEndpoint,
 } from './flow.ts';
@@ -23,7 +24,7 @@ const AUTH_TYPES: readonly AuthType[] = ['DISABLED', 'SPIRE', 'TEST_ALWAYS_FAIL'
  * The flow of an event that a datapath program wrote: a trace, a drop or a policy verdict, with the packet's first bytes.
  *
  * A packet that is not understood to the end still gives a flow: without L4, or without IP and then told by its Ethernet
- * addresses. Of IPv6 and SCTP the summary says that they are not supported yet.
+ * addresses. Of SCTP the summary says that it is not supported yet.
  * @param timeNs since the Unix epoch; events carry no time
  * @throws HubbleError for other bytes and for kinds of events not supported yet
  * Source: pkg/hubble/parser/threefour/parser.go.
@@ -31,7 +32,7 @@ const AUTH_TYPES: readonly AuthType[] = ['DISABLED', 'SPIRE', 'TEST_ALWAYS_FAIL'
 export function parseEvent(bytes: Uint8Array, resolver: Resolver, timeNs: bigint): Flow {
   const event = readNotify(bytes);
   const { ethernet, ip, l4, text } = summarizePacket(event.packet);
-  const translated = event.type === EVENT_TRACE && event.originalIp !== 0;
+  const translated = event.type === EVENT_TRACE && event.originalIp !== undefined;
   const sourceAddress = translated ? event.originalIp : ip?.sourceAddress;
   const [sourceIdentity, destinationIdentity] = identities(event);
   const source = resolveEndpoint(sourceAddress, sourceIdentity, resolver);
@@ -44,7 +45,8 @@ export function parseEvent(bytes: Uint8Array, resolver: Resolver, timeNs: bigint
     authType: event.type === EVENT_POLICY_VERDICT ? (AUTH_TYPES[event.authType] ?? 'DISABLED') : 'DISABLED',
     ethernet,
     ip: ip && {
-      source: formatIpv4(sourceAddress!),
+      version: ip.version,
+      source: formatIp(sourceAddress!),
       destination: ip.destination,
       sourceXlated: sourceAddress === ip.sourceAddress ? undefined : ip.source,
     },
@@ -113,11 +115,10 @@ function trafficDirection(event: Notify, sourceEndpoint: number): Flow['trafficD
 function isEgressTrace(event: TraceNotify, sourceEndpoint: number): boolean {
   if (event.reason === REASON_ENCRYPT_OVERLAY) return true;
   const sentFromHere = event.source === sourceEndpoint;
-  return sentFromHere !== (event.reason === REASON_REPLY) || event.originalIp !== 0;
+  return sentFromHere !== (event.reason === REASON_REPLY) || event.originalIp !== undefined;
 }
 
-const port = (l4: FlowL4 | undefined, side: 'sourcePort' | 'destinationPort'): number =>
-  l4 === undefined || l4.protocol === 'ICMPv4' ? 0 : l4[side];
+const port = (l4: FlowL4 | undefined, side: 'sourcePort' | 'destinationPort'): number => (hasPorts(l4) ? l4[side] : 0);
 
-const serviceOf = (address: number | undefined, atPort: number, resolver: Resolver) =>
+const serviceOf = (address: IpAddress | undefined, atPort: number, resolver: Resolver) =>
   address === undefined ? undefined : resolver.serviceOf(address, atPort);

@@ -1,10 +1,12 @@
 import { dropReason } from '@ciliate/bpf';
+import { joinHostPort } from '@ciliate/packet';
 import {
   EVENT_DROP,
   EVENT_POLICY_VERDICT,
   EVENT_TRACE,
   type Flow,
   type FlowEndpoint,
+  hasPorts,
   type ServiceName,
 } from './flow.ts';
 
@@ -62,8 +64,8 @@ function host(flow: Flow, side: 'source' | 'destination'): string {
   if (flow.ip === undefined) return flow.ethernet?.[side] ?? '';
   const service = side === 'source' ? flow.sourceService : flow.destinationService;
   const name = podOrService(flow[side], service) ?? flow.ip[side];
-  const port = flow.l4 === undefined || flow.l4.protocol === 'ICMPv4' ? 0 : flow.l4[`${side}Port`];
-  return port === 0 ? name : `${name}:${port}`;
+  const port = hasPorts(flow.l4) ? flow.l4[`${side}Port`] : 0;
+  return port === 0 ? name : joinHostPort(name, port);
 }
 
 function podOrService({ namespace, podName }: FlowEndpoint, service: ServiceName | undefined): string | undefined {

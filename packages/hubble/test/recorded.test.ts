@@ -6,6 +6,7 @@ import {
   flowFromAccessLog,
   formatCompact,
   type HttpRecord,
+  hasPorts,
   parseEvent,
 } from '../src/index.ts';
 import { DROP_NOTIFY, POLICY_VERDICT_NOTIFY, TRACE_NOTIFY } from '../src/notify.ts';
@@ -79,7 +80,7 @@ function hubbleFields(flow: Flow): Record<string, unknown> {
 
 function l4Fields({ l4, type, summary }: Flow): object | undefined {
   if (l4 === undefined) return undefined;
-  if (l4.protocol === 'ICMPv4') return { ICMPv4: set({ type: l4.type, code: l4.code }) };
+  if (!hasPorts(l4)) return { [l4.protocol]: set({ type: l4.type, code: l4.code }) };
   const flags = summary.replace('TCP Flags: ', '').split(', ');
   const withFlags = type === 'L3_L4' && l4.protocol === 'TCP';
   const ports = { source_port: l4.sourcePort, destination_port: l4.destinationPort };

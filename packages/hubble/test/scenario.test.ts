@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { icmpEcho, parseIp, TCP_SYN, tcpSegment, udpDatagram } from '@ciliate/packet';
 import { expect, test } from 'vitest';
 import { flowFromAccessLog, formatCompact, type HttpRecord, parseEvent } from '../src/index.ts';
 import { bytesOf, nameless, patched, resolver, TIME_NS } from './support.ts';
@@ -13,6 +14,20 @@ const policyVerdict = payload('policy verdict allow-all');
 const icmp = payload('icmp trace');
 const AT = 'May  6 07:08:09.123:';
 const FRAME = 48;
+const ENDS6 = { srcMac: 0x020000000001, dstMac: 0x020000000002, src: parseIp('fd00::1')!, dst: parseIp('fd00::2')! };
+
+/** The event of another packet. */
+function over(event: Uint8Array, frame: Uint8Array): Uint8Array {
+  const size = event[0] === 1 ? 40 : FRAME;
+  return new Uint8Array([...event.subarray(0, size), ...frame]);
+}
+
+/** A UDP datagram with one extension header of 8 bytes. */
+function withExtension(kind: number): Uint8Array {
+  const plain = udpDatagram({ ...ENDS6, srcPort: 5353, dstPort: 53 });
+  const header = patched(plain.subarray(0, 54), { [14 + 5]: 16, [14 + 6]: kind });
+  return new Uint8Array([...header, 17, 0, 1, 4, 0, 0, 0, 0, ...plain.subarray(54)]);
+}
 
 // The lines that have a counterpart among Hubble's own are taken over from there.
 const lines: [name: string, bytes: Uint8Array, want: string][] = [
@@ -92,9 +107,48 @@ const lines: [name: string, bytes: Uint8Array, want: string][] = [
     '02:00:00:00:00:01 (ID:1001) <> 02:00:00:00:00:02 (ID:1002) Unsupported L3 protocol DROPPED (Ethernet)',
   ],
   [
-    'IPv6 says that it is not supported',
-    patched(drop, { 1: 139, [40 + 12]: 0x86, [40 + 13]: 0xdd }),
-    '02:00:00:00:00:01 (ID:1001) <> 02:00:00:00:00:02 (ID:1002) Unsupported L3 protocol DROPPED (IPv6, not supported yet)',
+    'IPv6 addresses stand in brackets before a port',
+    over(trace, tcpSegment({ ...ENDS6, srcPort: 40_000, dstPort: 80, seq: 1, flags: TCP_SYN })),
+    '[fd00::1]:40000 (ID:1001) -> [fd00::2]:80 (ID:1002) to-endpoint FORWARDED (TCP Flags: SYN)',
+  ],
+  [
+    'UDP over IPv6',
+    over(drop, udpDatagram({ ...ENDS6, srcPort: 5353, dstPort: 53 })),
+    '[fd00::1]:5353 (ID:1001) <> [fd00::2]:53 (ID:1002) Policy denied DROPPED (UDP)',
+  ],
+  [
+    'ICMPv6 has no ports, so no brackets',
+    over(trace, icmpEcho({ ...ENDS6, id: 1, sequence: 1 })),
+    'fd00::1 (ID:1001) -> fd00::2 (ID:1002) to-endpoint FORWARDED (ICMPv6 EchoRequest)',
+  ],
+  [
+    'ICMPv6 has names of its own',
+    over(trace, patched(icmpEcho({ ...ENDS6, id: 1, sequence: 1 }), { [14 + 40]: 1, [14 + 41]: 4 })),
+    'fd00::1 (ID:1001) -> fd00::2 (ID:1002) to-endpoint FORWARDED (ICMPv6 DestinationUnreachable(PortUnreachable))',
+  ],
+  [
+    'a neighbour is asked for',
+    over(trace, patched(icmpEcho({ ...ENDS6, id: 1, sequence: 1 }), { [14 + 40]: 135 })),
+    'fd00::1 (ID:1001) -> fd00::2 (ID:1002) to-endpoint FORWARDED (ICMPv6 NeighborSolicitation)',
+  ],
+  [
+    'behind hop-by-hop options the transport is read',
+    over(trace, withExtension(0)),
+    '[fd00::1]:5353 (ID:1001) -> [fd00::2]:53 (ID:1002) to-endpoint FORWARDED (UDP)',
+  ],
+  [
+    'behind other extension headers it is not',
+    over(trace, withExtension(60)),
+    'fd00::1 (ID:1001) -> fd00::2 (ID:1002) to-endpoint FORWARDED (IPv6)',
+  ],
+  [
+    'the IPv6 address before translation is shown',
+    patched(over(trace, tcpSegment({ ...ENDS6, srcPort: 40_000, dstPort: 80, seq: 1, flags: TCP_SYN })), {
+      27: 1,
+      32: 0xfd,
+      47: 9,
+    }),
+    '[fd00::9]:40000 (ID:1001) -> [fd00::2]:80 (ID:1002) to-endpoint FORWARDED (TCP Flags: SYN)',
   ],
   [
     'an identity that nobody knows',

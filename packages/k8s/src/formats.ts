@@ -56,7 +56,7 @@ export function ipv4(value: string): string | undefined {
   return SPECIAL.has(range) ? `${quoted(value)} is a ${range} address and cannot be used here` : undefined;
 }
 
-/** An address of either family that a service or its backend can have. */
+/** An address of either family that a pod, a service or its backend can have. */
 export function ip(value: string): string | undefined {
   if (!ipaddr.IPv6.isValid(value)) {
     return ipaddr.IPv4.isValidFourPartDecimal(value) ? ipv4(value) : `${quoted(value)} is no IP address`;

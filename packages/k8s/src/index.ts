@@ -1,5 +1,6 @@
 export { type DecodeOptions, decodeObjects, positionOf } from './decode.ts';
 export { DecodeError, InputError, MAX_PROBLEMS, type Problem } from './errors.ts';
+export { isIpv6 } from './formats.ts';
 export type { Kind, ObjectOf } from './kinds/kinds.ts';
 export { loadObjects } from './load.ts';
 export { findWorkload } from './refs.ts';

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { formatAddress, parseAddress } from '@ciliate/labels';
 import { tryDecode } from './decode.ts';
 import { DecodeError, InputError, type Problem } from './errors.ts';
 import type { K8sObject, Position } from './types.ts';
@@ -95,8 +96,8 @@ function* clashes(objects: readonly K8sObject[]): Generator<Problem> {
     }
     names.set(title, position);
     for (const [field, address] of addressesOf(object)) {
-      const owner = addresses.get(address);
-      if (owner === undefined) addresses.set(address, { position, title });
+      const owner = addresses.get(canonical(address));
+      if (owner === undefined) addresses.set(canonical(address), { position, title });
       else
         yield clash(
           position,
@@ -121,7 +122,16 @@ function titleOf({ kind, metadata: { namespace, name } }: K8sObject): string {
 }
 
 function addressesOf(object: K8sObject): [field: string, address: string][] {
-  if (object.kind === 'Pod') return [['status.podIP', object.status.podIP]];
+  if (object.kind === 'Pod') return object.status.podIPs.map((address, i) => [fieldOf('status.podIP', i), address]);
   if (object.kind !== 'Service') return [];
-  return object.spec.clusterIPs.map((address, i) => [i === 0 ? 'spec.clusterIP' : `spec.clusterIPs[${i}]`, address]);
+  return object.spec.clusterIPs.map((address, i) => [fieldOf('spec.clusterIP', i), address]);
+}
+
+/** The first address has a field of its own, beside the list. */
+const fieldOf = (first: string, index: number): string => (index === 0 ? first : `${first}s[${index}]`);
+
+/** An IPv6 address has several texts. */
+function canonical(text: string): string {
+  const address = parseAddress(text);
+  return address === undefined ? text : formatAddress(address);
 }

@@ -56,8 +56,11 @@ export interface Pod {
     serviceAccountName: string;
     containers: { name: string; ports: ContainerPort[] }[];
   };
-  /** IPv4 addresses in dotted form. */
-  status: { podIP: string; hostIP: string | undefined };
+  /**
+   * Addresses as written. `podIPs`: at most one of each family, the first is `podIP`; `hostIPs`: of its node, the first is
+   * `hostIP`, none if the pod does not say.
+   */
+  status: { podIP: string; podIPs: string[]; hostIP: string | undefined; hostIPs: string[] };
 }
 
 export interface ServicePort {

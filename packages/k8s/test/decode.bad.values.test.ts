@@ -190,17 +190,32 @@ describe('Names, labels, addresses', () => {
     [
       'an address with a part that is too large',
       pod('').replace('10.0.0.1', '10.0.0.256'),
-      'x.yaml:6:17: status.podIP: "10.0.0.256" is no IPv4 address',
+      'x.yaml:6:17: status.podIP: "10.0.0.256" is no IP address',
     ],
     [
       'an address with a leading zero',
       pod('').replace('10.0.0.1', '010.0.0.1'),
-      'x.yaml:6:17: status.podIP: "010.0.0.1" is no IPv4 address',
+      'x.yaml:6:17: status.podIP: "010.0.0.1" is no IP address',
     ],
     [
-      'an IPv6 address',
-      pod('').replace('10.0.0.1', '"fd00::1"'),
-      'x.yaml:6:17: status.podIP: "fd00::1": IPv6 is not modelled yet',
+      'an IPv6 address with two gaps',
+      pod('').replace('10.0.0.1', '"fd00::1::2"'),
+      'x.yaml:6:17: status.podIP: "fd00::1::2" is no IP address',
+    ],
+    [
+      'an IPv6 address of one link only',
+      pod('').replace('10.0.0.1', '"fe80::1"'),
+      'x.yaml:6:17: status.podIP: "fe80::1" is a linkLocal address and cannot be used here',
+    ],
+    [
+      'an IPv6 address with a zone',
+      pod('').replace('10.0.0.1', '"fd00::1%eth0"'),
+      'x.yaml:6:17: status.podIP: "fd00::1%eth0" is a zoned address and cannot be used here',
+    ],
+    [
+      'an IPv4 address in the form of IPv6',
+      pod('').replace('10.0.0.1', '"::ffff:10.0.0.1"'),
+      'x.yaml:6:17: status.podIP: "::ffff:10.0.0.1" is a ipv4Mapped address and cannot be used here',
     ],
     [
       'a loopback address',
@@ -208,9 +223,24 @@ describe('Names, labels, addresses', () => {
       'x.yaml:6:17: status.podIP: "127.0.0.1" is a loopback address and cannot be used here',
     ],
     [
-      'a second address',
+      'a second address of the same family',
       pod('').replace('podIP: 10.0.0.1', 'podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, {ip: 10.0.0.2}]'),
-      'x.yaml:6:35: status.podIPs: want podIP (10.0.0.1) and nothing else',
+      'x.yaml:6:35: status.podIPs: want at most one IPv4 and one IPv6 address',
+    ],
+    [
+      'three addresses',
+      pod('').replace('podIP: 10.0.0.1', 'podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, {ip: "fd00::1"}, {ip: "fd00::2"}]'),
+      'x.yaml:6:35: status.podIPs: want at most one IPv4 and one IPv6 address',
+    ],
+    [
+      'another address first',
+      pod('').replace('podIP: 10.0.0.1', 'podIP: 10.0.0.1, podIPs: [{ip: "fd00::1"}, {ip: 10.0.0.1}]'),
+      'x.yaml:6:35: status.podIPs: want podIP (10.0.0.1) first',
+    ],
+    [
+      'addresses of a node whose first is not told',
+      pod('').replace('podIP: 10.0.0.1', 'podIP: 10.0.0.1, hostIPs: [{ip: 192.168.1.1}]'),
+      'x.yaml:6:36: status.hostIPs: want hostIP (none) first',
     ],
   ];
   test.each(rows)('%s', check);

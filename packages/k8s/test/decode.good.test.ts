@@ -39,7 +39,7 @@ test('one of everything', () => {
           },
         ],
       },
-      status: { podIP: '10.0.1.7', hostIP: '192.168.1.1' },
+      status: { podIP: '10.0.1.7', podIPs: ['10.0.1.7'], hostIP: '192.168.1.1', hostIPs: ['192.168.1.1'] },
     },
     {
       kind: 'Service',

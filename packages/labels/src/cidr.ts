@@ -1,4 +1,4 @@
-import { parsePrefix } from './netip.ts';
+import { parsePrefix } from '@ciliate/packet';
 
 const MASK = 0xffff_ffffn;
 

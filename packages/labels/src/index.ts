@@ -1,3 +1,13 @@
+export {
+  type Address,
+  containsAddress,
+  formatAddress,
+  formatPrefix,
+  masked,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from '@ciliate/packet';
 export { type CidrPrefix, cidrContains, parseCidrKey } from './cidr.ts';
 export {
   POD_NAMESPACE_LABEL,
@@ -8,15 +18,5 @@ export {
 export { filterIdentityLabels } from './filter.ts';
 export { ciliumKey, compareBytes, formatLabel, type Label, parseLabel } from './label.ts';
 export { Labels } from './labels.ts';
-export {
-  type Address,
-  containsAddress,
-  formatAddress,
-  formatPrefix,
-  masked,
-  type Prefix,
-  parseAddress,
-  parsePrefix,
-} from './netip.ts';
 export { identityLabelsOf, type PodIdentitySource } from './pod_labels.ts';
 export { EndpointSelector, type SelectorExpression, type SelectorSource } from './selector.ts';

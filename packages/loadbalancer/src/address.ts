@@ -1,6 +1,6 @@
-import { parseAddress } from '@ciliate/identity';
 import type { L4Protocol } from '@ciliate/k8s';
 import { hostPort, LB_LOOKUP_SCOPE_INT } from '@ciliate/maps';
+import { bytesOfIp, parseIp } from '@ciliate/packet';
 
 /** IP protocol numbers. */
 export const PROTOCOL_NUMBERS = { TCP: 6, UDP: 17, SCTP: 132 } as const satisfies Record<L4Protocol, number>;
@@ -16,10 +16,7 @@ export interface L3n4Addr {
 }
 
 /** @param text checked already when its object was decoded */
-export function bytesOfAddress(text: string): Uint8Array {
-  const { family, address } = parseAddress(text);
-  return Uint8Array.from(Buffer.from(address.toString(16).padStart(family === 4 ? 8 : 32, '0'), 'hex'));
-}
+export const bytesOfAddress = (text: string): Uint8Array => bytesOfIp(parseIp(text)!);
 
 export const isIpv6 = ({ address }: Pick<L3n4Addr, 'address'>): boolean => address.length === 16;
 

@@ -1,4 +1,11 @@
-import type { EndpointPort, EndpointSlice, Pod, Service, ServicePort } from '@ciliate/k8s';
+import {
+  type EndpointPort,
+  type EndpointSlice,
+  isIpv6 as isIpv6Text,
+  type Pod,
+  type Service,
+  type ServicePort,
+} from '@ciliate/k8s';
 import { BACKEND_STATE, LB_LOOKUP_SCOPE_EXT } from '@ciliate/maps';
 import { addrText, bytesOfAddress, compareAddresses, isIpv6, type L3n4Addr } from './address.ts';
 import type { LoadBalancerConfig } from './config.ts';
@@ -80,8 +87,8 @@ export function selectBackends(
 }
 
 /**
- * The slices that Kubernetes' own controller would make of the pods that a service selects: one for each way in which the
- * names of its target ports are understood. A port that a pod does not know by name, it does not serve.
+ * The slices that Kubernetes' own controller would make of the pods that a service selects: one for each family and each way in which
+ * the names of its target ports are understood. A port that a pod does not know by name, it does not serve.
  * @param pods of the service's namespace, all on this node
  */
 export function slicesOfPods(service: Service, pods: readonly Pod[]): EndpointSlice[] {
@@ -91,8 +98,11 @@ export function slicesOfPods(service: Service, pods: readonly Pod[]): EndpointSl
   const selected = pods.filter(({ metadata: { labels } }) =>
     Object.entries(selector).every(([key, value]) => labels[key] === value),
   );
-  const byPorts = Map.groupBy(selected, (pod) => JSON.stringify(portsOf(spec.ports, pod)));
-  return [...byPorts.values()].map((pods, i) => ({
+  const ends = selected.flatMap((pod) => pod.status.podIPs.map((address) => ({ pod, address })));
+  const alike = Map.groupBy(ends, ({ pod, address }) =>
+    JSON.stringify([isIpv6Text(address), portsOf(spec.ports, pod)]),
+  );
+  return [...alike.values()].map((ends, i) => ({
     kind: 'EndpointSlice',
     position,
     metadata: {
@@ -101,9 +111,9 @@ export function slicesOfPods(service: Service, pods: readonly Pod[]): EndpointSl
       annotations: {},
       labels: { [SERVICE_NAME_LABEL]: metadata.name },
     },
-    addressType: 'IPv4',
-    endpoints: pods.map(({ status: { podIP } }) => ({ addresses: [podIP], conditions: READY, nodeName: undefined })),
-    ports: portsOf(spec.ports, pods[0]!),
+    addressType: isIpv6Text(ends[0]!.address) ? 'IPv6' : 'IPv4',
+    endpoints: ends.map(({ address }) => ({ addresses: [address], conditions: READY, nodeName: undefined })),
+    ports: portsOf(spec.ports, ends[0]!.pod),
   }));
 }
 

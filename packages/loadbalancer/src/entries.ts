@@ -1,14 +1,14 @@
 import type { EndpointSlice, L4Protocol, Service } from '@ciliate/k8s';
 import { LB_LOOKUP_SCOPE_EXT } from '@ciliate/maps';
-import { isIpv6, isUnspecified, type L3n4Addr } from './address.ts';
+import { type IpAddress, ipOfBytes } from '@ciliate/packet';
+import { isUnspecified, type L3n4Addr } from './address.ts';
 import { type BackendParams, backendsOfSlice, mergeBackends } from './backends.ts';
 import { DEFAULT_LOAD_BALANCER_CONFIG } from './config.ts';
 import { type DesiredFrontend, desiredFrontends } from './desired.ts';
 import type { FrontendType } from './frontends.ts';
 
-/** `address` is IPv4 in host order. */
 export interface Frontend {
-  address: number;
+  address: IpAddress;
   port: number;
   protocol: L4Protocol;
 }
@@ -35,10 +35,11 @@ interface Numbers {
   backendId(backend: L3n4Addr): number;
 }
 
+const BOTH_FAMILIES = { ...DEFAULT_LOAD_BALANCER_CONFIG, ipv6: true };
 /** The cluster address first: it is the one that people mean. */
 const ORDER: readonly FrontendType[] = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalIPs'];
 
-/** What is in the maps, for people and for captures: of IPv4, of the external scope, and of the node its own addresses. */
+/** What is in the maps, for people and for captures: of the external scope, and of the node its own addresses. */
 export const serviceEntries = (
   service: Service,
   frontends: readonly DesiredFrontend[],
@@ -56,7 +57,7 @@ export const serviceEntries = (
 
 /**
  * Who would get a connection to a service, by what the objects say alone.
- * @returns undefined if it has no such port on an IPv4 address
+ * @returns undefined if it has no such port
  */
 export function receiversOf(
   service: Service,
@@ -64,7 +65,7 @@ export function receiversOf(
   { port, protocol }: Omit<Frontend, 'address'>,
 ): Frontend[] | undefined {
   const backends = mergeBackends(slices.map(backendsOfSlice));
-  const found = shown(service, desiredFrontends(service, backends, DEFAULT_LOAD_BALANCER_CONFIG)).find(
+  const found = shown(service, desiredFrontends(service, backends, BOTH_FAMILIES)).find(
     ({ frontend }) => frontend.port === port && frontend.protocol === protocol,
   );
   return found && receivers(found).map(numeric);
@@ -72,7 +73,7 @@ export function receiversOf(
 
 const shown = ({ spec }: Service, frontends: readonly DesiredFrontend[]): DesiredFrontend[] =>
   frontends
-    .filter(({ frontend }) => !isIpv6(frontend) && !isUnspecified(frontend) && frontend.scope === LB_LOOKUP_SCOPE_EXT)
+    .filter(({ frontend }) => !isUnspecified(frontend) && frontend.scope === LB_LOOKUP_SCOPE_EXT)
     .toSorted(
       ({ frontend: a }, { frontend: b }) =>
         ORDER.indexOf(a.type) - ORDER.indexOf(b.type) ||
@@ -82,5 +83,5 @@ const shown = ({ spec }: Service, frontends: readonly DesiredFrontend[]): Desire
 const receivers = ({ backends, count }: DesiredFrontend): readonly BackendParams[] => backends.slice(0, count);
 
 function numeric({ address, port, protocol }: L3n4Addr): Frontend {
-  return { address: Buffer.from(address).readUInt32BE(0), port, protocol };
+  return { address: ipOfBytes(address), port, protocol };
 }

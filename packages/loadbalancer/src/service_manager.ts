@@ -46,7 +46,7 @@ export class ServiceManager {
     this.#writer = new FrontendWriter(maps, this.#config);
   }
 
-  /** The frontends of IPv4 that have an address, as they are in the maps: by names of services, then in their own order. */
+  /** The frontends that have an address, as they are in the maps: by names of services, then in their own order. */
   get entries(): readonly ServiceEntry[] {
     this.#entries ??= [...this.#entriesOf.keys()].sort().flatMap((name) => this.#entriesOf.get(name)!);
     return this.#entries;

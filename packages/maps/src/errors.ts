@@ -22,7 +22,7 @@ const NAMES: Readonly<Record<number, MapErrno>> = {
   [ENOSPC]: 'ENOSPC',
 };
 
-export type MapErrorContext = Readonly<Record<string, string | number>>;
+export type MapErrorContext = Readonly<Record<string, string | number | bigint>>;
 
 /** A refused control-plane call. `code` is what bpf(2) would answer; `context` is what a log line needs. */
 export class MapError extends Error {

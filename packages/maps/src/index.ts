@@ -1,7 +1,9 @@
+export { address6, setAddress6 } from './address6.ts';
 export { ArrayMap } from './array.ts';
 export { ArrayOfMaps } from './array_of_maps.ts';
 export { AUTH_INFO, AUTH_KEY } from './authmap/layout.ts';
 export { type Batch, lookupBatch } from './batch.ts';
+export { copyBytes } from './bytes.ts';
 export { CILIUM_MAPS, type CiliumMap } from './cilium_maps.ts';
 export { createMap } from './create_map.ts';
 export {
@@ -76,6 +78,7 @@ export { type FragmentRecord, fragmentRecord } from './fragmap/dump.ts';
 export { IPV4_FRAG_ID, IPV4_FRAG_L4PORTS, IPV6_FRAG_ID, IPV6_FRAG_L4PORTS } from './fragmap/layout.ts';
 export { HashMap } from './hash.ts';
 export { HashOfMaps } from './hash_of_maps.ts';
+export { NODE as HASH_NODE } from './hash_table.ts';
 export type { InnerShape } from './inner_map.ts';
 export { ipcacheKeyText, ipcacheValueText } from './ipcachemap/dump.ts';
 export { IPCACHE_MAP_NAME, type IpcacheEntry, IpcacheMap, type RemoteEndpointInfo } from './ipcachemap/ipcachemap.ts';
@@ -89,6 +92,7 @@ export {
   secIdentity,
   setEncryptKey,
   setIpcacheKey4,
+  setIpcacheKey6,
   setRemoteEndpointFlags,
   setSecIdentity,
   setTunnelEndpoint,
@@ -129,6 +133,7 @@ export {
 } from './lbmap/lbmap.ts';
 export { LpmTrie } from './lpm_trie.ts';
 export { LruHashMap } from './lru_hash.ts';
+export { LRU as LRU_NODE } from './lru_list.ts';
 export { LruPerCpuHashMap } from './lru_percpu_hash.ts';
 export { endpointInfoText, endpointKeyText } from './lxcmap/dump.ts';
 export {
@@ -143,6 +148,7 @@ export {
   endpointNodeMacAt,
   endpointSecId,
   setEndpointKey4,
+  setEndpointKey6,
 } from './lxcmap/layout.ts';
 export { type EndpointInfo, LXC_MAP_NAME, LxcMap, readEndpointInfo } from './lxcmap/lxcmap.ts';
 export {

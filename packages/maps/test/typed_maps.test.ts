@@ -72,6 +72,49 @@ test('ipcache: bytes as in the real map; the longest prefix answers', () => {
   expect(thrown(() => ipcache.upsert(IP, 33, world))).toMatchObject({ code: 'EINVAL' });
 });
 
+test('ipcache: IPv6 prefixes beside those of IPv4, and tunnel endpoints of either family', () => {
+  const m = Memory.create(4 * MIB);
+  const ipcache = IpcacheMap.create(m, 100);
+  const pod = (0xfd00n << 112n) | 0x11n;
+  const node = (0x2001_0db8n << 96n) | 1n;
+  ipcache.upsert(pod, 128, { identity: 0x1_0203, tunnelEndpoint: node, key: 0, flags: 0 });
+  expect(only(m, 'cilium_ipcache_v2')).toEqual({
+    key: `a000000000000002fd00${'00'.repeat(13)}11`,
+    value: `0302010020010db8${'00'.repeat(11)}0100000006`,
+  });
+  const local = { tunnelEndpoint: 0, key: 0, flags: 0 };
+  ipcache.upsert(0xfd00n << 112n, 8, { identity: 16_777_217, ...local });
+  ipcache.upsert(0, 0, { identity: 9, ...local });
+  ipcache.upsert(0n, 0, { identity: 10, ...local });
+  const asked = [pod, pod + 1n, node, IP];
+  expect(asked.map((ip) => ipcache.lookup(ip)?.identity)).toEqual([0x1_0203, 16_777_217, 10, 9]);
+  expect(ipcache.entries().find(({ identity }) => identity === 0x1_0203)).toMatchObject({
+    ip: pod,
+    prefixLen: 128,
+    tunnelEndpoint: node,
+    flags: 6,
+  });
+  ipcache.upsert(pod, 128, { identity: 0x1_0203, ...local, tunnelEndpoint: 0xc0a8_0001 });
+  expect(ipcache.lookup(pod)).toMatchObject({ tunnelEndpoint: 0xc0a8_0001, flags: 2 });
+  ipcache.delete(pod, 128);
+  expect(ipcache.lookup(pod)?.identity).toBe(16_777_217);
+  expect(thrown(() => ipcache.upsert(pod, 129, { identity: 1, ...local }))).toMatchObject({ code: 'EINVAL' });
+});
+
+test('cilium_lxc: an IPv6 address', () => {
+  const m = Memory.create(4 * MIB);
+  const lxc = LxcMap.create(m, 100);
+  const mac = new Uint8Array(6);
+  const info = { ifindex: 12, lxcId: 0x0123, flags: 0, mac, nodeMac: mac, secId: 0x1_0203 };
+  const pod = (0xfd00n << 112n) | 0x11n;
+  lxc.upsert(pod, info);
+  expect(only(m, 'cilium_lxc').key).toBe(`fd00${'00'.repeat(13)}1102000000`);
+  expect(LxcMap.open(m).entries()).toEqual([{ ip: pod, ...info }]);
+  expect([lxc.get(pod), lxc.get(0x11)]).toEqual([info, undefined]);
+  lxc.delete(pod);
+  expect(lxc.get(pod)).toBeUndefined();
+});
+
 test('cilium_lxc: bytes as in the real map', () => {
   const m = Memory.create(4 * MIB);
   const lxc = LxcMap.create(m, 100);

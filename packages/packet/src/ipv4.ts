@@ -1,3 +1,4 @@
+import { isIpv6, parseIp } from './address.ts';
 import { be16, be32, setBe16, setBe32 } from './bytes.ts';
 
 /** `struct iphdr`, 20 bytes without options; numbers are byte offsets. Source: RFC 791, section 3.1. */
@@ -66,7 +67,6 @@ export const formatIpv4 = (address: number): string =>
 
 /** The host-order address of a dotted form, or undefined if it is none. */
 export function parseIpv4(text: string): number | undefined {
-  const bytes = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
-  if (bytes === undefined || bytes.some((byte) => byte > 255)) return undefined;
-  return bytes.reduce((address, byte) => address * 256 + byte, 0);
+  const address = parseIp(text);
+  return address === undefined || isIpv6(address) ? undefined : address;
 }

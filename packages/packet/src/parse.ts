@@ -2,6 +2,7 @@ import { ETH, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, ethDst, ethSrc, ethType } from '.
 import { ICMP, icmpCode, icmpId, icmpSequence, icmpType } from './icmp.ts';
 import {
   IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
   IPPROTO_TCP,
   IPPROTO_UDP,
   IPV4,
@@ -17,6 +18,21 @@ import {
   ipv4Ttl,
   ipv4Version,
 } from './ipv4.ts';
+import {
+  IPV6,
+  ipv6Dst,
+  ipv6ExtensionLength,
+  ipv6FragmentId,
+  ipv6FragmentOffset,
+  ipv6HopLimit,
+  ipv6IsFragment,
+  ipv6NextHeader,
+  ipv6PayloadLength,
+  ipv6Src,
+  ipv6Version,
+  isIpv6Extension,
+  NEXTHDR_FRAGMENT,
+} from './ipv6.ts';
 import { TCP, tcpAck, tcpDstPort, tcpFlags, tcpHeaderLength, tcpSeq, tcpSrcPort, tcpWindow } from './tcp.ts';
 import { UDP, udpDstPort, udpSrcPort } from './udp.ts';
 
@@ -38,6 +54,22 @@ export interface ParsedIpv4 {
   isFragment: boolean;
   fragmentOffset: number; // bytes
 }
+
+export interface ParsedIpv6 {
+  at: number;
+  src: bigint;
+  dst: bigint;
+  protocol: number; // behind all extension headers
+  ttl: number; // hop limit
+  id: number; // of the datagram; valid only if isFragment
+  headerLength: number; // bytes, with extension headers
+  totalLength: number; // bytes, with this header
+  isFragment: boolean; // an atomic fragment is none
+  fragmentOffset: number; // bytes
+}
+
+/** What the headers of both families say. */
+export type ParsedIp = ParsedIpv4 | ParsedIpv6;
 
 export interface ParsedTcp {
   at: number;
@@ -65,10 +97,13 @@ export interface ParsedIcmp {
 
 export interface ParsedFrame {
   eth: ParsedEth | undefined;
+  /** At most one of ipv4 and ipv6; `ip` is that one. */
   ipv4: ParsedIpv4 | undefined;
+  ipv6: ParsedIpv6 | undefined;
+  ip: ParsedIp | undefined;
   tcp: ParsedTcp | undefined; // at most one of tcp, udp, icmp
   udp: ParsedUdp | undefined;
-  icmp: ParsedIcmp | undefined;
+  icmp: ParsedIcmp | undefined; // ICMP over IPv4, ICMPv6 over IPv6
   /** What follows the last header understood, without Ethernet padding. A view into the frame, not a copy. */
   payload: Uint8Array;
   /** True where the packet says it is longer than the bytes that are here. */
@@ -85,6 +120,8 @@ export function parseFrame(frame: Uint8Array): ParsedFrame {
   const parsed: ParsedFrame = {
     eth: undefined,
     ipv4: undefined,
+    ipv6: undefined,
+    ip: undefined,
     tcp: undefined,
     udp: undefined,
     icmp: undefined,
@@ -100,8 +137,9 @@ function readEth(frame: Uint8Array, parsed: ParsedFrame): string | undefined {
   if (frame.length < ETH.size) return short('an Ethernet header', ETH.size, frame.length);
   parsed.eth = { src: ethSrc(frame, 0), dst: ethDst(frame, 0), type: ethType(frame, 0) };
   parsed.payload = frame.subarray(ETH.size);
-  if (parsed.eth.type !== ETH_P_IP) return `${etherTypeName(parsed.eth.type)}, not IPv4`;
-  return readIpv4(frame, ETH.size, parsed);
+  if (parsed.eth.type === ETH_P_IP) return readIpv4(frame, ETH.size, parsed);
+  if (parsed.eth.type === ETH_P_IPV6) return readIpv6(frame, ETH.size, parsed);
+  return `${etherTypeName(parsed.eth.type)}, not IP`;
 }
 
 function readIpv4(frame: Uint8Array, at: number, parsed: ParsedFrame): string | undefined {
@@ -124,10 +162,57 @@ function readIpv4(frame: Uint8Array, at: number, parsed: ParsedFrame): string | 
     isFragment: ipv4IsFragment(frame, at),
     fragmentOffset: ipv4FragmentOffset(frame, at),
   };
+  parsed.ip = parsed.ipv4;
   parsed.truncated = left < totalLength;
   parsed.payload = frame.subarray(at + headerLength, at + totalLength);
   if (ipv4IsLaterFragment(frame, at)) return 'a later IPv4 fragment: it has no L4 header';
   return readL4(frame, at + headerLength, parsed.ipv4.protocol, parsed);
+}
+
+function readIpv6(frame: Uint8Array, at: number, parsed: ParsedFrame): string | undefined {
+  const left = frame.length - at;
+  if (left < IPV6.size) return short('an IPv6 header', IPV6.size, left);
+  if (ipv6Version(frame, at) !== 6) return `IP version ${ipv6Version(frame, at)} under the EtherType of IPv6`;
+  const ipv6: ParsedIpv6 = {
+    at,
+    src: ipv6Src(frame, at),
+    dst: ipv6Dst(frame, at),
+    protocol: ipv6NextHeader(frame, at),
+    ttl: ipv6HopLimit(frame, at),
+    id: 0,
+    headerLength: IPV6.size,
+    totalLength: IPV6.size + ipv6PayloadLength(frame, at),
+    isFragment: false,
+    fragmentOffset: 0,
+  };
+  parsed.ipv6 = ipv6;
+  parsed.ip = ipv6;
+  parsed.truncated = left < ipv6.totalLength;
+  const end = Math.min(frame.length, at + ipv6.totalLength);
+  const problem = readExtensions(frame, at, end, ipv6);
+  parsed.payload = frame.subarray(at + ipv6.headerLength, end);
+  if (problem !== undefined) return problem;
+  if (ipv6.fragmentOffset > 0) return 'a later IPv6 fragment: it has no L4 header';
+  return readL4(frame, at + ipv6.headerLength, ipv6.protocol, parsed);
+}
+
+/** Steps over the extension headers, and notes what the fragment header says. */
+function readExtensions(frame: Uint8Array, at: number, end: number, ipv6: ParsedIpv6): string | undefined {
+  while (isIpv6Extension(ipv6.protocol)) {
+    const here = at + ipv6.headerLength;
+    const kind = ipv6.protocol;
+    const length = here + 8 <= end ? ipv6ExtensionLength(frame, here, kind) : 8;
+    if (here + length > end) return short(`IPv6 extension header ${kind}`, length, Math.max(0, end - here));
+    if (kind === NEXTHDR_FRAGMENT && ipv6IsFragment(frame, here)) {
+      ipv6.isFragment = true;
+      ipv6.fragmentOffset = ipv6FragmentOffset(frame, here);
+      ipv6.id = ipv6FragmentId(frame, here);
+    }
+    ipv6.protocol = frame[here]!;
+    ipv6.headerLength += length;
+    if (ipv6.fragmentOffset > 0) return undefined; // what follows is the middle of the datagram
+  }
+  return undefined;
 }
 
 function readL4(frame: Uint8Array, at: number, protocol: number, parsed: ParsedFrame): string | undefined {
@@ -151,7 +236,7 @@ function readL4(frame: Uint8Array, at: number, protocol: number, parsed: ParsedF
     if (left < UDP.size) return short('a UDP header', UDP.size, left);
     parsed.udp = { at, srcPort: udpSrcPort(frame, at), dstPort: udpDstPort(frame, at) };
     parsed.payload = parsed.payload.subarray(UDP.size);
-  } else if (protocol === IPPROTO_ICMP) {
+  } else if (protocol === (parsed.ipv6 === undefined ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
     if (left < ICMP.size) return short('an ICMP header', ICMP.size, left);
     parsed.icmp = {
       at,
@@ -170,7 +255,6 @@ function readL4(frame: Uint8Array, at: number, protocol: number, parsed: ParsedF
 const short = (what: string, wants: number, left: number): string => `${what} wants ${wants} bytes, ${left} left`;
 
 function etherTypeName(type: number): string {
-  if (type === ETH_P_IPV6) return 'IPv6';
   if (type === ETH_P_ARP) return 'ARP';
   return `EtherType 0x${type.toString(16).padStart(4, '0')}`;
 }

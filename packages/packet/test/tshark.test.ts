@@ -6,6 +6,7 @@ import {
   openCapture,
   PcapngWriter,
   parseFrame,
+  parseIp,
   TCP_ACK,
   TCP_PSH,
   TCP_SYN,
@@ -65,6 +66,33 @@ wireshark(`tshark finds the checksums of built frames good, and the times of a p
   ]);
   const times = tshark(path, 'frame.time_epoch').map(([time]) => BigInt(time!.replace('.', '')));
   expect(times).toEqual(packets.map(({ timestampNs }) => timestampNs));
+});
+
+wireshark(`tshark finds the checksums of frames over IPv6 good, also behind an extension header${note}`, () => {
+  const path = join(folder, 'built6.pcap');
+  const ends6 = { src: parseIp('2001:db8::1')!, dst: parseIp('fd00::2')! };
+  const udp = udpDatagram({ ...ends6, srcPort: 4000, dstPort: 5000, payload: Uint8Array.of(1, 2, 3) });
+  const options = new Uint8Array([...udp.subarray(0, 54), 17, 0, 1, 4, 0, 0, 0, 0, ...udp.subarray(54)]);
+  options[14 + 5] = udp.length - 54 + 8;
+  options[14 + 6] = 0; // hop-by-hop
+  const frames = [
+    tcpSegment({ ...ends6, srcPort: 4000, dstPort: 80, seq: 1, flags: TCP_SYN }),
+    udp,
+    options,
+    icmpEcho({ ...ends6, id: 5, sequence: 6, payload: Uint8Array.of(1) }),
+  ];
+  writePcap(
+    path,
+    frames.map((data) => ({ data, timestampNs: 0n })),
+  );
+  const good = '1';
+  expect(tshark(path, 'tcp.checksum.status', 'udp.checksum.status', 'icmpv6.checksum.status')).toEqual([
+    [good, '', ''],
+    ['', good, ''],
+    ['', good, ''],
+    ['', '', good],
+  ]);
+  expect(tshark(path, 'ipv6.src', 'ipv6.dst')[0]).toEqual(['2001:db8::1', 'fd00::2']);
 });
 
 wireshark(`tshark reads the interfaces, comments and times of a pcapng${note}`, () => {

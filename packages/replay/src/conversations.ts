@@ -1,5 +1,5 @@
 import type { ServiceEntry } from '@ciliate/loadbalancer';
-import { ICMP_ECHO, ICMP_ECHOREPLY, TCP_ACK, TCP_SYN } from '@ciliate/packet';
+import { isIcmpEcho, isIcmpEchoReply, TCP_ACK, TCP_SYN } from '@ciliate/packet';
 import { type Flow, flowKeys, flowOf, type PeerAddress, type Transport } from './flow.ts';
 import type { RecordedPacket } from './recording.ts';
 import { SegmentStream } from './stream.ts';
@@ -68,23 +68,24 @@ function replayableFlow(packet: RecordedPacket): Flow | string {
   const { parsed, sender } = packet;
   const cut = cutShort(packet);
   if (cut !== undefined) return cut;
-  if (parsed.ipv4?.isFragment) return 'fragments are not replayed as conversations yet';
-  if (parsed.icmp !== undefined && parsed.icmp.type !== ICMP_ECHO && parsed.icmp.type !== ICMP_ECHOREPLY)
+  if (parsed.ip?.isFragment) return 'fragments are not replayed as conversations yet';
+  if (parsed.icmp !== undefined && !isIcmpEcho(parsed.icmp.type, parsed.ipv6 !== undefined))
     return 'ICMP other than echo is not replayed as conversations yet';
   const flow = flowOf(parsed);
-  if (flow === undefined) return parsed.error ?? 'not TCP, UDP or ICMP over IPv4';
+  if (flow === undefined) return parsed.error ?? 'not TCP, UDP or ICMP over IP';
   return sender === undefined ? 'its source is no pod of the cluster' : flow;
 }
 
 /** Captures may keep only the first bytes of each packet: what the rest said, nobody knows. */
-function cutShort({ parsed: { ipv4 }, frame }: RecordedPacket): string | undefined {
-  if (ipv4 === undefined || ipv4.at + ipv4.totalLength <= frame.length) return undefined;
-  return `the capture kept ${frame.length - ipv4.at} of the ${ipv4.totalLength} bytes of this IPv4 packet`;
+function cutShort({ parsed: { ip, ipv6 }, frame }: RecordedPacket): string | undefined {
+  if (ip === undefined || ip.at + ip.totalLength <= frame.length) return undefined;
+  const version = ipv6 === undefined ? 'IPv4' : 'IPv6';
+  return `the capture kept ${frame.length - ip.at} of the ${ip.totalLength} bytes of this ${version} packet`;
 }
 
 /** Does this first packet of a conversation come from the server? */
-function isAnswer({ parsed: { tcp, icmp } }: RecordedPacket): boolean {
-  if (icmp !== undefined) return icmp.type === ICMP_ECHOREPLY;
+function isAnswer({ parsed: { ipv6, tcp, icmp } }: RecordedPacket): boolean {
+  if (icmp !== undefined) return isIcmpEchoReply(icmp.type, ipv6 !== undefined);
   return tcp !== undefined && (tcp.flags & (TCP_SYN | TCP_ACK)) === (TCP_SYN | TCP_ACK);
 }
 

@@ -2,7 +2,7 @@ import { type Agent, type Endpoint, ownLabels, type PolicyReason, podName } from
 import { type Decision, isDecision, type Step } from '@ciliate/bpf';
 import type { HttpAccessLog } from '@ciliate/envoy';
 import { NULL } from '@ciliate/maps';
-import { formatIpv4 } from '@ciliate/packet';
+import { formatIp, formatIpPort, type IpAddress } from '@ciliate/packet';
 import { type FlowExplanation, type FlowKey, protocolName } from '@ciliate/policy';
 
 /** One step of a packet or request, for people; `policy` and `explanation` only where policy was asked. */
@@ -22,7 +22,7 @@ export interface Names {
   labels(identity: number): string;
 }
 
-const place = ({ address, port }: { address: number; port: number }): string => `${formatIpv4(address)}:${port}`;
+const place = ({ address, port }: { address: IpAddress; port: number }): string => formatIpPort(address, port);
 
 /** What was decided about one packet, in order. Where policy was asked, the explanation tells what else matched and why it lost. */
 export function describeSteps(agent: Agent, steps: readonly Step[]): DescribedStep[] {
@@ -109,7 +109,7 @@ export function decisionText(names: Names, step: Decision): string {
       return `conntrack, ${step.direction}: ${step.status}`;
     case 'identity': {
       const found = step.found ? 'ipcache' : 'not in the ipcache';
-      return `${formatIpv4(step.address)} has identity ${step.identity} (${found}): ${names.labels(step.identity)}`;
+      return `${formatIp(step.address)} has identity ${step.identity} (${found}): ${names.labels(step.identity)}`;
     }
     case 'policy':
       return policyText(step);
@@ -124,7 +124,7 @@ export function decisionText(names: Names, step: Decision): string {
     case 'to-stack':
       return 'goes to the stack of the host, and on by its routes';
     case 'to-overlay':
-      return `goes by the tunnel to node ${formatIpv4(step.remote)}, with identity ${step.vni} as VNI`;
+      return `goes by the tunnel to node ${formatIp(step.remote)}, with identity ${step.vni} as VNI`;
     case 'to-network':
       return `leaves by device ${step.ifindex}`;
     case 'drop':

@@ -1,10 +1,12 @@
 import type { ServiceEntry } from '@ciliate/loadbalancer';
-import { ICMP_ECHO, ICMP_ECHOREPLY, type ParsedFrame } from '@ciliate/packet';
+import { formatIpPort, type IpAddress, isIcmpEcho, type ParsedFrame } from '@ciliate/packet';
 
-export type Transport = 'TCP' | 'UDP' | 'ICMP';
+export type Transport = 'TCP' | 'UDP' | 'ICMP' | 'ICMPv6';
+
+export const isIcmp = (transport: Transport): boolean => transport === 'ICMP' || transport === 'ICMPv6';
 
 export interface PeerAddress {
-  address: number;
+  address: IpAddress;
   /** Of ICMP echoes the identifier, at both ends; of other ICMP 0. */
   port: number;
 }
@@ -22,19 +24,21 @@ export interface Flow {
   dst: PeerAddress;
 }
 
-/** undefined if the frame is not TCP, UDP or ICMP over IPv4. */
-export function flowOf({ ipv4, tcp, udp, icmp }: ParsedFrame): Flow | undefined {
-  if (ipv4 === undefined) return undefined;
+/** undefined if the frame is not TCP, UDP or ICMP over IP. */
+export function flowOf({ ip, ipv6, tcp, udp, icmp }: ParsedFrame): Flow | undefined {
+  if (ip === undefined) return undefined;
   if (icmp !== undefined) {
-    const port = icmp.type === ICMP_ECHO || icmp.type === ICMP_ECHOREPLY ? icmp.id : 0;
-    return { transport: 'ICMP', src: { address: ipv4.src, port }, dst: { address: ipv4.dst, port } };
+    const isV6 = ipv6 !== undefined;
+    const port = isIcmpEcho(icmp.type, isV6) ? icmp.id : 0;
+    const transport = isV6 ? 'ICMPv6' : 'ICMP';
+    return { transport, src: { address: ip.src, port }, dst: { address: ip.dst, port } };
   }
   const l4 = tcp ?? udp;
   if (l4 === undefined) return undefined;
   return {
     transport: tcp !== undefined ? 'TCP' : 'UDP',
-    src: { address: ipv4.src, port: l4.srcPort },
-    dst: { address: ipv4.dst, port: l4.dstPort },
+    src: { address: ip.src, port: l4.srcPort },
+    dst: { address: ip.dst, port: l4.dstPort },
   };
 }
 
@@ -49,7 +53,8 @@ export function flowKeys(services: readonly ServiceEntry[]): (flow: Flow) => str
     for (let parent = parents.get(root); parent !== undefined; parent = parents.get(root)) root = parent;
     return root;
   };
-  const text = (protocol: string, { address, port }: PeerAddress): string => `${protocol} ${address}:${port}`;
+  const text = (protocol: string, { address, port }: PeerAddress): string =>
+    `${protocol} ${formatIpPort(address, port)}`;
   for (const { frontend, backends } of services)
     for (const backend of backends) {
       const [root, own] = [rootOf(text(frontend.protocol, frontend)), rootOf(text(backend.protocol, backend))];

@@ -1,4 +1,12 @@
-import { CTX_ACT_DROP, cilFromContainer, Datapath, PolicyVerdict, policyCanAccess, Skb } from '@ciliate/bpf';
+import {
+  CTX_ACT_DROP,
+  cilFromContainer,
+  Datapath,
+  type DatapathConfig,
+  PolicyVerdict,
+  policyCanAccess,
+  Skb,
+} from '@ciliate/bpf';
 import { EventRing, type LpmTrie, type Memory, openMap, POLICY_KEY, Reader, Scratch } from '@ciliate/maps';
 import { KEY, type LookupTask, type Measurement, type PacketTask } from './protocol.ts';
 import { PACKET } from './trace_memory.ts';
@@ -60,10 +68,15 @@ export function measureLookups(memory: Memory, { keys, durationMs }: LookupTask)
 }
 
 /** Packets through `cilFromContainer`, each as it stands: conntrack, services, both policies, events. No one reads the events. */
-export function measurePackets(memory: Memory, seed: number, { trace, shards, durationMs }: PacketTask): Measurement {
+export function measurePackets(
+  memory: Memory,
+  seed: number,
+  config: DatapathConfig,
+  { trace, shards, durationMs }: PacketTask,
+): Measurement {
   const words = memory.u32;
   const events = EventRing.create(memory, RING_BYTES);
-  const datapaths = new Map(shards.map((shard) => [shard, new Datapath(memory, { shard, seed, events })]));
+  const datapaths = new Map(shards.map((shard) => [shard, new Datapath(memory, { shard, seed, config, events })]));
   const skb = new Skb(memory);
   const mine: { place: number; at: number; length: number; datapath: Datapath; endpoint: number; ifindex: number }[] =
     [];

@@ -1,5 +1,5 @@
 import type { Endpoint } from '@ciliate/agent';
-import { formatIpv4 } from '@ciliate/packet';
+import { formatIp, type IpAddress, parseIp } from '@ciliate/packet';
 import { decode, type Packet } from 'dns-packet';
 import { DatagramPlayer } from './datagram_player.ts';
 import { isDns } from './flow.ts';
@@ -13,7 +13,7 @@ interface Lesson {
   timeNs: bigint;
 }
 
-/** What clients learnt by DNS (A records over UDP), and so whom they could not have spoken to without it. */
+/** What clients learnt by DNS (A and AAAA records over UDP), and so whom they could not have spoken to without it. */
 export interface Names {
   /** May this conversation take place? False while the answer that named its server has not reached the client. */
   allow(player: Player): boolean;
@@ -30,7 +30,7 @@ export function learnNames(players: readonly Player[]): Names {
     for (const { from, packet } of player.conversation.packets) {
       if (from !== 'server' || client === undefined) continue;
       for (const { name, address } of addressesIn(packet.parsed.payload)) {
-        const key = `${client.id} ${address}`;
+        const key = `${client.id} ${formatIp(address)}`;
         const lesson = { name, resolver: player, packetNumber: packet.number, timeNs: packet.timeNs };
         lessons.set(key, [...(lessons.get(key) ?? []), lesson]);
       }
@@ -39,7 +39,7 @@ export function learnNames(players: readonly Player[]): Names {
   const needed = new Map<Player, Lesson>();
   for (const player of players) {
     const { packets, server } = player.conversation;
-    const known = lessons.get(`${senderOf(player)?.id} ${formatIpv4(server.address)}`) ?? [];
+    const known = lessons.get(`${senderOf(player)?.id} ${formatIp(server.address)}`) ?? [];
     const last = known.findLast(({ timeNs }) => timeNs < packets[0]!.packet.timeNs);
     if (last !== undefined && last.resolver !== player) needed.set(player, last);
   }
@@ -62,12 +62,15 @@ export function questionText(payload: Uint8Array): string | undefined {
   return question === undefined ? undefined : `${question.type} ${question.name}`;
 }
 
-/** The addresses of the A records of an answer. */
-export function addressesIn(payload: Uint8Array): { name: string; address: string }[] {
+/** The addresses of the A and AAAA records of an answer. */
+export function addressesIn(payload: Uint8Array): { name: string; address: IpAddress }[] {
   const message = decodeMessage(payload);
   const name = message?.questions?.[0]?.name;
   if (message === undefined || name === undefined) return [];
-  return (message.answers ?? []).flatMap((answer) => (answer.type === 'A' ? [{ name, address: answer.data }] : []));
+  return (message.answers ?? []).flatMap((answer) => {
+    const address = answer.type === 'A' || answer.type === 'AAAA' ? parseIp(answer.data) : undefined;
+    return address === undefined ? [] : [{ name, address }];
+  });
 }
 
 function decodeMessage(payload: Uint8Array): Packet | undefined {

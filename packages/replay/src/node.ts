@@ -15,6 +15,7 @@ import {
 import type { HttpAccessLog } from '@ciliate/envoy';
 import { type Flow, flowFromAccessLog, type LostEvents, parseEvent } from '@ciliate/hubble';
 import { EventRing } from '@ciliate/maps';
+import { isAnswer } from './answered.ts';
 
 /** Where the programs sent a packet, and what they did to it on the way. */
 export type Fate = { frame: Uint8Array; steps: Step[] } & (
@@ -22,6 +23,8 @@ export type Fate = { frame: Uint8Array; steps: Step[] } & (
   /** To the proxy's listener on `port`, or for 0 to the socket that the packet answers. */
   | { kind: 'proxy'; port: number }
   | { kind: 'dropped'; code: number; text: string }
+  /** `frame` is the answer that its sender gets, made by the program itself. */
+  | { kind: 'answered' }
   /** To the host's stack, and out of what is emulated. */
   | { kind: 'stack' }
 );
@@ -45,7 +48,12 @@ export class Node {
   constructor(agent: Agent, ringBytes = RING_BYTES) {
     this.#agent = agent;
     this.#events = EventRing.create(agent.memory, ringBytes);
-    this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed });
+    this.#datapath = new Datapath(agent.memory, {
+      shard: 0,
+      events: this.#events,
+      seed: agent.seed,
+      config: agent.config,
+    });
     this.#skb = new Skb(agent.memory);
     this.#collector = new ShardCollector(agent.memory, 0);
   }
@@ -98,6 +106,12 @@ export class Node {
     // On its way to the proxy it may be sent through cilium_net first.
     if ((this.#skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_TO_PROXY)
       return { ...after, kind: 'proxy', port: ntohs(this.#skb.mark >>> 16) };
+    if (
+      action === CTX_ACT_REDIRECT &&
+      this.#skb.redirectIfindex === pod.ifindex &&
+      isAnswer(after.frame, 0, after.frame.length)
+    )
+      return { ...after, kind: 'answered' };
     if (action === CTX_ACT_REDIRECT)
       return { ...after, kind: 'delivered', to: this.#agent.endpointOfInterface(this.#skb.redirectIfindex)! };
     if (program === cilToContainer) return { ...after, kind: 'delivered', to: pod };

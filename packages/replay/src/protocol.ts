@@ -1,3 +1,4 @@
+import type { DatapathConfig } from '@ciliate/bpf';
 import type { Address } from '@ciliate/maps';
 import type { TraceInMemory } from './trace_memory.ts';
 
@@ -5,6 +6,7 @@ import type { TraceInMemory } from './trace_memory.ts';
 export interface WorkerInit {
   buffer: SharedArrayBuffer;
   seed: number;
+  config: DatapathConfig;
 }
 
 /** Asks a policy map about keys, over and over. */

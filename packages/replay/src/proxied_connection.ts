@@ -207,7 +207,7 @@ export class ProxiedConnection {
   async #connection(): Promise<Upstream | undefined> {
     if (this.#up !== undefined) return this.#up;
     const connect = ++this.#connects;
-    const local = { address: this.#agent.nodeAddress, port: ephemeralPort(this.#id, connect) };
+    const local = { address: this.#agent.nodeAddressFor(this.#place.address), port: ephemeralPort(this.#id, connect) };
     const { seed } = this.#agent;
     const proxy = new TcpSocket(local, this.#place, initialSequence(seed, this.#id, 2 * connect));
     const server = new TcpSocket(this.#place, local, initialSequence(seed, this.#id, 2 * connect + 1));

@@ -51,7 +51,7 @@ export class ProxiedDns {
     const server = this.#agent.endpointOfAddress(dst.address);
     if (server === undefined) return { kind: 'lost' };
     const port = FIRST_EPHEMERAL_PORT + (src.port % FIRST_EPHEMERAL_PORT);
-    const ends = { src: this.#agent.nodeAddress, srcPort: port, dst: dst.address, dstPort: dst.port };
+    const ends = { src: this.#agent.nodeAddressFor(dst.address), srcPort: port, dst: dst.address, dstPort: dst.port };
     const mark = identityMark(this.#client.identity, MARK_MAGIC_PROXY_EGRESS);
     const fate = this.#node.toPod(server, udpDatagram({ ...ends, payload: parsed.payload }), mark, timeNs);
     if (fate.kind !== 'delivered') return { kind: 'lost' };

@@ -25,12 +25,12 @@ export interface TracePacket extends Pick<CapturedPacket, 'number' | 'timestampN
 export function record(agent: Agent, packet: TracePacket): RecordedPacket {
   const parsed = parseFrame(packet.data);
   const byInterface = packet.interfaceName === undefined ? undefined : agent.endpointOfPod(packet.interfaceName);
-  const bySource = parsed.ipv4 === undefined ? undefined : agent.endpointOfAddress(parsed.ipv4.src);
-  const received = byInterface !== undefined && bySource !== byInterface && parsed.ipv4?.dst === byInterface.address;
+  const { ip } = parsed;
+  const bySource = ip === undefined ? undefined : agent.endpointOfAddress(ip.src);
+  const byDestination = ip === undefined ? undefined : agent.endpointOfAddress(ip.dst);
+  const received = byInterface !== undefined && bySource !== byInterface && byDestination === byInterface;
   const port = (parsed.tcp ?? parsed.udp)?.srcPort;
-  const fromService = agent.services.some(
-    ({ frontend }) => frontend.address === parsed.ipv4?.src && frontend.port === port,
-  );
+  const fromService = agent.services.some(({ frontend }) => frontend.address === ip?.src && frontend.port === port);
   return {
     number: packet.number,
     timeNs: packet.timestampNs,

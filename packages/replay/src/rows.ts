@@ -7,9 +7,9 @@ import {
   whyRequestPassed,
 } from '@ciliate/agent';
 import { RCODE, readAnswer } from '@ciliate/envoy';
-import { type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
+import { formatIp, joinHostPort, type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
 import { DatagramPlayer } from './datagram_player.ts';
-import { isDns, type Transport } from './flow.ts';
+import { isDns, isIcmp, type Transport } from './flow.ts';
 import { type HttpExchange, readResponses, type SeenResponse } from './http_exchanges.ts';
 import { addressesIn, type Names, questionText } from './names.ts';
 import type { Fate } from './node.ts';
@@ -68,6 +68,7 @@ export function rowsOf(agent: Agent, player: Player, names: Names): Row[] {
   const fate = player instanceof DatagramPlayer ? player.first : (player.drop ?? player.first);
   if (fate === undefined) return [{ ...base, asked, ...notSent(player, names) }];
   if (fate.kind === 'dropped') return [{ ...base, asked, ...dropped(agent, fate) }];
+  if (fate.kind === 'answered') return [{ ...base, asked, ...ICMP_ERROR }];
   const why = whyAllowed(base.policy);
   if (fate.kind === 'stack')
     return [{ ...base, asked, verdict: 'FORWARDED', outcome: 'forwarded', sees: 'left the node', why }];
@@ -85,7 +86,7 @@ function destinationOf(agent: Agent, { conversation: { server, transport } }: Pl
       frontend.address === server.address && frontend.port === server.port && frontend.protocol === transport,
   );
   const name = service === undefined ? agent.nameOf(server.address) : `${service.namespace}/${service.name}`;
-  return transport === 'ICMP' ? name : `${name}:${server.port}`;
+  return isIcmp(transport) ? name : joinHostPort(name, server.port);
 }
 
 function askedOf(player: Player): string {
@@ -94,7 +95,7 @@ function askedOf(player: Player): string {
     const request = player.exchanges[0]?.request;
     return request === undefined ? 'connect' : `${request.method} ${request.target}`;
   }
-  if (conversation.transport === 'ICMP') return 'echo';
+  if (isIcmp(conversation.transport)) return 'echo';
   const payload = conversation.packets[0]!.packet.parsed.payload;
   return (
     (isDns(conversation.transport, conversation.server) ? questionText(payload) : undefined) ??
@@ -127,6 +128,14 @@ function dropped(agent: Agent, fate: Extract<Fate, { kind: 'dropped' }>): Answer
   };
 }
 
+/** What IPv4 drops for want of a hop, the programs answer for IPv6. */
+const ICMP_ERROR: Answer = {
+  verdict: 'DROPPED',
+  outcome: 'dropped',
+  sees: 'an ICMP error',
+  why: 'a program answered in the place of the server: the packet had no hop left to live',
+};
+
 const NO_ANSWER = { outcome: 'no-answer', sees: 'no answer was recorded' } as const;
 
 function datagramAnswer(
@@ -141,10 +150,12 @@ function datagramAnswer(
     return { verdict, outcome: 'refused', sees, why: 'no DNS rule allows the name' };
   }
   const { transport, server } = player.conversation;
-  if (transport === 'ICMP') return { verdict, outcome: 'answered', sees: 'echo reply' };
+  if (isIcmp(transport)) return { verdict, outcome: 'answered', sees: 'echo reply' };
   const addresses = isDns(transport, server) ? addressesIn(answer.payload) : [];
   const sees =
-    addresses.length > 0 ? addresses.map(({ address }) => address).join(', ') : `${answer.payload.length} bytes`;
+    addresses.length > 0
+      ? addresses.map(({ address }) => formatIp(address)).join(', ')
+      : `${answer.payload.length} bytes`;
   return { verdict, outcome: 'answered', sees };
 }
 

@@ -1,6 +1,16 @@
 import type { Endpoint } from '@ciliate/agent';
-import { podName } from '@ciliate/agent';
-import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN, tcpSegment, udpDatagram } from '@ciliate/packet';
+import { AgentError, addressBeside, podName } from '@ciliate/agent';
+import {
+  formatIp,
+  type IpAddress,
+  isIpv6,
+  TCP_ACK,
+  TCP_FIN,
+  TCP_PSH,
+  TCP_SYN,
+  tcpSegment,
+  udpDatagram,
+} from '@ciliate/packet';
 import type { PeerAddress } from './flow.ts';
 import type { TracePacket } from './recording.ts';
 
@@ -25,7 +35,10 @@ export const START_NS = 1_000_000_000_000n;
 const STEP_NS = 1_000_000n;
 const EMPTY = new Uint8Array(0);
 
-/** The packets of such a connection: handshake, request, answer, and the end by the client. */
+/**
+ * The packets of such a connection: handshake, request, answer, and the end by the client.
+ * @throws AgentError BAD_INPUT for a pod without an address in the family of the server's
+ */
 export function synthesize(question: Question): TracePacket[] {
   const packets: TracePacket[] = [];
   const send = (from: Endpoint, data: Uint8Array): void => {
@@ -37,25 +50,44 @@ export function synthesize(question: Question): TracePacket[] {
   return packets;
 }
 
+/** As the other side sees it. */
+function addressOf(pod: Endpoint, other: IpAddress): IpAddress {
+  const address = addressBeside(pod, other);
+  if (address !== undefined) return address;
+  const family = isIpv6(other) ? 'IPv6' : 'IPv4';
+  const name = podName(pod);
+  throw new AgentError('BAD_INPUT', `${name} has no ${family} address to speak with ${formatIp(other)}`, { pod: name });
+}
+
 type Send = (from: Endpoint, frame: Uint8Array) => void;
 
 function udpPackets({ client, server, answering }: Question, send: Send): void {
-  const asks = { src: client.address, srcPort: CLIENT_PORT, dst: server.address, dstPort: server.port };
+  const asks = {
+    src: addressOf(client, server.address),
+    srcPort: CLIENT_PORT,
+    dst: server.address,
+    dstPort: server.port,
+  };
   send(client, udpDatagram({ ...asks, payload: Uint8Array.of(0, 1) }));
   if (answering === undefined) return;
   const { pod, port } = answering;
-  const answers = { src: pod.address, srcPort: port, dst: client.address, dstPort: CLIENT_PORT };
+  const answers = { src: addressOf(pod, server.address), srcPort: port, dst: asks.src, dstPort: CLIENT_PORT };
   send(pod, udpDatagram({ ...answers, payload: Uint8Array.of(0, 1) }));
 }
 
 function tcpPackets({ client, server, answering, request = EMPTY, response = EMPTY }: Question, send: Send): void {
-  const asks = { src: client.address, srcPort: CLIENT_PORT, dst: server.address, dstPort: server.port };
+  const asks = {
+    src: addressOf(client, server.address),
+    srcPort: CLIENT_PORT,
+    dst: server.address,
+    dstPort: server.port,
+  };
   const clientNext = CLIENT_ISN + 1 + request.length;
   const serverNext = SERVER_ISN + 1 + response.length;
   send(client, tcpSegment({ ...asks, seq: CLIENT_ISN, flags: TCP_SYN }));
   if (answering === undefined) return;
   const { pod, port } = answering;
-  const answers = { src: pod.address, srcPort: port, dst: client.address, dstPort: CLIENT_PORT };
+  const answers = { src: addressOf(pod, server.address), srcPort: port, dst: asks.src, dstPort: CLIENT_PORT };
   send(pod, tcpSegment({ ...answers, seq: SERVER_ISN, ack: CLIENT_ISN + 1, flags: TCP_SYN | TCP_ACK }));
   const ackData = TCP_ACK | TCP_PSH;
   send(client, tcpSegment({ ...asks, seq: CLIENT_ISN + 1, ack: SERVER_ISN + 1, flags: TCP_ACK }));

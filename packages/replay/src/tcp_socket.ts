@@ -1,9 +1,9 @@
-import { type ParsedTcp, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, tcpSegment } from '@ciliate/packet';
+import { isIpv6, type ParsedTcp, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, tcpSegment } from '@ciliate/packet';
 import type { PeerAddress } from './flow.ts';
 import { SegmentStream } from './stream.ts';
 
-/** Payload bytes of a full segment: an MTU of 1500 less IPv4 and TCP headers. */
-const MSS = 1460;
+/** Payload bytes of a full segment: an MTU of 1500 less IP and TCP headers. */
+const MSS = { ipv4: 1460, ipv6: 1440 } as const;
 
 /**
  * One end of a TCP connection on a network that neither loses nor reorders: sequence numbers and segments, no timers, no
@@ -48,8 +48,9 @@ export class TcpSocket {
   /** The bytes as full segments. */
   data(bytes: Uint8Array): Uint8Array[] {
     const segments: Uint8Array[] = [];
-    for (let at = 0; at < bytes.length; at += MSS)
-      segments.push(this.#segment(at + MSS < bytes.length ? 0 : TCP_PSH, bytes.subarray(at, at + MSS)));
+    const mss = isIpv6(this.#local.address) ? MSS.ipv6 : MSS.ipv4;
+    for (let at = 0; at < bytes.length; at += mss)
+      segments.push(this.#segment(at + mss < bytes.length ? 0 : TCP_PSH, bytes.subarray(at, at + mss)));
     return segments;
   }
 

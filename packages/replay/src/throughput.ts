@@ -59,7 +59,7 @@ export async function measureThroughput(
     );
   const keys = putKeys(agent, recorded);
   const trace = putTrace(agent, recorded);
-  const workerData: WorkerInit = { buffer: agent.memory.buffer, seed: agent.seed };
+  const workerData: WorkerInit = { buffer: agent.memory.buffer, seed: agent.seed, config: agent.config };
   const filename = new URL('worker.ts', import.meta.url).href;
   const pool = new Piscina({ filename, workerData, minThreads: workers, maxThreads: workers });
   const run = (tasks: Task[]): Promise<Measurement[]> => Promise.all(tasks.map((task) => pool.run(task)));
@@ -121,7 +121,7 @@ function putKeys(agent: Agent, packets: readonly RecordedPacket[]): KeysInMemory
   const { memory } = agent;
   const asked: Extract<Step, { kind: 'policy' }>[] = [];
   const events = EventRing.create(memory, RING_BYTES);
-  const datapath = new Datapath(memory, { shard: 0, events, seed: agent.seed });
+  const datapath = new Datapath(memory, { shard: 0, events, seed: agent.seed, config: agent.config });
   const skb = new Skb(memory);
   agent.flushConntrack();
   datapath.steps = { push: (step) => step.kind === 'policy' && asked.push(step) };

@@ -1,5 +1,5 @@
 import { type Agent, AgentError, podName } from '@ciliate/agent';
-import { formatIpv4 } from '@ciliate/packet';
+import { formatIp } from '@ciliate/packet';
 import { type DescribedStep, describeRequest, describeSteps } from './describe.ts';
 import { playTrace } from './replay.ts';
 import { type Row, rowsOf } from './rows.ts';
@@ -33,7 +33,7 @@ export async function judge(agent: Agent, question: VerdictQuestion): Promise<Ve
   const player = players[0];
   if (player === undefined) {
     const { client, server } = question;
-    throw new AgentError('BAD_INPUT', `no packet goes from ${podName(client)} to ${formatIpv4(server.address)}`);
+    throw new AgentError('BAD_INPUT', `no packet goes from ${podName(client)} to ${formatIp(server.address)}`);
   }
   const { policy: _policy, sourcePort: _port, ...row } = rowsOf(agent, player, names)[0]!;
   const steps = player.first === undefined ? [] : describeSteps(agent, player.first.steps);

@@ -1,6 +1,6 @@
 import { Agent, type Endpoint, podName } from '@ciliate/agent';
 import { decodeObjects, ObjectStore } from '@ciliate/k8s';
-import { udpDatagram } from '@ciliate/packet';
+import { type IpAddress, udpDatagram } from '@ciliate/packet';
 import { encode } from 'dns-packet';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
@@ -63,7 +63,7 @@ function lookupThenSend(agent: Agent, name: string): TracePacket[] {
   const answers = [{ name, type: 'A' as const, data: '192.0.2.7', ttl: 30 }];
   const query = encode({ type: 'query', id: 7, questions });
   const answer = encode({ type: 'response', id: 7, questions, answers });
-  const to = (port: number, dst: number) => ({ src: client.address, srcPort: port, dst });
+  const to = (port: number, dst: IpAddress) => ({ src: client.address, srcPort: port, dst });
   const sent: [from: Endpoint, data: Uint8Array][] = [
     [client, udpDatagram({ ...to(40_000, dns.address), dstPort: 53, payload: query })],
     [dns, udpDatagram({ src: dns.address, srcPort: 53, dst: client.address, dstPort: 40_000, payload: answer })],

@@ -1,10 +1,10 @@
 import { DEFAULT_CONFIG } from '@ciliate/bpf';
-import { icmpEcho, tcpSegment, udpDatagram } from '@ciliate/packet';
+import { type IpAddress, icmpEcho, tcpSegment, udpDatagram } from '@ciliate/packet';
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
 import { Places } from '../src/packets/places.ts';
 import { Steering } from '../src/packets/steering.ts';
-import { CLUSTER, ip, startAgent } from './support.ts';
+import { CLUSTER, ip, ip6, startAgent } from './support.ts';
 
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
 console.log(`seed ${seed}`);
@@ -130,6 +130,62 @@ test('fragments go with the first one, which has the ports', () => {
       const whole = placeOf(frameOf(ends));
       expect(placeOf(asFragment(frameOf(ends), id, 0, false))).toBe(whole);
       expect(placeOf(asFragment(frameOf({ ...ends, srcPort: 1, dstPort: 2 }), id, offset, true))).toBe(whole);
+    }),
+    runs,
+  );
+});
+
+const ipv6 = fc.oneof(
+  fc.constantFrom('fd00::1', 'fd00::11', 'fd00:1::1').map(ip6),
+  fc.bigInt({ min: 1n << 125n, max: (1n << 126n) - 1n }),
+);
+const connection6 = fc.record({ src: ipv6, dst: ipv6, srcPort: port, dstPort: port, isTcp: fc.boolean() });
+type Ends6 = { src: IpAddress; dst: IpAddress; srcPort: number; dstPort: number; isTcp: boolean };
+
+const frameOf6 = ({ isTcp, ...ends }: Ends6, payload = new Uint8Array(20)): Uint8Array =>
+  isTcp ? tcpSegment({ ...ends, seq: 1, flags: 0x10, payload }) : udpDatagram({ ...ends, payload });
+
+/** With an extension header of 8 bytes behind the IPv6 header. @param rest of it */
+const extended = (frame: Uint8Array, kind: number, ...rest: number[]): Uint8Array => {
+  const longer = new Uint8Array([...frame.subarray(0, 54), frame[20]!, ...rest, ...frame.subarray(54)]);
+  longer[20] = kind;
+  longer[19] = longer[19]! + 8;
+  return longer;
+};
+const options = (frame: Uint8Array): Uint8Array => extended(frame, 0, 0, 1, 4, 0, 0, 0, 0);
+const fragment = (frame: Uint8Array, id: number, offset: number, isLast: boolean): Uint8Array =>
+  extended(frame, 44, 0, offset >> 5, ((offset << 3) & 0xff) | (isLast ? 0 : 1), 0, 0, id >> 8, id & 0xff);
+
+test('IPv6: both directions, with options and without, have one place', () => {
+  fc.assert(
+    fc.property(connection6, ({ src, dst, srcPort, dstPort, isTcp }) => {
+      const there = placeOf(frameOf6({ src, dst, srcPort, dstPort, isTcp }));
+      const back = frameOf6({ src: dst, dst: src, srcPort: dstPort, dstPort: srcPort, isTcp });
+      expect([placeOf(back), placeOf(options(back))]).toEqual([there, there]);
+    }),
+    runs,
+  );
+});
+
+test('IPv6: an ICMPv6 error goes with the connection it is about', () => {
+  fc.assert(
+    fc.property(connection6, ipv6, fc.constantFrom(1, 2, 3, 4), (ends, router, type) => {
+      const frame = frameOf6(ends);
+      const error = icmpEcho({ src: router, dst: ends.src, id: 0, sequence: 0, payload: frame.subarray(14, 14 + 48) });
+      error[54] = type;
+      expect(placeOf(error)).toBe(placeOf(frame));
+    }),
+    runs,
+  );
+});
+
+test('IPv6: fragments go with the first one, which has the ports; an atomic one is whole', () => {
+  fc.assert(
+    fc.property(connection6, fc.nat({ max: 0xffff }), fc.integer({ min: 1, max: 8000 }), (ends, id, offset) => {
+      const whole = placeOf(frameOf6(ends));
+      expect(placeOf(fragment(frameOf6(ends), id, 0, true))).toBe(whole);
+      expect(placeOf(fragment(frameOf6(ends), id, 0, false))).toBe(whole);
+      expect(placeOf(fragment(frameOf6({ ...ends, srcPort: 1, dstPort: 2 }), id, offset, true))).toBe(whole);
     }),
     runs,
   );

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from '@ciliate/agent';
 import { decodeObjects, ObjectStore } from '@ciliate/k8s';
-import { PcapngWriter, parseIpv4 } from '@ciliate/packet';
+import { type IpAddress, PcapngWriter, parseIp, parseIpv4 } from '@ciliate/packet';
 import { pino } from 'pino';
 import { afterAll } from 'vitest';
 
@@ -15,6 +15,7 @@ export function temporaryFolder(): string {
 }
 
 export const ip = (text: string): number => parseIpv4(text)!;
+export const ip6 = (text: string): IpAddress => parseIp(text)!;
 
 const pod = (name: string, address: string, app: string): string => `
 apiVersion: v1
@@ -55,6 +56,39 @@ spec:
     - fromEndpoints: [{ matchLabels: { app: client } }, { matchLabels: { app: web } }]
     - fromEntities: [world]
 `;
+
+const dual = (name: string, addresses: readonly string[], app: string): string => `
+apiVersion: v1
+kind: Pod
+metadata: { name: ${name}, labels: { app: ${app} } }
+spec: { containers: [{ name: main, ports: [{ containerPort: 80 }] }] }
+status:
+  podIP: "${addresses[0]}"
+  podIPs: [${addresses.map((one) => `{ ip: "${one}" }`).join(', ')}]
+  hostIP: 192.168.1.1
+  hostIPs: [{ ip: 192.168.1.1 }, { ip: "fd00:1::1" }]
+---`;
+
+/** As `CLUSTER`, with pods that have both families, in either order, and one that has IPv6 alone. */
+export const DUAL_STACK = [
+  dual('client-1', ['10.0.0.1', 'fd00::1'], 'client'),
+  dual('client-2', ['10.0.0.2'], 'client'),
+  dual('stranger', ['fd00::3'], 'stranger'),
+  dual('web-1', ['fd00::11', '10.0.0.11'], 'web'),
+  dual('web-2', ['10.0.0.12', 'fd00::12'], 'web'),
+  `
+apiVersion: v1
+kind: Service
+metadata: { name: web }
+spec:
+  clusterIP: 10.96.0.1
+  clusterIPs: [10.96.0.1, "fd00:96::1"]
+  ipFamilies: [IPv4, IPv6]
+  ipFamilyPolicy: RequireDualStack
+  selector: { app: web }
+  ports: [{ port: 80, targetPort: 80 }]
+---`,
+].join('');
 
 /** An agent that is stopped when the file's tests are done. */
 export async function startAgent(yaml: string, seed = 1): Promise<Agent> {

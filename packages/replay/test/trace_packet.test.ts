@@ -1,7 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import { Agent } from '@ciliate/agent';
 import { loadObjects, ObjectStore } from '@ciliate/k8s';
-import { internetChecksum, openCapture, parseIpv4, TCP_ACK, TCP_SYN, tcpSegment, udpDatagram } from '@ciliate/packet';
+import {
+  type IpAddress,
+  internetChecksum,
+  openCapture,
+  parseIpv4,
+  TCP_ACK,
+  TCP_SYN,
+  tcpSegment,
+  udpDatagram,
+} from '@ciliate/packet';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FramedPacket, framed, type PacketTrace, type TraceStep, tracePacket } from '../src/index.ts';
@@ -18,8 +27,8 @@ beforeAll(async () => {
 afterAll(() => agent.stop());
 
 const SERVICE = parseIpv4('10.96.0.80')!;
-const address = (pod: string): number => agent.endpointOfPod(pod)!.address;
-const from = (pod: string, dst: number, flags = TCP_SYN, dstPort = 80): FramedPacket => ({
+const address = (pod: string): IpAddress => agent.endpointOfPod(pod)!.address;
+const from = (pod: string, dst: IpAddress, flags = TCP_SYN, dstPort = 80): FramedPacket => ({
   sender: agent.endpointOfPod(pod),
   frame: tcpSegment({ src: address(pod), dst, srcPort: 40_000, dstPort, seq: 1, flags }),
   timeNs: 1_000_000_000_000n,
@@ -45,7 +54,7 @@ const ends: [name: string, packet: () => FramedPacket, end: string][] = [
     () => from('xwing', parseIpv4('203.0.113.9')!),
     'leaves the node by device 5',
   ],
-  ['the node itself keeps it', () => from('xwing', agent.nodeAddress), "to the host's stack, which keeps it"],
+  ['the node itself keeps it', () => from('xwing', agent.nodeAddresses[0]!), "to the host's stack, which keeps it"],
   [
     'a pod sends only from its own address',
     () => ({ ...from('xwing', SERVICE), sender: agent.endpointOfPod('tiefighter') }),
@@ -64,7 +73,7 @@ const ends: [name: string, packet: () => FramedPacket, end: string][] = [
   ],
 ];
 
-const fromWorld = (dst: number, ttl = 64): FramedPacket => ({
+const fromWorld = (dst: IpAddress, ttl = 64): FramedPacket => ({
   sender: undefined,
   frame: tcpSegment({ src: parseIpv4('203.0.113.9')!, dst, srcPort: 40_000, dstPort: 80, seq: 1, flags: TCP_SYN, ttl }),
   timeNs: 1_000_000_000_000n,

@@ -1,4 +1,12 @@
-import { IdentityAllocator, IdentityCache, type NumericIdentity, type Prefix } from '@ciliate/identity';
+import {
+  IDENTITY_WORLD,
+  IDENTITY_WORLD_IPV4,
+  IDENTITY_WORLD_IPV6,
+  IdentityAllocator,
+  IdentityCache,
+  type NumericIdentity,
+  type Prefix,
+} from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { Labels } from '@ciliate/labels';
@@ -11,6 +19,7 @@ import {
   SelectorCache,
 } from '@ciliate/policy';
 import { namedPortsOf, podName } from '../endpoint.ts';
+import { type Families, familiesOf, isDualStack } from '../families.ts';
 import { KnownPrefixes } from '../known_prefixes.ts';
 import { labelsIn } from '../pods.ts';
 import { seededRandom } from '../random.ts';
@@ -36,6 +45,7 @@ export class ClusterPolicy {
   readonly pods: readonly PolicyPod[];
   /** Prefixes with identities of their own, in their order. */
   readonly prefixes: readonly Prefix[];
+  readonly families: Families;
   readonly #identities: KnownPrefixes;
 
   private constructor(
@@ -43,11 +53,13 @@ export class ClusterPolicy {
     pods: readonly PolicyPod[],
     prefixes: readonly Prefix[],
     identities: KnownPrefixes,
+    families: Families,
   ) {
     this.repository = repository;
     this.pods = pods;
     this.prefixes = prefixes;
     this.#identities = identities;
+    this.families = families;
   }
 
   /**
@@ -59,11 +71,13 @@ export class ClusterPolicy {
     seed: number,
     enforcement: PolicyConfig['enforcement'] = 'default',
   ): Promise<ClusterPolicy> {
-    const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement });
+    const families = familiesOf(store);
+    const { ipv4: enableIPv4, ipv6: enableIPv6 } = families;
+    const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement, enableIPv4, enableIPv6 });
     repository.setServices(serviceViewsOf(store));
     for (const object of POLICY_KINDS.flatMap((kind) => store.list(kind))) repository.upsert(object);
     const known = new IdentityCache(CLUSTER_NAME);
-    const prefixes = new KnownPrefixes({ dualStack: false, reserved: known.reserved });
+    const prefixes = new KnownPrefixes({ dualStack: isDualStack(families), reserved: known.reserved });
     prefixes.setPolicyPrefixes(repository.prefixes());
     for (const group of store.list('CiliumCIDRGroup')) prefixes.setCidrGroup(group.metadata.name, group);
     const allocated = await allocate(store, known, seed);
@@ -89,18 +103,26 @@ export class ClusterPolicy {
       pods,
       upserted.map(({ prefix }) => prefix),
       prefixes,
+      families,
     );
   }
 
-  /** The identity of the addresses in a prefix that are in no longer one; undefined: the world's. */
-  identityOf({ family, address, length }: Prefix): NumericIdentity | undefined {
-    return this.#identities
+  /** The identity of the addresses in a prefix that are in no longer one. */
+  identityOf({ family, address, length }: Prefix): NumericIdentity {
+    const known = this.#identities
       .entries()
       .filter(({ prefix }) => prefix.family === family && prefix.length <= length && contains(prefix, address))
       .reduce<{ length: number; identity: number | undefined }>(
         (best, { prefix, identity }) => (prefix.length >= best.length ? { length: prefix.length, identity } : best),
         { length: -1, identity: undefined },
-      ).identity;
+      );
+    return known.identity ?? this.worldOf(family);
+  }
+
+  /** The identity of all else outside of the cluster: with both families in use each has a world of its own. */
+  worldOf(family: 4 | 6): NumericIdentity {
+    if (!isDualStack(this.families)) return IDENTITY_WORLD;
+    return family === 4 ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD_IPV6;
   }
 }
 

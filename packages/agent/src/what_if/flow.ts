@@ -1,4 +1,4 @@
-import { formatPrefix, IDENTITY_WORLD, identityName, parsePrefix, ReservedIdentities } from '@ciliate/identity';
+import { formatPrefix, identityName, parsePrefix, ReservedIdentities } from '@ciliate/identity';
 import { explainFlow, type FlowExplanation, type FlowKey } from '@ciliate/policy';
 import type { ClusterPolicy, PolicyPod } from './cluster_policy.ts';
 
@@ -30,7 +30,7 @@ export function entityEnd(name: string): FlowEnd | undefined {
 /** An address that no pod has. */
 export function addressEnd(cluster: ClusterPolicy, address: string): FlowEnd {
   const prefix = parsePrefix(address);
-  const identity = cluster.identityOf(prefix) ?? IDENTITY_WORLD;
+  const identity = cluster.identityOf(prefix);
   return { name: formatPrefix(prefix).replace(/\/\d+$/, ''), identity, pod: undefined, address };
 }
 

@@ -2,13 +2,15 @@ import {
   comparePrefixes,
   formatPrefix,
   IDENTITY_INGRESS,
-  IDENTITY_WORLD,
+  IDENTITY_WORLD_IPV4,
+  IDENTITY_WORLD_IPV6,
   identityName,
   type Prefix,
   ReservedIdentities,
 } from '@ciliate/identity';
 import type { Labels } from '@ciliate/labels';
 import type { ReachNode } from '@ciliate/policy';
+import { isDualStack } from '../families.ts';
 import type { ClusterPolicy, PolicyPod } from './cluster_policy.ts';
 
 export interface PartyNode extends ReachNode {
@@ -26,8 +28,11 @@ export interface Party {
   readonly nodes: readonly PartyNode[];
 }
 
-/** Not the worlds by family: with IPv4 alone there is one world. */
+/** Not the worlds by family: with one family alone there is one world. */
 const RESERVED = new ReservedIdentities().entries.filter(([identity]) => identity <= IDENTITY_INGRESS);
+const WORLDS = new ReservedIdentities().entries.filter(
+  ([identity]) => identity === IDENTITY_WORLD_IPV4 || identity === IDENTITY_WORLD_IPV6,
+);
 
 /** The names that always take part, in the order of their numbers. */
 export const ENTITIES: readonly string[] = RESERVED.map(([identity]) => identityName(identity));
@@ -50,7 +55,8 @@ export function partiesOf(clusters: readonly ClusterPolicy[]): Party[] {
     if (party === undefined) found.set(key, { names: [name], labels, nodes });
     else party.names.push(name);
   };
-  for (const [identity, labels] of RESERVED)
+  const isDual = clusters.some(({ families }) => isDualStack(families));
+  for (const [identity, labels] of isDual ? [...RESERVED, ...WORLDS] : RESERVED)
     add(
       identityName(identity),
       labels.toStrings(),
@@ -58,7 +64,7 @@ export function partiesOf(clusters: readonly ClusterPolicy[]): Party[] {
     );
   for (const prefix of prefixesIn(clusters)) {
     const nodes = clusters.map((cluster) => ({
-      identity: cluster.identityOf(prefix) ?? IDENTITY_WORLD,
+      identity: cluster.identityOf(prefix),
       policy: undefined,
       labels: undefined,
     }));

@@ -12,8 +12,20 @@ export const DBG_LOCAL_DELIVERY = 2;
 export const DBG_ENCAP = 3;
 export const DBG_POLICY_DENIED = 5;
 export const DBG_CT_MATCH = 8;
+export const DBG_ICMP6_HANDLE = 11;
+export const DBG_ICMP6_NS = 13;
+export const DBG_ICMP6_TIME_EXCEEDED = 14;
 export const DBG_CT_VERDICT = 15;
 export const DBG_DECAP = 16;
+/** Of IPv6; those of IPv4 come 8 later. */
+const DBG_LB6_LOOKUP_BACKEND_SLOT = 24;
+const DBG_LB6_LOOKUP_BACKEND_SLOT_V2_FAIL = 26;
+const DBG_LB6_LOOKUP_BACKEND_FAIL = 27;
+const DBG_LB6_REVERSE_NAT_LOOKUP = 28;
+const DBG_LB6_REVERSE_NAT = 29;
+const LB4 = 8;
+export const DBG_LB4_LOOPBACK_SNAT = 38;
+export const DBG_LB4_LOOPBACK_SNAT_REV = 39;
 const DBG_CT_LOOKUP4_1 = 48;
 const DBG_CT_LOOKUP4_2 = 49;
 export const DBG_CT_CREATED4 = 50;
@@ -26,6 +38,7 @@ const DBG_IP_ID_MAP_FAILED6 = 57;
 const DBG_IP_ID_MAP_SUCCEED4 = 58;
 const DBG_IP_ID_MAP_SUCCEED6 = 59;
 export const DBG_INHERIT_IDENTITY = 61;
+const DBG_L7_LB = 65;
 
 export const DBG_CAPTURE_DELIVERY = 4;
 export const DBG_CAPTURE_PROXY_PRE = 8;
@@ -56,6 +69,29 @@ export function noteCtLookup(
   const kind = (tupleNexthdr(m, fam, tuple) << 8) | tupleFlags(m, fam, tuple);
   noteDebug(dp, fam.isV6 ? DBG_CT_LOOKUP6_2 : DBG_CT_LOOKUP4_2, kind, dir, SCOPES.indexOf(scope));
 }
+
+const lbMessage = (fam: Family, ofIpv6: number): number => (fam.isV6 ? ofIpv6 : ofIpv6 + LB4);
+
+/** A slot of a service, and what was found in it. @param dport be16 */
+export function noteBackendSlot(dp: Datapath, fam: Family, slot: number, dport: number, found: boolean): void {
+  noteDebug(dp, lbMessage(fam, DBG_LB6_LOOKUP_BACKEND_SLOT), slot, dport);
+  if (!found) noteDebug(dp, lbMessage(fam, DBG_LB6_LOOKUP_BACKEND_SLOT_V2_FAIL), slot, dport);
+}
+
+export const noteNoBackend = (dp: Datapath, fam: Family, id: number): void =>
+  noteDebug(dp, lbMessage(fam, DBG_LB6_LOOKUP_BACKEND_FAIL), id, 0);
+
+/** @param index be16 */
+export const noteRevNatLookup = (dp: Datapath, fam: Family, index: number): void =>
+  noteDebug(dp, lbMessage(fam, DBG_LB6_REVERSE_NAT_LOOKUP), index, 0);
+
+/** @param port be16 */
+export const noteRevNat = (dp: Datapath, fam: Family, address: Address, port: number): void =>
+  noteDebug(dp, lbMessage(fam, DBG_LB6_REVERSE_NAT), lastWord(dp, fam, address), port);
+
+/** The tuple's addresses are exchanged by then. @param proxyPort host order */
+export const noteL7Lb = (dp: Datapath, fam: Family, tuple: Address, proxyPort: number): void =>
+  noteDebug(dp, DBG_L7_LB, lastWord(dp, fam, tuple), lastWord(dp, fam, tuple + fam.layout.tuple.saddr), proxyPort);
 
 /** Whose address the ipcache says it is. */
 export function noteIdentity(dp: Datapath, fam: Family, address: Address, identity: number, found: boolean): void {

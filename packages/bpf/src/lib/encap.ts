@@ -1,4 +1,4 @@
-import { type Address, REMOTE_ENDPOINT_INFO } from '@ciliate/maps';
+import { type Address, REMOTE_ENDPOINT_INFO, tunnelEndpoint } from '@ciliate/maps';
 import type { Datapath } from '../datapath.ts';
 import { noteDebug } from '../explain.ts';
 import type { Skb } from '../skb.ts';
@@ -49,6 +49,6 @@ export function encapAndRedirect(
     skb.tunnelRemote.fill(0);
     skb.tunnelRemote[0] = ntohl(u32[endpoint]!);
   }
-  dp.steps?.push({ kind: 'to-overlay', endpoint: source, vni: skb.tunnelId, remote: skb.tunnelRemote[0]! });
+  dp.steps?.push({ kind: 'to-overlay', endpoint: source, vni: skb.tunnelId, remote: tunnelEndpoint(dp.memory, info) });
   return redirect(skb, encapIfindex, 0);
 }

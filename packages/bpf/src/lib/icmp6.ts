@@ -1,9 +1,11 @@
 import { type Address, NULL } from '@ciliate/maps';
 import { ETH, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '@ciliate/packet';
 import type { Datapath } from '../datapath.ts';
+import { noteDebug } from '../explain.ts';
 import type { Skb } from '../skb.ts';
 import { CTX_ACT_REDIRECT, ETH_HLEN, htons } from './common.ts';
 import { csumOf, fold } from './csum.ts';
+import { DBG_CAPTURE_DELIVERY, DBG_ICMP6_TIME_EXCEEDED } from './dbg.ts';
 import { DROP_INVALID, DROP_UNKNOWN_L4, DROP_WRITE_ERROR } from './drop_reasons.ts';
 import { sendDropNotify } from './notify.ts';
 
@@ -51,6 +53,7 @@ function turnIntoTimeExceeded(dp: Datapath, skb: Skb, ownMac: Address): number {
   m.u8[icmp + ICMPV6_HLEN + 6] = nexthdr;
   m.u8.fill(0, icmp, icmp + ICMPV6_HLEN);
   m.u8[icmp] = ICMPV6_TIME_EXCEED;
+  if (dp.steps !== null) noteDebug(dp, DBG_ICMP6_TIME_EXCEEDED, 0, 0);
 
   m.u16[(ip + 4) >> 1] = htons(payload);
   m.u8.copyWithin(ip + 24, ip + 8, ip + 24);
@@ -60,6 +63,7 @@ function turnIntoTimeExceeded(dp: Datapath, skb: Skb, ownMac: Address): number {
 
   m.u8.copyWithin(skb.data + ETH.dst, skb.data + ETH.src, skb.data + ETH.src + 6);
   m.u8.copyWithin(skb.data + ETH.src, ownMac, ownMac + 6);
+  dp.steps?.push({ kind: 'debug-capture', subType: DBG_CAPTURE_DELIVERY, arg1: skb.ifindex });
   return redirect(skb, skb.ifindex, 0);
 }
 

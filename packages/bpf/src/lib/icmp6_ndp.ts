@@ -1,9 +1,11 @@
 import { type Address, ENDPOINT_F_HOST, endpointFlags, type Memory, NULL } from '@ciliate/maps';
 import { ETH, IPPROTO_ICMPV6 } from '@ciliate/packet';
 import type { Datapath } from '../datapath.ts';
+import { noteDebug } from '../explain.ts';
 import type { Skb } from '../skb.ts';
 import { CTX_ACT_OK, ETH_HLEN, htons } from './common.ts';
 import { csumOf, csumReplace, fold } from './csum.ts';
+import { DBG_CAPTURE_DELIVERY, DBG_ICMP6_HANDLE, DBG_ICMP6_NS } from './dbg.ts';
 import { DROP_INVALID } from './drop_reasons.ts';
 import { lookupEndpoint } from './endpoints.ts';
 import { redirect } from './icmp6.ts';
@@ -40,8 +42,12 @@ export function isSolicitationAt(skb: Skb, l4Off: number): boolean {
   return at !== NULL && skb.memory.u8[at] === NEIGHBOUR_SOLICITATION;
 }
 
-export const isNeighbourSolicitation = (dp: Datapath, skb: Skb): boolean =>
-  dp.memory.u8[skb.data + ETH_HLEN + ND.type] === NEIGHBOUR_SOLICITATION;
+/** icmp6_ndp_handle: a pod's solicitation is answered; Cilium lets advertisements through without looking at anything else. */
+export function handleNdp(dp: Datapath, skb: Skb, mac: Address, unknown: number): number {
+  const type = dp.memory.u8[skb.data + ETH_HLEN + ND.type]!;
+  if (dp.steps !== null) noteDebug(dp, DBG_ICMP6_HANDLE, type, 0);
+  return type === NEIGHBOUR_SOLICITATION ? handleNeighbourSolicitation(dp, skb, mac, unknown) : CTX_ACT_OK;
+}
 
 /**
  * icmp6_handle_ns: the router's address and those of pods are behind the host's end of the interface.
@@ -52,6 +58,7 @@ export function handleNeighbourSolicitation(dp: Datapath, skb: Skb, mac: Address
   const m = dp.memory;
   const target = skb.at(ETH_HLEN + ND.target, 16);
   if (target === NULL) return DROP_INVALID;
+  if (dp.steps !== null) noteDebug(dp, DBG_ICMP6_NS, m.u32[(target >> 2) + 2]!, m.u32[(target >> 2) + 3]!);
   const { routerIpv6 } = dp.config.node;
   let isRouter = true;
   for (let i = 0; i < 4; i++) isRouter &&= m.u32[(target >> 2) + i] === routerIpv6[i];
@@ -94,6 +101,7 @@ function advertise(dp: Datapath, skb: Skb, mac: Address, isRouter: boolean): num
   csumReplace(m, checksum, difference(addressesBefore, sumOf(m, ip + IPV6_SADDR, 32)));
   m.u8.copyWithin(skb.data + ETH.dst, skb.data + ETH.src, skb.data + ETH.src + 6);
   m.u8.copyWithin(skb.data + ETH.src, mac, mac + 6);
+  dp.steps?.push({ kind: 'debug-capture', subType: DBG_CAPTURE_DELIVERY, arg1: skb.ifindex });
   return redirect(skb, skb.ifindex, 0);
 }
 

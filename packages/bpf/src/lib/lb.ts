@@ -1,11 +1,18 @@
 import { type Address, NULL } from '@ciliate/maps';
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from '@ciliate/packet';
 import type { Datapath } from '../datapath.ts';
-import { noteLookup } from '../explain.ts';
+import { addressAt, noteDebug, noteLookup } from '../explain.ts';
 import type { Skb } from '../skb.ts';
-import { CT_NEW, CT_REPLY, CT_SERVICE, CTX_ACT_OK, ETH_HLEN, htons, ntohl, ntohs } from './common.ts';
+import { CT_NEW, CT_REPLY, CT_SERVICE, CTX_ACT_OK, ETH_HLEN, htons, ntohs } from './common.ts';
 import { CT_ENTRY_SVC, type CtState, ctCreate, ctLazyLookup, hasPorts, updateServiceBackend } from './conntrack.ts';
 import { csumDiff, csumL4Replace, csumOffset, csumReplace } from './csum.ts';
+import {
+  DBG_LB4_LOOPBACK_SNAT,
+  DBG_LB4_LOOPBACK_SNAT_REV,
+  noteNoBackend,
+  noteRevNat,
+  noteRevNatLookup,
+} from './dbg.ts';
 import { DROP_CSUM_L4, DROP_NO_SERVICE, DROP_PUNT_PROXY, DROP_UNKNOWN_L4 } from './drop_reasons.ts';
 import { lookupEndpoint } from './endpoints.ts';
 import type { Family } from './family.ts';
@@ -104,8 +111,8 @@ function translate(
   dp.steps?.push({
     kind: 'service',
     endpoint: source,
-    frontend: { address: addressOf(dp, fam, tuple), port: ntohs(tupleSport(m, fam, tuple)) },
-    backend: { id: state.backendId, address: addressOf(dp, fam, backend), port: ntohs(port) },
+    frontend: { address: addressAt(dp, fam, tuple), port: ntohs(tupleSport(m, fam, tuple)) },
+    backend: { id: state.backendId, address: addressAt(dp, fam, backend), port: ntohs(port) },
     known: found === CT_REPLY,
   });
   // A pod that is its own backend: source and destination would be equal, which Linux takes for a forgery.
@@ -121,12 +128,12 @@ function translate(
 const lookupBackend = (dp: Datapath, fam: Family, id: number): Address => {
   dp.memory.u32[dp.stack.backendKey >> 2] = id;
   const backend = fam.backends.lookup(dp.stack.backendKey);
-  if (dp.steps !== null) noteLookup(dp, fam.backends, dp.stack.backendKey, backend);
+  if (dp.steps !== null) {
+    noteLookup(dp, fam.backends, dp.stack.backendKey, backend);
+    if (backend === NULL) noteNoBackend(dp, fam, id);
+  }
   return backend;
 };
-
-/** For steps: an IPv4 address in host order (an IPv6 one: its last word). */
-const addressOf = (dp: Datapath, fam: Family, at: Address): number => ntohl(dp.memory.u32[(at >> 2) + fam.words - 1]!);
 
 /** lbX_xlate: destination address and port become the backend's, and the source of a pod's own the loopback address. */
 function rewriteToBackend(
@@ -144,6 +151,7 @@ function rewriteToBackend(
   if (loopback) {
     const saddr = fam.saddr(skb) >> 2;
     const address = dp.config.node.serviceLoopbackIpv4;
+    if (dp.steps !== null) noteDebug(dp, DBG_LB4_LOOPBACK_SNAT, m.u32[saddr]!, address);
     diff = csumDiff(diff, m.u32[saddr]!, address);
     m.u32[saddr] = address;
   }
@@ -183,6 +191,7 @@ export function rewritePort(
 /** What a service's client knows it by: `struct lbX_reverse_nat`, or NULL. @param index host order */
 export function lookupRevNat(dp: Datapath, fam: Family, index: number): Address {
   dp.memory.u16[dp.stack.revNatKey >> 1] = htons(index);
+  if (dp.steps !== null) noteRevNatLookup(dp, fam, htons(index));
   const nat = fam.revNat.lookup(dp.stack.revNatKey);
   if (dp.steps !== null) noteLookup(dp, fam.revNat, dp.stack.revNatKey, nat);
   return nat;
@@ -208,11 +217,16 @@ export function lbRevNat(
   if (nat === NULL) return CTX_ACT_OK;
   const port = m.u16[(nat + 4 * fam.words) >> 1]!;
   const nexthdr = tupleNexthdr(m, fam, tuple);
+  if (dp.steps !== null) {
+    noteRevNat(dp, fam, nat, port);
+    const [oldDip, oldSip] = [m.u32[fam.daddr(skb) >> 2]!, m.u32[fam.saddr(skb) >> 2]!];
+    if (loopback) noteDebug(dp, DBG_LB4_LOOPBACK_SNAT_REV, oldDip, oldSip);
+  }
   dp.steps?.push({
     kind: 'reverse-nat',
     endpoint: source,
-    from: { address: addressOf(dp, fam, fam.saddr(skb)), port: ntohs(tupleDport(m, fam, tuple)) },
-    to: { address: addressOf(dp, fam, nat), port: ntohs(port) },
+    from: { address: addressAt(dp, fam, fam.saddr(skb)), port: ntohs(tupleDport(m, fam, tuple)) },
+    to: { address: addressAt(dp, fam, nat), port: ntohs(port) },
   });
   let diff = 0;
   if (loopback) diff = replaceAddress(dp, fam, fam.daddr(skb), fam.saddr(skb), diff);

@@ -1,6 +1,7 @@
 import { type Address, LB_AFFINITY_MATCH, LB_AFFINITY_VAL, MAP_HEADER, type Memory, NULL } from '@ciliate/maps';
 import type { Datapath } from '../datapath.ts';
 import { noteDelete, noteLookup, noteUpdate } from '../explain.ts';
+import { noteBackendSlot } from './dbg.ts';
 import type { Family } from './family.ts';
 import { jhash3Words, jhashTuple6 } from './jhash.ts';
 import { isAffinity, SERVICE } from './lb_service.ts';
@@ -34,7 +35,10 @@ function selectRandom(dp: Datapath, fam: Family, tuple: Address, service: Addres
   const flow = flowRandom(dp, fam, tuple, 0);
   m.u16[(fam.lbKey + fam.lbKeyDport + 2) >> 1] = (flow % count) + 1;
   const slot = fam.services.lookup(fam.lbKey);
-  if (dp.steps !== null) noteLookup(dp, fam.services, fam.lbKey, slot);
+  if (dp.steps !== null) {
+    noteBackendSlot(dp, fam, (flow % count) + 1, m.u16[(fam.lbKey + fam.lbKeyDport) >> 1]!, slot !== NULL);
+    noteLookup(dp, fam.services, fam.lbKey, slot);
+  }
   return slot === NULL ? 0 : m.u32[(slot + SERVICE.backendId) >> 2]!;
 }
 

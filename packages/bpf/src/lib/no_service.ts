@@ -3,6 +3,7 @@ import type { Datapath } from '../datapath.ts';
 import type { Skb } from '../skb.ts';
 import { ETH_HLEN, htons } from './common.ts';
 import { csumOf, fold } from './csum.ts';
+import { DBG_CAPTURE_DELIVERY } from './dbg.ts';
 import type { Family } from './family.ts';
 import { redirect } from './icmp6.ts';
 
@@ -58,6 +59,7 @@ export function answerNoService(dp: Datapath, fam: Family, skb: Skb): number {
   m.u8.copyWithin(mac, skb.data + ETH.dst, skb.data + ETH.dst + 6);
   m.u8.copyWithin(skb.data + ETH.dst, skb.data + ETH.src, skb.data + ETH.src + 6);
   m.u8.copyWithin(skb.data + ETH.src, mac, mac + 6);
+  dp.steps?.push({ kind: 'debug-capture', subType: DBG_CAPTURE_DELIVERY, arg1: skb.ifindex });
   return redirect(skb, skb.ifindex, 0);
 }
 

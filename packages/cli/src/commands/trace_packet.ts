@@ -1,10 +1,22 @@
 import type { Agent, Endpoint } from '@ciliate/agent';
 import { DEFAULT_NODE, type MonitorAggregation } from '@ciliate/bpf';
 import { findWorkload, InputError, type ObjectStore } from '@ciliate/k8s';
-import { icmpEcho, parseIpv4, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, tcpSegment, udpDatagram } from '@ciliate/packet';
+import {
+  type IpAddress,
+  icmpEcho,
+  isIpv6,
+  parseIp,
+  TCP_ACK,
+  TCP_FIN,
+  TCP_RST,
+  TCP_SYN,
+  tcpSegment,
+  udpDatagram,
+} from '@ciliate/packet';
 import { type FramedPacket, framed, START_NS, tracePacket } from '@ciliate/replay';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { frontendOf } from '../frontend.ts';
+import { type AddressPair, addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
+import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, natural, startAgent, toJson, withCommonOptions } from '../options.ts';
 import { renderTrace } from '../render_trace.ts';
 import { readTrace } from './replay.ts';
@@ -22,12 +34,13 @@ const TCP_FLAGS = { syn: TCP_SYN, ack: TCP_ACK, fin: TCP_FIN, rst: TCP_RST } as 
 /** Whoever in the network sends a packet on to the node. */
 const NEIGHBOUR_MAC = Uint8Array.of(2, 0, 0, 0, 0xfe, 5);
 
-type Described = Partial<Record<keyof typeof TCP_FLAGS | 'udp' | 'icmp', true>> & {
-  from?: string;
-  fromWorld?: number;
-  to?: string;
-  sourcePort: number;
-};
+type Described = Partial<Record<keyof typeof TCP_FLAGS | 'udp' | 'icmp', true>> &
+  FamilyOptions & {
+    from?: string;
+    fromWorld?: IpAddress;
+    to?: string;
+    sourcePort: number;
+  };
 
 interface TracePacketOptions extends CommonOptions, Described {
   pcap?: string;
@@ -40,19 +53,22 @@ interface TracePacketOptions extends CommonOptions, Described {
 /** `ciliate trace packet`. */
 export function tracePacketCommand(): Command {
   const flags = Object.keys(TCP_FLAGS);
-  const command = withCommonOptions(new Command('packet'))
+  const command = withFamilyOption(withCommonOptions(new Command('packet')))
     .description('what the programs do with one packet: each lookup with its bytes, each decision, where it goes')
     .option('--pcap <capture>', 'take the packet from a pcap or pcapng; the packets before it go first')
     .option('--number <number>', 'with --pcap: which, from 1', natural)
     .option('--alone', 'with --pcap: without the packets before it')
     .option('--from <pod>', 'make a packet that this pod sends: [pod/][NAMESPACE/]NAME')
     .option('--from-world <address>', 'make a packet that comes in from the network', address)
-    .option('--to <target>', 'where to: [pod/|svc/][NAMESPACE/]NAME:PORT or ADDRESS:PORT; with --icmp without port')
+    .option(
+      '--to <target>',
+      'where to: [pod/|svc/][NAMESPACE/]NAME:PORT or ADDRESS:PORT, [ADDRESS]:PORT of IPv6; with --icmp without port',
+    )
     .option('--source-port <port>', 'of the packet that is made', port, 40_000);
   for (const flag of flags) command.option(`--${flag}`, `TCP with ${flag.toUpperCase()}; several may be given`);
   return command
     .addOption(new Option('--udp', 'UDP').conflicts([...flags, 'icmp']))
-    .addOption(new Option('--icmp', 'an ICMP echo request').conflicts(flags))
+    .addOption(new Option('--icmp', 'an ICMP echo request, of IPv6 an ICMPv6 one').conflicts(flags))
     .option('--debug', 'as if the programs were compiled with DEBUG: their messages too')
     .addOption(
       new Option('--monitor-aggregation <level>', 'how much the programs tell of a known connection')
@@ -104,20 +120,21 @@ function recorded(agent: Agent, { pcap, number, alone }: TracePacketOptions): Ch
 
 function made(agent: Agent, store: ObjectStore, options: TracePacketOptions): Chosen {
   const sender = options.from === undefined ? undefined : podOf(agent, store, options.from);
-  const dst = targetOf(agent, store, options);
-  const src = sender?.address ?? options.fromWorld!;
+  const { addresses, port } = targetOf(agent, store, options);
+  const ends =
+    sender === undefined ? fromWorld(addresses, options) : addressPair(sender, addresses, options.to!, options);
   const macs = {
     srcMac: macNumber(sender?.mac ?? NEIGHBOUR_MAC),
     dstMac: macNumber(sender?.nodeMac ?? DEFAULT_NODE.netdev.mac),
   };
   return {
-    packet: { sender, frame: frameOf({ ...macs, src, dst: dst.address }, dst.port, options), timeNs: START_NS },
+    packet: { sender, frame: frameOf({ ...macs, src: ends.from, dst: ends.to }, port, options), timeNs: START_NS },
     before: [],
   };
 }
 
 function frameOf(
-  base: { srcMac: number; dstMac: number; src: number; dst: number },
+  base: { srcMac: number; dstMac: number; src: IpAddress; dst: IpAddress },
   dstPort: number,
   options: Described,
 ): Uint8Array {
@@ -135,31 +152,56 @@ function podOf(agent: Agent, store: ObjectStore, word: string): Endpoint {
   return agent.endpointOfPod(`${pod.metadata.namespace}/${pod.metadata.name}`)!;
 }
 
-/** Port 0 with --icmp. */
-function targetOf(agent: Agent, store: ObjectStore, { to, udp, icmp }: Described): { address: number; port: number } {
-  const [, name = '', digits] = /^(.*?)(?::(\d{1,5}))?$/.exec(to!)!;
+/** To the target's address in the family of the source. */
+function fromWorld(addresses: readonly IpAddress[], { fromWorld: from, to, ipv6 }: Described): AddressPair {
+  if (ipv6 && !isIpv6(from!)) throw new InputError('--ipv6: --from-world names an IPv4 address', {});
+  const target = addresses.find((address) => isIpv6(address) === isIpv6(from!));
+  if (target !== undefined) return { from: from!, to: target };
+  throw new InputError(`--to ${to}: no address in the family of the source`, {});
+}
+
+/** The name, without the brackets of an IPv6 address, and the port. */
+function splitPort(to: string): [name: string, digits: string | undefined] {
+  const bracketed = /^\[([^\]]*)\](?::(\d{1,5}))?$/.exec(to);
+  if (bracketed !== null) return [bracketed[1]!, bracketed[2]];
+  if (parseIp(to) !== undefined) return [to, undefined];
+  const [, name = '', digits] = /^(.*?)(?::(\d{1,5}))?$/.exec(to)!;
+  return [name, digits];
+}
+
+interface Target {
+  addresses: readonly IpAddress[];
+  /** 0 with --icmp. */
+  port: number;
+}
+
+function targetOf(agent: Agent, store: ObjectStore, { to, udp, icmp }: Described): Target {
+  const [name, digits] = splitPort(to!);
   const port = digits === undefined ? 0 : Number(digits);
   if (icmp && digits !== undefined) throw new InputError(`--to ${to}: ICMP has no ports`, {});
   if (!icmp && (port < 1 || port > 65_535)) throw new InputError(`--to ${to}: want a port from 1 to 65535`, {});
-  const address = parseIpv4(name);
-  if (address !== undefined) return { address, port };
+  const address = parseIp(name);
+  if (address !== undefined) return { addresses: [address], port };
   const target = findWorkload(store, name);
   if (target.kind === 'Pod') {
     const { namespace, name: pod } = target.metadata;
-    return { address: agent.endpointOfPod(`${namespace}/${pod}`)!.address, port };
+    return { addresses: agent.endpointOfPod(`${namespace}/${pod}`)!.addresses, port };
   }
-  if (!icmp) return frontendOf(agent, `--to ${to}`, target, port, udp ? 'UDP' : 'TCP').frontend;
+  if (!icmp) {
+    const entries = frontendsOf(agent, `--to ${to}`, target, port, udp ? 'UDP' : 'TCP');
+    return { addresses: entries.map(({ frontend }) => frontend.address), port };
+  }
   const { namespace, name: service } = target.metadata;
-  const entry = agent.services.find((one) => one.namespace === namespace && one.name === service);
-  if (entry === undefined) throw new InputError(`--to ${to}: the service has no address`, {});
-  return { address: entry.frontend.address, port: 0 };
+  const entries = agent.services.filter((one) => one.namespace === namespace && one.name === service);
+  if (entries.length === 0) throw new InputError(`--to ${to}: the service has no address`, {});
+  return { addresses: entries.map(({ frontend }) => frontend.address), port: 0 };
 }
 
 const macNumber = (mac: Uint8Array): number => mac.reduce((sum, byte) => sum * 256 + byte, 0);
 
-function address(text: string): number {
-  const parsed = parseIpv4(text);
-  if (parsed === undefined) throw new InvalidArgumentError('want an IPv4 address.');
+function address(text: string): IpAddress {
+  const parsed = parseIp(text);
+  if (parsed === undefined) throw new InvalidArgumentError('want an IPv4 or IPv6 address.');
   return parsed;
 }
 

@@ -1,17 +1,18 @@
 import { type Agent, type Endpoint, entityEnd, NotEmulatedError } from '@ciliate/agent';
-import { InputError, type ObjectStore, type Pod } from '@ciliate/k8s';
-import { parseIpv4 } from '@ciliate/packet';
+import { InputError, isIpv6 as isIpv6Text, type ObjectStore, type Pod } from '@ciliate/k8s';
+import { type IpAddress, parseIp } from '@ciliate/packet';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
-import { frontendOf } from '../frontend.ts';
+import { addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
+import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
-import { type Protocol, policyVerdict, renderPolicyVerdict, workload } from '../policy_verdict.ts';
+import { type Protocol, policyVerdict, renderPolicyVerdict, workload, workloadAt } from '../policy_verdict.ts';
 import { explanationLines, remedyLines } from '../render_explanation.ts';
 
 /** Protocols of which packets are made. */
 type Played = 'TCP' | 'UDP';
 
-interface VerdictOptions<P extends Protocol = Protocol> extends CommonOptions {
+interface VerdictOptions<P extends Protocol = Protocol> extends CommonOptions, FamilyOptions {
   from: string;
   to: string;
   port: { port: number; protocol: P };
@@ -19,13 +20,13 @@ interface VerdictOptions<P extends Protocol = Protocol> extends CommonOptions {
 }
 
 export function verdictCommand(): Command {
-  return withCommonOptions(new Command('verdict'))
+  return withFamilyOption(withCommonOptions(new Command('verdict')))
     .description('may this client do this? The answer, each step to it, and what the client sees; exit 0 either way')
     .requiredOption('--from <client>', 'a pod, [pod/][NAMESPACE/]NAME; by policy alone also an address or an entity')
-    .requiredOption('--to <server>', 'a pod or service, [pod/|svc/][NAMESPACE/]NAME, an IPv4 address, or an entity')
+    .requiredOption('--to <server>', 'a pod or service, [pod/|svc/][NAMESPACE/]NAME, an address, or an entity')
     .requiredOption(
       '--port <port/protocol>',
-      'as the client addresses it, for example 80/TCP; 8/ICMP: a type of ICMP',
+      'as the client addresses it, for example 80/TCP; 8/ICMP or 128/ICMPv6: a type of ICMP',
       portAndProtocol,
     )
     .option('--http <request>', "a request on the connection, for example 'PUT /v1/exhaust-port'", httpRequest)
@@ -44,10 +45,10 @@ export function verdictCommand(): Command {
 const isPlayable = (options: VerdictOptions): options is VerdictOptions<Played> => whyUnplayable(options) === undefined;
 
 function whyUnplayable({ from, to, port: { protocol } }: VerdictOptions): string | undefined {
-  if (protocol === 'SCTP' || protocol === 'ICMP') return `${protocol} is not played yet`;
+  if (protocol !== 'TCP' && protocol !== 'UDP') return `${protocol} is not played yet`;
   const end = [from, to].find((name) => entityEnd(name) !== undefined);
   if (end !== undefined) return `${end} has no address to play packets with`;
-  return parseIpv4(from) === undefined ? undefined : 'packets from outside of the cluster are not played yet';
+  return parseIp(from) === undefined ? undefined : 'packets from outside of the cluster are not played yet';
 }
 
 /** @returns what of the policies cannot be emulated; undefined if the verdict is printed */
@@ -75,18 +76,17 @@ async function play(store: ObjectStore, options: VerdictOptions<Played>): Promis
 
 function portAndProtocol(text: string): VerdictOptions['port'] {
   const [, port, protocol = 'TCP'] = /^(\d{1,5})(?:\/(\w+))?$/.exec(text) ?? [];
-  const upper = protocol.toUpperCase();
-  if (!isProtocol(upper)) throw new InvalidArgumentError(`protocol ${protocol}: want ${PROTOCOLS.join(', ')}.`);
-  const [least, most] = upper === 'ICMP' ? [0, 255] : [1, 65_535];
+  const known = PROTOCOLS.find((one) => one.toUpperCase() === protocol.toUpperCase());
+  if (known === undefined) throw new InvalidArgumentError(`protocol ${protocol}: want ${PROTOCOLS.join(', ')}.`);
+  const [least, most] = known === 'ICMP' || known === 'ICMPv6' ? [0, 255] : [1, 65_535];
   if (port === undefined || Number(port) < least || Number(port) > most)
     throw new InvalidArgumentError(
       'want a port from 1 to 65535 and a protocol, for example 80/TCP, or a type of ICMP, for example 8/ICMP.',
     );
-  return { port: Number(port), protocol: upper };
+  return { port: Number(port), protocol: known };
 }
 
-const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP', 'ICMP'];
-const isProtocol = (word: string): word is Protocol => (PROTOCOLS as readonly string[]).includes(word);
+const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP', 'ICMP', 'ICMPv6'];
 
 function httpRequest(text: string): NonNullable<VerdictOptions['http']> {
   const [method, target, ...rest] = text.trim().split(/\s+/);
@@ -95,38 +95,44 @@ function httpRequest(text: string): NonNullable<VerdictOptions['http']> {
   return { method, target };
 }
 
-/** A workload by its name or address; a number is an address outside of the cluster. */
-type Server = ReturnType<typeof workload> | number;
+/** A workload by its name or address, or an address outside of the cluster. */
+type Server = ReturnType<typeof workload> | IpAddress;
+
+const isAddress = (server: Server): server is IpAddress => typeof server !== 'object';
 
 function serverOf(store: ObjectStore, to: string): Server {
-  const address = parseIpv4(to);
-  if (address === undefined) return workload(store, '--to', to);
-  const service = store.list('Service').find(({ spec }) => spec.clusterIP === to);
-  return service ?? store.list('Pod').find(({ status }) => status.podIP === to) ?? address;
+  const address = parseIp(to);
+  return address === undefined ? workload(store, '--to', to) : (workloadAt(store, address) ?? address);
 }
 
 function question(
   agent: Agent,
   client: Pod,
   server: Server,
-  { to, port: { port, protocol }, http }: VerdictOptions<Played>,
+  { to, port: { port, protocol }, http, ...family }: VerdictOptions<Played>,
 ): VerdictQuestion {
   const endpointOf = ({ metadata }: Pod): Endpoint => agent.endpointOfPod(`${metadata.namespace}/${metadata.name}`)!;
   const asked = http && { ...http, host: hostOf(server, to) };
   const base = { client: endpointOf(client), transport: protocol, ...(asked && { http: asked }) };
-  if (typeof server === 'number') return { ...base, server: { address: server, port }, answering: undefined };
+  const placeOf = (addresses: readonly IpAddress[]) => {
+    const named = parseIp(to);
+    const candidates = named === undefined ? addresses : [named];
+    return { address: addressPair(base.client, candidates, to, family).to, port };
+  };
+  if (isAddress(server)) return { ...base, server: placeOf([server]), answering: undefined };
   if (server.kind === 'Pod') {
     const pod = endpointOf(server);
-    return { ...base, server: { address: pod.address, port }, answering: { pod, port } };
+    return { ...base, server: placeOf(pod.addresses), answering: { pod, port } };
   }
-  const entry = frontendOf(agent, `--port ${port}/${protocol}`, server, port, protocol);
-  const backend = entry.backends[0];
+  const entries = frontendsOf(agent, `--port ${port}/${protocol}`, server, port, protocol);
+  const place = placeOf(entries.map(({ frontend }) => frontend.address));
+  const backend = entries.find(({ frontend }) => frontend.address === place.address)?.backends[0];
   const answering = backend && { pod: agent.endpointOfAddress(backend.address)!, port: backend.port };
-  return { ...base, server: entry.frontend, answering };
+  return { ...base, server: place, answering };
 }
 
 function hostOf(server: Server, to: string): string {
-  if (typeof server === 'number') return to;
+  if (isAddress(server)) return isIpv6Text(to) ? `[${to}]` : to;
   const { namespace, name } = server.metadata;
   return server.kind === 'Service' ? `${name}.${namespace}.svc.cluster.local` : name;
 }

@@ -1,8 +1,8 @@
 import { connect, type Socket } from 'node:net';
+import { formatIp } from '@ciliate/packet';
 import type { ConnectionSession, SessionSink } from '../carrier.ts';
 import { KafkaSession } from '../kafka/session.ts';
 import type { HttpAccessLog, Side } from '../protocol.ts';
-import { formatIp } from '../request_headers.ts';
 import type { UpstreamFailure } from '../responses.ts';
 import { Session } from '../session.ts';
 import { Outlet } from './outlet.ts';

@@ -1,3 +1,4 @@
+import { bytesOfIp, ipOfBytes, isIpv6 } from '@ciliate/packet';
 import type { ProxyConnection, SocketAddress } from '../protocol.ts';
 
 /**
@@ -10,7 +11,7 @@ import type { ProxyConnection, SocketAddress } from '../protocol.ts';
  * | 0xE1 | u32 endpoint whose policy counts; required                         |
  * | 0xE2 | u8 flags: 1 ingress, 2 the server sees the client's address        |
  * | 0xE3 | u32 identity of the endpoint itself                                |
- * | 0xE4 | u32 address, u16 port: where the proxy connects for the server     |
+ * | 0xE4 | address of 4 or 16 bytes, u16 port: where the proxy connects       |
  * | 0xE5 | u32 number of the connection; required                             |
  *
  * All numbers are big-endian. Without 0xE4 the proxy connects to the original destination, and a server gets no preamble;
@@ -30,9 +31,11 @@ export type PreambleRead =
 
 const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 const HEADER_BYTES = 16;
-const ADDRESS_BYTES = 12;
 const VERSION_2_PROXY = 0x21;
+/** By the byte for it: bytes of one address. */
 const TCP_OVER_IPV4 = 0x11;
+const TCP_OVER_IPV6 = 0x21;
+const FAMILIES: Readonly<Record<number, number>> = { [TCP_OVER_IPV4]: 4, [TCP_OVER_IPV6]: 16 };
 /** A longer one is not ours. */
 const MAX_BYTES = 512;
 const TLV = { remoteIdentity: 0xe0, endpointId: 0xe1, flags: 0xe2, localIdentity: 0xe3, via: 0xe4, id: 0xe5 } as const;
@@ -44,9 +47,15 @@ export function encodePreamble({ connection, via }: Preamble): Uint8Array {
   const out = Buffer.alloc(MAX_BYTES);
   SIGNATURE.copy(out);
   out[12] = VERSION_2_PROXY;
-  out[13] = TCP_OVER_IPV4;
-  let at = out.writeUInt32BE(source.ip, HEADER_BYTES);
-  at = out.writeUInt32BE(destination.ip, at);
+  out[13] = isIpv6(source.ip) ? TCP_OVER_IPV6 : TCP_OVER_IPV4;
+  let at = HEADER_BYTES;
+  const address = ({ ip }: SocketAddress): void => {
+    const bytes = bytesOfIp(ip);
+    out.set(bytes, at);
+    at += bytes.length;
+  };
+  address(source);
+  address(destination);
   at = out.writeUInt16BE(source.port, at);
   at = out.writeUInt16BE(destination.port, at);
   const start = (type: number, length: number): void => {
@@ -63,8 +72,8 @@ export function encodePreamble({ connection, via }: Preamble): Uint8Array {
   at = out.writeUInt8((ingress ? FLAG_INGRESS : 0) | (originalSource ? FLAG_ORIGINAL_SOURCE : 0), at);
   if (localIdentity !== undefined) u32(TLV.localIdentity, localIdentity);
   if (via !== undefined) {
-    start(TLV.via, 6);
-    at = out.writeUInt32BE(via.ip, at);
+    start(TLV.via, isIpv6(via.ip) ? 18 : 6);
+    address(via);
     at = out.writeUInt16BE(via.port, at);
   }
   u32(TLV.id, id);
@@ -78,12 +87,14 @@ export function readPreamble(bytes: Uint8Array): PreambleRead {
   const known = Math.min(buffer.length, SIGNATURE.length);
   if (buffer.compare(SIGNATURE, 0, known, 0, known) !== 0) return malformed('no PROXY protocol v2 signature');
   if (buffer.length < HEADER_BYTES) return { kind: 'more' };
-  if (buffer[12] !== VERSION_2_PROXY || buffer[13] !== TCP_OVER_IPV4) return malformed('not about TCP over IPv4');
+  const size = FAMILIES[buffer[13]!];
+  if (buffer[12] !== VERSION_2_PROXY || size === undefined) return malformed('not about TCP over IP');
+  const addressBytes = 2 * size + 4;
   const length = HEADER_BYTES + buffer.readUInt16BE(14);
   if (length > MAX_BYTES) return malformed('too long');
-  if (length < HEADER_BYTES + ADDRESS_BYTES) return malformed('too short for its addresses');
+  if (length < HEADER_BYTES + addressBytes) return malformed('too short for its addresses');
   if (buffer.length < length) return { kind: 'more' };
-  const values = readTlvs(buffer.subarray(HEADER_BYTES + ADDRESS_BYTES, length));
+  const values = readTlvs(buffer.subarray(HEADER_BYTES + addressBytes, length));
   if (values === undefined) return malformed('a TLV goes beyond its end');
   const u32 = (type: number): number | undefined =>
     values.get(type)?.length === 4 ? values.get(type)!.readUInt32BE() : undefined;
@@ -92,9 +103,11 @@ export function readPreamble(bytes: Uint8Array): PreambleRead {
     return malformed('the identity, the endpoint or the number is missing');
   const flags = values.get(TLV.flags)?.[0] ?? 0;
   const localIdentity = u32(TLV.localIdentity);
-  const destination = addressAt(buffer, HEADER_BYTES + 4, HEADER_BYTES + 10);
+  const ports = HEADER_BYTES + 2 * size;
+  const destination = addressAt(buffer, HEADER_BYTES + size, size, ports + 2);
   const via = values.get(TLV.via);
-  if (via !== undefined && via.length !== 6) return malformed('the address to connect to has not 6 bytes');
+  if (via !== undefined && via.length !== 6 && via.length !== 18)
+    return malformed('the address to connect to has neither 6 nor 18 bytes');
   const connection: ProxyConnection = {
     id,
     endpointId,
@@ -103,16 +116,21 @@ export function readPreamble(bytes: Uint8Array): PreambleRead {
     ...(localIdentity !== undefined && { localIdentity }),
     originalSource: (flags & FLAG_ORIGINAL_SOURCE) !== 0,
     localPort: destination.port,
-    source: addressAt(buffer, HEADER_BYTES, HEADER_BYTES + 8),
+    source: addressAt(buffer, HEADER_BYTES, size, ports),
     destination,
   };
-  return { kind: 'preamble', preamble: { connection, via: via && addressAt(via, 0, 4) }, length };
+  return {
+    kind: 'preamble',
+    preamble: { connection, via: via && addressAt(via, 0, via.length - 2, via.length - 2) },
+    length,
+  };
 }
 
 const malformed = (reason: string): PreambleRead => ({ kind: 'malformed', reason });
 
-const addressAt = (buffer: Buffer, ip: number, port: number): SocketAddress => ({
-  ip: buffer.readUInt32BE(ip),
+/** @param size of the address, bytes */
+const addressAt = (buffer: Buffer, ip: number, size: number, port: number): SocketAddress => ({
+  ip: ipOfBytes(buffer.subarray(ip, ip + size)),
   port: buffer.readUInt16BE(port),
 });
 

@@ -1,6 +1,6 @@
-import { dnsLabel, dnsSubdomain, ipv4, portName } from '../formats.ts';
+import { dnsLabel, dnsSubdomain, ip, isIpv6, portName } from '../formats.ts';
 import { list } from '../schema/collections.ts';
-import { checked, mapped } from '../schema/derived.ts';
+import { checked, type Fail, mapped } from '../schema/derived.ts';
 import { ignoredFields, object, optional, refused, required, withDefault } from '../schema/object.ts';
 import type { Schema } from '../schema/schema.ts';
 import { boolean, integer, string, text, word } from '../schema/values.ts';
@@ -73,12 +73,30 @@ const condition = checked(
 
 const NO_SCHEDULER = 'no scheduler gives pods an address here, so write status.podIP';
 
+/** A list of addresses beside the field that has its first one. */
+const addresses = optional(list(object({ ip: required(text(ip)) })));
+
+/** At most one address of each family. @param first what the field beside the list says */
+function checkAddresses(
+  first: string | undefined,
+  ips: readonly { ip: string }[] | undefined,
+  name: string,
+  fail: Fail,
+) {
+  if (ips === undefined) return;
+  const at = [`${name}s`];
+  if (ips[0]?.ip !== first) fail(`want ${name} (${first ?? 'none'}) first`, { at });
+  else if (ips.length > 2 || (ips.length === 2 && isIpv6(ips[0]!.ip) === isIpv6(ips[1]!.ip)))
+    fail('want at most one IPv4 and one IPv6 address', { at });
+}
+
 const status: Schema<Pod['status']> = mapped(
   checked(
     object({
-      podIP: required(text(ipv4), NO_SCHEDULER),
-      podIPs: optional(list(object({ ip: required(text(ipv4)) }))),
-      hostIP: optional(text(ipv4)),
+      podIP: required(text(ip), NO_SCHEDULER),
+      podIPs: addresses,
+      hostIP: optional(text(ip)),
+      hostIPs: addresses,
       phase: optional(
         word(['Running'], {
           Pending: 'pods that have not started are',
@@ -88,15 +106,20 @@ const status: Schema<Pod['status']> = mapped(
         }),
       ),
       conditions: optional(list(condition)),
-      ...ignoredFields('containerStatuses ephemeralContainerStatuses hostIPs initContainerStatuses message'),
+      ...ignoredFields('containerStatuses ephemeralContainerStatuses initContainerStatuses message'),
       ...ignoredFields('nominatedNodeName observedGeneration qosClass reason resize resourceClaimStatuses startTime'),
     }),
-    ({ podIP, podIPs }, fail) => {
-      if (podIPs === undefined || (podIPs.length === 1 && podIPs[0]?.ip === podIP)) return;
-      fail(`want podIP (${podIP}) and nothing else`, { at: ['podIPs'] });
+    ({ podIP, podIPs, hostIP, hostIPs }, fail) => {
+      checkAddresses(podIP, podIPs, 'podIP', fail);
+      checkAddresses(hostIP, hostIPs, 'hostIP', fail);
     },
   ),
-  ({ podIP, hostIP }) => ({ podIP, hostIP }),
+  ({ podIP, podIPs, hostIP, hostIPs }) => ({
+    podIP,
+    podIPs: podIPs?.map((one) => one.ip) ?? [podIP],
+    hostIP,
+    hostIPs: hostIPs?.map((one) => one.ip) ?? (hostIP === undefined ? [] : [hostIP]),
+  }),
 );
 
 /** v1 Pod. */

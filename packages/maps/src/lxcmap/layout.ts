@@ -1,6 +1,7 @@
+import { setAddress6 } from '../address6.ts';
 import type { Address, Memory } from '../memory.ts';
 
-/** `struct endpoint_key`, 20 bytes. ip4 be32 (or ip6, 16 bytes); family 1 = IPv4; key u8; cluster_id u16. Source: bpf/lib/eps.h. */
+/** `struct endpoint_key`, 20 bytes. ip4 be32, or ip6, 16 bytes; family 1 = IPv4, 2 = IPv6; key u8; cluster_id u16. Source: bpf/lib/eps.h. */
 export const ENDPOINT_KEY = { size: 20, ip4: 0, family: 16, key: 17, cluster_id: 18 } as const;
 
 /**
@@ -24,6 +25,7 @@ export const ENDPOINT_INFO = {
 export const ENDPOINT_F_HOST = 1;
 export const ENDPOINT_F_ATHOSTNS = 2;
 const FAMILY_IPV4 = 1;
+const FAMILY_IPV6 = 2;
 
 /** Writes the key of an IPv4 address (host order) at `at` (a multiple of 4). Allocates nothing. */
 export function setEndpointKey4(m: Memory, at: Address, ip: number): void {
@@ -33,6 +35,12 @@ export function setEndpointKey4(m: Memory, at: Address, ip: number): void {
   words[(at + 8) >> 2] = 0;
   words[(at + 12) >> 2] = 0;
   words[(at + ENDPOINT_KEY.family) >> 2] = FAMILY_IPV4; // key and cluster_id: 0
+}
+
+/** As `setEndpointKey4`, of an IPv6 address of 128 bits. Allocates: for the control plane. */
+export function setEndpointKey6(m: Memory, at: Address, ip: bigint): void {
+  setAddress6(m, at + ENDPOINT_KEY.ip4, ip);
+  m.u32[(at + ENDPOINT_KEY.family) >> 2] = FAMILY_IPV6; // key and cluster_id: 0
 }
 
 export const endpointIfindex = (m: Memory, at: Address): number => m.u32[(at + ENDPOINT_INFO.ifindex) >> 2]!;

@@ -1,3 +1,4 @@
+import { address6 } from '../address6.ts';
 import { check, MapError } from '../errors.ts';
 import { HashMap } from '../hash.ts';
 import { type Address, type Memory, NULL } from '../memory.ts';
@@ -13,12 +14,14 @@ import {
   endpointNodeMacAt,
   endpointSecId,
   setEndpointKey4,
+  setEndpointKey6,
 } from './layout.ts';
 
 export const LXC_MAP_NAME = 'cilium_lxc';
 /** Not 65536. */
 const MAX_ENTRIES = 65_535;
 const MAC_BYTES = 6;
+const FAMILY_IPV6 = 2;
 
 export interface EndpointInfo {
   ifindex: number;
@@ -33,7 +36,10 @@ export interface EndpointInfo {
   secId: number;
 }
 
-/** Local endpoints by address, pinned as `cilium_lxc`. Control plane: throws MapError. */
+/**
+ * Local endpoints by address, pinned as `cilium_lxc`. Control plane: throws MapError. An IPv4 address is a host-order number,
+ * an IPv6 address a bigint of 128 bits.
+ */
 export class LxcMap {
   readonly map: HashMap;
   private readonly memory: Memory;
@@ -54,14 +60,14 @@ export class LxcMap {
     return new LxcMap(HashMap.attach(memory, openPin(memory, LXC_MAP_NAME)));
   }
 
-  /** @param ip host order. @throws MapError E2BIG; EINVAL if an address of the link layer is not 6 bytes */
-  upsert(ip: number, info: EndpointInfo): void {
+  /** @throws MapError E2BIG; EINVAL if an address of the link layer is not 6 bytes */
+  upsert(ip: number | bigint, info: EndpointInfo): void {
     if (info.mac.length !== MAC_BYTES || info.nodeMac.length !== MAC_BYTES) {
       throw new MapError('EINVAL', 'cilium_lxc: a MAC address has 6 bytes', { ip, lxcId: info.lxcId });
     }
     const m = this.memory;
     const { key, value } = controlScratch(m);
-    setEndpointKey4(m, key, ip);
+    setKey(m, key, ip);
     m.u32[(value + ENDPOINT_INFO.ifindex) >> 2] = info.ifindex;
     m.u16[(value + ENDPOINT_INFO.lxc_id) >> 1] = info.lxcId;
     m.u32[(value + ENDPOINT_INFO.flags) >> 2] = info.flags;
@@ -72,27 +78,35 @@ export class LxcMap {
   }
 
   /** @throws MapError ENOENT */
-  delete(ip: number): void {
+  delete(ip: number | bigint): void {
     const { key } = controlScratch(this.memory);
-    setEndpointKey4(this.memory, key, ip);
+    setKey(this.memory, key, ip);
     check(this.map.delete(key), 'cilium_lxc: delete', { ip });
   }
 
-  get(ip: number): EndpointInfo | undefined {
+  get(ip: number | bigint): EndpointInfo | undefined {
     const { key } = controlScratch(this.memory);
-    setEndpointKey4(this.memory, key, ip);
+    setKey(this.memory, key, ip);
     const at = this.map.lookup(key);
     return at === NULL ? undefined : readEndpointInfo(this.memory, at);
   }
 
   /** In no particular order. */
-  entries(): (EndpointInfo & { ip: number })[] {
+  entries(): (EndpointInfo & { ip: number | bigint })[] {
     const m = this.memory;
-    return this.map
-      .entries()
-      .map(({ key, value }) => ({ ip: m.view.getUint32(key + ENDPOINT_KEY.ip4), ...readEndpointInfo(m, value) }));
+    return this.map.entries().map(({ key, value }) => ({ ip: readIp(m, key), ...readEndpointInfo(m, value) }));
   }
 }
+
+function setKey(m: Memory, at: Address, ip: number | bigint): void {
+  if (typeof ip === 'bigint') setEndpointKey6(m, at, ip);
+  else setEndpointKey4(m, at, ip);
+}
+
+const readIp = (m: Memory, key: Address): number | bigint =>
+  m.u8[key + ENDPOINT_KEY.family] === FAMILY_IPV6
+    ? address6(m, key + ENDPOINT_KEY.ip4)
+    : m.view.getUint32(key + ENDPOINT_KEY.ip4);
 
 export function readEndpointInfo(m: Memory, at: Address): EndpointInfo {
   const mac = endpointMacAt(at);

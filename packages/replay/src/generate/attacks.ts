@@ -1,9 +1,9 @@
-import { IPPROTO_TCP, TCP_SYN } from '@ciliate/packet';
+import { IPPROTO_TCP, IPV4, IPV6, type IpAddress, isIpv6, TCP_SYN } from '@ciliate/packet';
 import type { Cast, Station, Target } from './cast.ts';
 import type { FrameBuilder } from './frame.ts';
 import type { Random } from './random.ts';
 
-const SYN_BYTES = 40;
+const TCP_BYTES = 20;
 const PORTS = 1 << 16;
 const LAST_SCANNED_PORT = 1024;
 const FIRST_EPHEMERAL_PORT = 32_768;
@@ -17,7 +17,8 @@ export class SynFlood {
   constructor(cast: Cast, random: Random) {
     this.#cast = cast;
     this.#random = random;
-    this.victim = cast.anyService(IPPROTO_TCP, true) ?? cast.anyServer(IPPROTO_TCP)!;
+    const ofIpv6 = cast.anyFamily();
+    this.victim = cast.anyService(IPPROTO_TCP, ofIpv6, true) ?? cast.anyServer(IPPROTO_TCP, ofIpv6)!;
   }
 
   next(frame: FrameBuilder): Station {
@@ -25,7 +26,7 @@ export class SynFlood {
     const { address, port } = this.victim;
     frame.setMacs(network.mac, network.hop);
     const [source, sequence] = [1024 + this.#random.below(PORTS - 1024), this.#random.next()];
-    frame.tcp(this.#cast.worldHost(), source, address, port, sequence, 0, TCP_SYN, SYN_BYTES);
+    frame.tcp(this.#cast.worldHost(isIpv6(address)), source, address, port, sequence, 0, TCP_SYN, synBytes(address));
     return network;
   }
 }
@@ -33,7 +34,8 @@ export class SynFlood {
 /** One pod that sends a SYN to every other pod on port 1, then on port 2, up to 1024, and again. */
 export class Scan {
   readonly scanner: Station;
-  readonly #targets: number[];
+  readonly #address: IpAddress;
+  readonly #targets: IpAddress[];
   readonly #random: Random;
   #sent = 0;
 
@@ -41,8 +43,11 @@ export class Scan {
   constructor(cast: Cast, random: Random) {
     this.#random = random;
     this.scanner = cast.anyPod();
-    this.#targets = cast.pods.filter((pod) => pod !== this.scanner).map(({ address }) => address);
-    if (this.#targets.length === 0) this.#targets.push(cast.worldHost());
+    const ofIpv6 = cast.anyFamily(this.scanner);
+    const suits = (address: IpAddress): boolean => isIpv6(address) === ofIpv6;
+    this.#address = this.scanner.addresses.find(suits)!;
+    this.#targets = cast.pods.flatMap((pod) => (pod === this.scanner ? [] : pod.addresses.filter(suits)));
+    if (this.#targets.length === 0) this.#targets.push(cast.worldHost(ofIpv6));
   }
 
   next(frame: FrameBuilder): Station {
@@ -53,8 +58,11 @@ export class Scan {
     const source = FIRST_EPHEMERAL_PORT + (Math.floor(round / LAST_SCANNED_PORT) % FIRST_EPHEMERAL_PORT);
     frame.setMacs(scanner.mac, scanner.hop);
     const to = this.#targets[this.#sent % count]!;
-    frame.tcp(scanner.address, source, to, port, this.#random.next(), 0, TCP_SYN, SYN_BYTES);
+    frame.tcp(this.#address, source, to, port, this.#random.next(), 0, TCP_SYN, synBytes(to));
     this.#sent++;
     return scanner;
   }
 }
+
+/** Bytes of the IP packet. */
+const synBytes = (to: IpAddress): number => (isIpv6(to) ? IPV6.size : IPV4.size) + TCP_BYTES;

@@ -1,6 +1,6 @@
 import { type Agent, podName } from '@ciliate/agent';
 import { DEFAULT_NODE } from '@ciliate/bpf';
-import { parseIpv4 } from '@ciliate/packet';
+import { type IpAddress, isIpv6, parseIp } from '@ciliate/packet';
 import { Places, type ServicePlace } from '../packets/places.ts';
 import type { Random } from './random.ts';
 
@@ -9,23 +9,23 @@ export interface Station {
   name: string;
   /** Endpoint id; 0: the node's device. */
   endpoint: number;
-  /** Host order; of the node's device 0. */
-  address: number;
+  /** None of the node's device. */
+  addresses: readonly IpAddress[];
   /** Ethernet addresses of the sender and of its next hop, 6 bytes each. */
   mac: Uint8Array;
   hop: Uint8Array;
 }
 
-/** A place that can be spoken to; host order. */
+/** A place that can be spoken to. */
 export interface Target {
-  address: number;
+  address: IpAddress;
   port: number;
 }
 
 /** The node's device, as its first one is named. */
 export const NETWORK = 'eth0';
-/** For hosts of the outside world: the block for benchmarks, RFC 2544. */
-const WORLD = parseIpv4('198.18.0.0')!;
+/** For hosts of the outside world: the blocks for benchmarks, RFC 2544 and RFC 5180. */
+const WORLD = { ipv4: Number(parseIp('198.18.0.0')), ipv6: BigInt(parseIp('2001:2::')!) } as const;
 const WORLD_HOSTS = 1 << 17;
 /** What a pod without a service listens on, and hosts of the world. */
 const DEFAULT_PORT = 8080;
@@ -41,6 +41,8 @@ export class Cast {
   readonly #services: readonly ServicePlace[];
   readonly #random: Random;
   readonly #byEndpoint: ReadonlyMap<number, Station>;
+  /** Pods with an address of a family. */
+  readonly #reachable: Readonly<Record<'ipv4' | 'ipv6', readonly Station[]>>;
   /** Which port a pod serves, by its address and a protocol. */
   readonly #ports = new Map<string, number>();
 
@@ -49,16 +51,20 @@ export class Cast {
     this.pods = agent.endpoints.map((endpoint) => ({
       name: podName(endpoint),
       endpoint: endpoint.id,
-      address: endpoint.address,
+      addresses: endpoint.addresses,
       mac: endpoint.mac,
       hop: DEFAULT_NODE.ciliumHostMac,
     }));
-    this.network = { name: NETWORK, endpoint: 0, address: 0, mac: GATEWAY_MAC, hop: DEFAULT_NODE.netdev.mac };
-    this.#services = new Places(agent.memory).services.filter(({ isIpv6 }) => !isIpv6);
+    this.network = { name: NETWORK, endpoint: 0, addresses: [], mac: GATEWAY_MAC, hop: DEFAULT_NODE.netdev.mac };
+    this.#services = new Places(agent.memory).services;
+    this.#reachable = {
+      ipv4: this.pods.filter(({ addresses }) => addresses.some((address) => !isIpv6(address))),
+      ipv6: this.pods.filter(({ addresses }) => addresses.some(isIpv6)),
+    };
     this.#byEndpoint = new Map(this.pods.map((pod) => [pod.endpoint, pod]));
     for (const service of this.#services)
       for (const { address, port, protocol } of service.backends)
-        this.#ports.set(`${address[0]! >>> 0} ${protocol || service.protocol}`, port);
+        this.#ports.set(`${addressOf(address, service.isIpv6)} ${protocol || service.protocol}`, port);
   }
 
   get stations(): Station[] {
@@ -74,32 +80,54 @@ export class Cast {
     return this.pods[this.#random.below(this.pods.length)]!;
   }
 
-  /** A pod and the port that it serves; another pod than `but`. undefined: there is none */
-  anyServer(protocol: number, but?: Station): Target | undefined {
-    let pod = this.anyPod();
-    if (pod === but) pod = this.pods[(this.pods.indexOf(pod) + 1) % this.pods.length]!;
+  /**
+   * Is the next connection one of IPv6? Where both ends can have both families, every second is.
+   * @param client undefined: a host of the world
+   */
+  anyFamily(client?: Station): boolean {
+    const { ipv4, ipv6 } = this.#reachable;
+    const hasIpv4 = client === undefined ? ipv4.length > 0 : ipv4.includes(client);
+    const hasIpv6 = client === undefined ? ipv6.length > 0 : ipv6.includes(client);
+    return hasIpv4 && hasIpv6 ? this.#random.fraction() < 0.5 : hasIpv6;
+  }
+
+  /** A pod and the port that it serves; another pod than `but`. undefined: there is none of this family */
+  anyServer(protocol: number, ofIpv6: boolean, but?: Station): Target | undefined {
+    const pods = this.#reachable[ofIpv6 ? 'ipv6' : 'ipv4'];
+    if (pods.length === 0) return undefined;
+    let pod = pods[this.#random.below(pods.length)]!;
+    if (pod === but) pod = pods[(pods.indexOf(pod) + 1) % pods.length]!;
     if (pod === but) return undefined;
-    return { address: pod.address, port: this.#ports.get(`${pod.address} ${protocol}`) ?? DEFAULT_PORT };
+    const address = pod.addresses.find((one) => isIpv6(one) === ofIpv6)!;
+    return { address, port: this.#ports.get(`${address} ${protocol}`) ?? DEFAULT_PORT };
   }
 
   /** A frontend for this protocol; undefined: there is none. @param external reached from outside the cluster */
-  anyService(protocol: number, external: boolean): Target | undefined {
+  anyService(protocol: number, ofIpv6: boolean, external: boolean): Target | undefined {
     const suitable = this.#services.filter(
-      (service) => (service.protocol === protocol || service.protocol === 0) && (!external || isExternal(service)),
+      (service) =>
+        service.isIpv6 === ofIpv6 &&
+        (service.protocol === protocol || service.protocol === 0) &&
+        (!external || isExternal(service)),
     );
     if (suitable.length === 0) return undefined;
     const { address, port } = suitable[this.#random.below(suitable.length)]!;
-    return { address: address[0]! >>> 0, port };
+    return { address: addressOf(address, ofIpv6), port };
   }
 
-  worldServer(): Target {
-    return { address: this.worldHost(), port: WORLD_PORT };
+  worldServer(ofIpv6: boolean): Target {
+    return { address: this.worldHost(ofIpv6), port: WORLD_PORT };
   }
 
-  worldHost(): number {
-    return (WORLD + this.#random.below(WORLD_HOSTS)) >>> 0;
+  worldHost(ofIpv6: boolean): IpAddress {
+    const host = this.#random.below(WORLD_HOSTS);
+    return ofIpv6 ? WORLD.ipv6 + BigInt(host) : WORLD.ipv4 + host;
   }
 }
+
+/** @param words i32, as `ServicePlace` has them */
+const addressOf = (words: readonly number[], ofIpv6: boolean): IpAddress =>
+  ofIpv6 ? words.reduce((sum, word) => (sum << 32n) | BigInt(word >>> 0), 0n) : words[0]! >>> 0;
 
 const isExternal = ({ flags }: ServicePlace): boolean =>
   (flags & SVC_FLAG_ROUTABLE) !== 0 && (flags & SVC_FLAG_EXTERNAL) !== 0;

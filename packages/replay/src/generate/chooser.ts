@@ -1,6 +1,7 @@
 import { type Agent, CT_SHARDS } from '@ciliate/agent';
-import { DEFAULT_CONFIG, Skb, type Step } from '@ciliate/bpf';
+import { Skb, type Step } from '@ciliate/bpf';
 import { EventRing } from '@ciliate/maps';
+import type { IpAddress } from '@ciliate/packet';
 import { flushConnections } from '../packets/flush.ts';
 import { defaultRoute, NodePath, ShardDatapath } from '../packets/node_path.ts';
 import {
@@ -19,7 +20,7 @@ export interface Choice {
   answer: 'server' | 'proxy' | 'nobody';
   endpoint: number;
   /** The backend that a service's packet was sent to; host order. */
-  backend: { address: number; port: number } | undefined;
+  backend: { address: IpAddress; port: number } | undefined;
 }
 
 const RING_BYTES = 64;
@@ -38,12 +39,12 @@ export class Chooser {
   readonly #steps: Step[] = [];
 
   constructor(agent: Agent) {
-    const { memory, seed } = agent;
+    const { memory, seed, config } = agent;
     this.#agent = agent;
     flushConnections(memory, CT_SHARDS);
     const events = EventRing.create(memory, RING_BYTES);
-    const fib = defaultRoute(DEFAULT_CONFIG.node.netdev.ifindex);
-    this.#datapath = new ShardDatapath(memory, { shard: 0, seed, events, fib });
+    const fib = defaultRoute(config.node.netdev.ifindex);
+    this.#datapath = new ShardDatapath(memory, { shard: 0, seed, config, events, fib });
     this.#datapath.steps = this.#steps;
     this.#skb = new Skb(memory);
     this.#path = new NodePath(this.#skb);

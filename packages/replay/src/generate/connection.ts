@@ -1,4 +1,13 @@
-import { IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '@ciliate/packet';
+import {
+  IPPROTO_ICMP,
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  IPV4,
+  IPV6,
+  type IpAddress,
+  isIpv6,
+} from '@ciliate/packet';
 import type { Station, Target } from './cast.ts';
 import type { Choice } from './chooser.ts';
 import { type FrameBuilder, headerBytes } from './frame.ts';
@@ -7,10 +16,11 @@ import { SCRIPTS, type Script, type Turn } from './script.ts';
 
 /** Who speaks to whom. */
 export interface Ends {
+  /** ICMP also stands for ICMPv6. */
   protocol: number;
-  /** Where the client's frames are captured, and its end of the connection; host order. */
+  /** Where the client's frames are captured, and its end of the connection, in the family of `asked`. */
   client: Station;
-  address: number;
+  address: IpAddress;
   port: number;
   /** Whom the client asks. */
   asked: Target;
@@ -20,7 +30,7 @@ export interface Ends {
 export interface Answerer {
   station: Station;
   end: Target;
-  clientAddress: number;
+  clientAddress: IpAddress;
 }
 
 /** So often a client tries to open a connection that nobody answers. */
@@ -32,6 +42,8 @@ export class Connection {
   readonly ends: Ends;
   readonly #script: Script;
   readonly #random: Random;
+  /** By how many bytes packets are longer than those of IPv4. */
+  readonly #extra: number;
   readonly #sizes: (random: Random) => number;
   #answer: Choice['answer'] = 'nobody';
   #answerer: Answerer | undefined;
@@ -47,6 +59,7 @@ export class Connection {
     this.#script = SCRIPTS[ends.protocol]!;
     this.#random = random;
     this.#sizes = sizes;
+    this.#extra = isIpv6(ends.address) ? IPV6.size - IPV4.size : 0;
     this.#clientNext = random.next();
     this.#serverNext = random.next();
   }
@@ -56,7 +69,7 @@ export class Connection {
     const { opening, data } = this.#script;
     if (opening.length === 0) return this.#data(frame, data);
     const { what, size } = opening[0]!;
-    return this.#build(frame, false, what, size, 0);
+    return this.#build(frame, false, what, size + this.#extra, 0);
   }
 
   /** @param answerer undefined: nobody, or the proxy, whose frames no pod sends: then only the client's come */
@@ -82,7 +95,7 @@ export class Connection {
       if (turn === undefined) return undefined;
       if (!turn.fromServer || this.#answerer !== undefined) {
         this.#step++;
-        return this.#build(frame, turn.fromServer, turn.what, turn.size, turn.advance);
+        return this.#build(frame, turn.fromServer, turn.what, turn.size + this.#extra, turn.advance);
       }
       this.#done(turn);
     }
@@ -102,9 +115,10 @@ export class Connection {
     if (this.#answerer === undefined || this.#sent === 0) fromServer = false;
     this.#wasRequest = !fromServer;
     // The chunks of SCTP end on 4 bytes.
-    let size = Math.max(this.#sizes(this.#random), headerBytes(protocol));
+    const headers = headerBytes(protocol) + this.#extra;
+    let size = Math.max(this.#sizes(this.#random), headers);
     if (protocol === IPPROTO_SCTP) size &= ~3;
-    const advance = protocol === IPPROTO_TCP ? size - headerBytes(protocol) : 1;
+    const advance = protocol === IPPROTO_TCP ? size - headers : 1;
     return this.#build(frame, fromServer, what, size, advance);
   }
 

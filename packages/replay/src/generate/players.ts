@@ -1,5 +1,5 @@
 import { DEFAULT_NODE } from '@ciliate/bpf';
-import { IPPROTO_ICMP } from '@ciliate/packet';
+import { IPPROTO_ICMP, isIpv6 } from '@ciliate/packet';
 import type { Cast, Station, Target } from './cast.ts';
 import type { Choice, Chooser } from './chooser.ts';
 import { type Answerer, Connection, type Ends } from './connection.ts';
@@ -60,24 +60,27 @@ export class Players {
   #ends(wanted: Peers, protocol: number): { peers: Peers; ends: Ends } {
     const cast = this.#cast;
     if (wanted === 'inbound') {
+      const ofIpv6 = cast.anyFamily();
       const port = this.#portOf(cast.network);
-      const asked = cast.anyService(protocol, true) ?? cast.anyServer(protocol)!;
+      const asked = cast.anyService(protocol, ofIpv6, true) ?? cast.anyServer(protocol, ofIpv6)!;
       const ends = {
         protocol,
         client: cast.network,
-        address: cast.worldHost(),
+        address: cast.worldHost(ofIpv6),
         port,
         asked: withId(asked, protocol, port),
       };
       return { peers: wanted, ends };
     }
     const client = cast.anyPod();
+    const ofIpv6 = cast.anyFamily(client);
+    const address = client.addresses.find((one) => isIpv6(one) === ofIpv6)!;
     const port = this.#portOf(client);
-    const service = wanted === 'service' ? cast.anyService(protocol, false) : undefined;
-    const pod = wanted === 'world' || service !== undefined ? undefined : cast.anyServer(protocol, client);
-    const asked = service ?? pod ?? cast.worldServer();
+    const service = wanted === 'service' ? cast.anyService(protocol, ofIpv6, false) : undefined;
+    const pod = wanted === 'world' || service !== undefined ? undefined : cast.anyServer(protocol, ofIpv6, client);
+    const asked = service ?? pod ?? cast.worldServer(ofIpv6);
     const peers = service !== undefined ? 'service' : pod !== undefined ? 'pod' : 'world';
-    return { peers, ends: { protocol, client, address: client.address, port, asked: withId(asked, protocol, port) } };
+    return { peers, ends: { protocol, client, address, port, asked: withId(asked, protocol, port) } };
   }
 
   /** One after the other, so that none is used again before all others were. */
@@ -90,7 +93,7 @@ export class Players {
   /** The frames of a service's backend come from its own address; a pod that is its own backend sees the loopback address. */
   #answerer(ends: Ends, { endpoint, backend }: Choice): Answerer {
     const station = this.#cast.stationOf(endpoint);
-    const isHairpin = backend !== undefined && backend.address === ends.address;
+    const isHairpin = backend !== undefined && !isIpv6(ends.address) && backend.address === ends.address;
     return { station, end: backend ?? ends.asked, clientAddress: isHairpin ? LOOPBACK : ends.address };
   }
 }

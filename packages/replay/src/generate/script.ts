@@ -14,7 +14,7 @@ export interface Turn {
   fromServer: boolean;
   /** TCP flags, or the type of an SCTP chunk. */
   what: number;
-  /** Bytes of the IP packet. */
+  /** Bytes of the packet over IPv4. */
   size: number;
   /** How far it moves its sender's sequence number. */
   advance: number;

@@ -1,4 +1,4 @@
-import type { Flow, FlowEndpoint } from '@ciliate/hubble';
+import { type Flow, type FlowEndpoint, hasPorts } from '@ciliate/hubble';
 import { TRACE_NOTIFY } from '@ciliate/maps';
 
 /**
@@ -111,7 +111,7 @@ export function flowJson(flow: Flow, event: Uint8Array, node: string, labelsOf: 
     IP: flow.ip && {
       source: flow.ip.source,
       destination: flow.ip.destination,
-      ipVersion: 'IPv4',
+      ipVersion: flow.ip.version,
       source_xlated: flow.ip.sourceXlated,
     },
     l4: layer4(flow),
@@ -152,7 +152,7 @@ function endpoint({ id, identity, namespace, podName }: FlowEndpoint, labelsOf: 
 
 function layer4({ l4, summary }: Flow): object | undefined {
   if (l4 === undefined) return undefined;
-  if (l4.protocol === 'ICMPv4') return { ICMPv4: { type: l4.type || undefined, code: l4.code || undefined } };
+  if (!hasPorts(l4)) return { [l4.protocol]: { type: l4.type || undefined, code: l4.code || undefined } };
   const ports = { source_port: l4.sourcePort || undefined, destination_port: l4.destinationPort || undefined };
   if (l4.protocol !== 'TCP') return { [l4.protocol]: ports };
   const names = summary.slice(TCP_FLAGS_TEXT.length).split(', ');

@@ -1,5 +1,17 @@
 import type { Address, Memory } from '@ciliate/maps';
-import { ETH_P_IP, ETH_P_IPV6, formatIpv4, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '@ciliate/packet';
+import {
+  ETH_P_IP,
+  ETH_P_IPV6,
+  formatIp,
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  IPV6,
+  ipv6ExtensionLength,
+  ipv6FragmentOffset,
+  isIpv6Extension,
+  NEXTHDR_FRAGMENT,
+} from '@ciliate/packet';
 import { FATES, type FlowRow, type FlowTotals } from './protocol.ts';
 
 /** Words of a row. `used` is 0 in a free one; addresses and ports are those of the first packet, as on the wire. */
@@ -111,12 +123,21 @@ export class FlowTable {
       const isLater = (((u8[ip + 6]! & 0x1f) << 8) | u8[ip + 7]!) !== 0;
       if (!isLater && l4 + 4 <= at + length && hasPorts(u8[ip + 9]!)) rows[row + ROW.ports] = wordAt(u8, l4);
     } else if (type === ETH_P_IPV6 && length >= 54) {
-      rows[row + ROW.protocol] = u8[ip + 6]! | IS_IPV6;
+      let protocol = u8[ip + IPV6.nextHeader]!;
+      let l4 = ip + IPV6.size;
+      while (isIpv6Extension(protocol) && l4 + 8 <= at + length) {
+        const isLater = protocol === NEXTHDR_FRAGMENT && ipv6FragmentOffset(u8, l4) > 0;
+        const following = u8[l4]!;
+        l4 += ipv6ExtensionLength(u8, l4, protocol);
+        protocol = following;
+        if (isLater) l4 = at + length; // its L4 header is in another fragment
+      }
+      rows[row + ROW.protocol] = protocol | IS_IPV6;
       for (let i = 0; i < 4; i++) {
         rows[row + ROW.source + i] = wordAt(u8, ip + 8 + 4 * i);
         rows[row + ROW.destination + i] = wordAt(u8, ip + 24 + 4 * i);
       }
-      if (length >= 58 && hasPorts(u8[ip + 6]!)) rows[row + ROW.ports] = wordAt(u8, ip + 40);
+      if (l4 + 4 <= at + length && hasPorts(protocol)) rows[row + ROW.ports] = wordAt(u8, l4);
     }
   }
 
@@ -173,9 +194,6 @@ const hasPorts = (protocol: number): boolean =>
 const wordAt = (u8: Uint8Array, at: number): number =>
   ((u8[at]! << 24) | (u8[at + 1]! << 16) | (u8[at + 2]! << 8) | u8[at + 3]!) >>> 0;
 
-/** An IPv6 address in eight groups, not shortened; '' for a frame that is not IP. */
-function addressText(rows: Uint32Array, at: number, isV6: boolean): string {
-  if (!isV6) return formatIpv4(rows[at]!);
-  const groups = [...rows.subarray(at, at + 4)].flatMap((word) => [word >>> 16, word & 0xffff]);
-  return groups.map((group) => group.toString(16)).join(':');
-}
+/** Of a frame that is not IP: 0.0.0.0. */
+const addressText = (rows: Uint32Array, at: number, isV6: boolean): string =>
+  formatIp(isV6 ? rows.subarray(at, at + 4).reduce((sum, word) => (sum << 32n) | BigInt(word), 0n) : rows[at]!);

@@ -1,6 +1,7 @@
+import { shardMapName } from '@ciliate/bpf';
 import { type BpfMap, type Memory, NULL, openMap, pinned } from '@ciliate/maps';
 
-/** What a shard's worker remembers of connections. Names as @ciliate/bpf pins them: `NAME_sN` but for shard 0. */
+/** What a shard's worker remembers of connections. */
 const CONNECTION_MAPS = [4, 6].flatMap((n) => [
   `cilium_ct${n}_global`,
   `cilium_ct_any${n}_global`,
@@ -9,8 +10,6 @@ const CONNECTION_MAPS = [4, 6].flatMap((n) => [
   `cilium_ipv${n}_frag_datagrams`,
   `cilium_nodeport_neigh${n}`,
 ]);
-
-export const shardMapName = (name: string, shard: number): string => (shard === 0 ? name : `${name}_s${shard}`);
 
 /** Forgets every connection: conntrack, NAT, affinity, fragments, neighbours. No worker may run. */
 export function flushConnections(memory: Memory, shards: number): void {

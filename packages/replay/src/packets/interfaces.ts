@@ -1,10 +1,27 @@
-import type { Agent, Endpoint } from '@ciliate/agent';
-import { type CaptureInterface, ETH_P_IP } from '@ciliate/packet';
+import type { Agent } from '@ciliate/agent';
+import {
+  bytesOfIp,
+  type CaptureInterface,
+  ETH_P_IP,
+  ETH_P_IPV6,
+  IPV4,
+  IPV6,
+  type IpAddress,
+  isIpv6,
+} from '@ciliate/packet';
 import { NODE, type Places } from './places.ts';
 import { HOOK_FROM_CONTAINER, HOOK_FROM_HOST, HOOK_FROM_NETDEV } from './protocol.ts';
 
+const IP = 14;
 /** Not to be judged: what a pod received was judged where it was sent. */
 export const RECEIVED = -1;
+
+/** A pod, and its addresses as words (i32); none in a family that it has no address of. */
+interface Owner {
+  endpoint: number;
+  ipv4: Int32Array | undefined;
+  ipv6: Int32Array | undefined;
+}
 
 /**
  * Says at which hook a packet enters this node. On an interface named after a pod: `from-container` of that pod, but for
@@ -17,7 +34,7 @@ export class Interfaces {
   readonly #agent: Agent;
   readonly #places: Places;
   readonly #declared: readonly CaptureInterface[];
-  readonly #pods: (Endpoint | undefined)[] = [];
+  readonly #pods: (Owner | undefined)[] = [];
 
   /** @param declared grows while the capture is read */
   constructor(agent: Agent, places: Places, declared: readonly CaptureInterface[]) {
@@ -30,24 +47,44 @@ export class Interfaces {
   hookOf(id: number, u8: Uint8Array, at: number, length: number): number {
     while (this.#pods.length <= id) this.#pods.push(this.#podOf(this.#pods.length));
     const pod = this.#pods[id];
-    const type = length >= 34 ? (u8[at + 12]! << 8) | u8[at + 13]! : 0;
+    const type = length >= IP + IPV4.size ? (u8[at + 12]! << 8) | u8[at + 13]! : 0;
+    const isV6 = type === ETH_P_IPV6 && length >= IP + IPV6.size;
+    const source = at + IP + (isV6 ? IPV6.src : IPV4.src);
     if (pod !== undefined) {
-      this.endpoint = pod.id;
-      if (type !== ETH_P_IP) return HOOK_FROM_CONTAINER;
-      const own = pod.address | 0;
-      return word(u8, at + 30) === own && word(u8, at + 26) !== own ? RECEIVED : HOOK_FROM_CONTAINER;
+      this.endpoint = pod.endpoint;
+      const own = isV6 ? pod.ipv6 : type === ETH_P_IP ? pod.ipv4 : undefined;
+      if (own === undefined) return HOOK_FROM_CONTAINER;
+      return isAt(u8, source + 4 * own.length, own) && !isAt(u8, source, own) ? RECEIVED : HOOK_FROM_CONTAINER;
     }
-    if (type !== ETH_P_IP) return HOOK_FROM_NETDEV;
-    const source = word(u8, at + 26);
-    this.endpoint = this.#places.endpointOf(source, 0, 0, 0);
+    if (!isV6 && type !== ETH_P_IP) return HOOK_FROM_NETDEV;
+    const a = word(u8, source);
+    const b = isV6 ? word(u8, source + 4) : 0;
+    const c = isV6 ? word(u8, source + 8) : 0;
+    const d = isV6 ? word(u8, source + 12) : 0;
+    this.endpoint = this.#places.endpointOf(a, b, c, d);
     if (this.endpoint !== 0) return HOOK_FROM_CONTAINER;
-    return this.#places.kindOf(source, 0, 0, 0) === NODE ? HOOK_FROM_HOST : HOOK_FROM_NETDEV;
+    return this.#places.kindOf(a, b, c, d) === NODE ? HOOK_FROM_HOST : HOOK_FROM_NETDEV;
   }
 
-  #podOf(id: number): Endpoint | undefined {
+  #podOf(id: number): Owner | undefined {
     const name = this.#declared[id]?.name;
-    return name === undefined ? undefined : this.#agent.endpointOfPod(name);
+    const pod = name === undefined ? undefined : this.#agent.endpointOfPod(name);
+    if (pod === undefined) return undefined;
+    const ipv4 = pod.addresses.find((address) => !isIpv6(address));
+    return { endpoint: pod.id, ipv4: wordsOf(ipv4), ipv6: wordsOf(pod.addresses.find(isIpv6)) };
   }
+}
+
+function wordsOf(address: IpAddress | undefined): Int32Array | undefined {
+  if (address === undefined) return undefined;
+  const bytes = bytesOfIp(address);
+  return Int32Array.from({ length: bytes.length / 4 }, (_, i) => word(bytes, 4 * i));
+}
+
+/** Does this address lie there? */
+function isAt(u8: Uint8Array, at: number, address: Int32Array): boolean {
+  for (let i = 0; i < address.length; i++) if (word(u8, at + 4 * i) !== address[i]) return false;
+  return true;
 }
 
 const word = (u8: Uint8Array, at: number): number =>

@@ -13,7 +13,8 @@ import {
   type Skb,
 } from '@ciliate/bpf';
 import { type Address, ENDPOINT_F_HOST, ENDPOINT_KEY, endpointFlags, type Memory, NULL } from '@ciliate/maps';
-import { ETH_P_IP, ETH_P_IPV6, IPPROTO_ICMP } from '@ciliate/packet';
+import { ETH_P_IP, ETH_P_IPV6 } from '@ciliate/packet';
+import { isAnswer } from '../answered.ts';
 import {
   FATE_ANSWERED,
   FATE_DROPPED,
@@ -139,15 +140,11 @@ export class NodePath {
   #redirected(dp: ShardDatapath, ifindex: number): void {
     const { netdev, ciliumHostIfindex, ciliumNetIfindex } = dp.config.node;
     this.to = ifindex;
-    if (ifindex === this.#skb.ingressIfindex) this.fate = this.#isOwnTraffic() ? FATE_TO_ENDPOINT : FATE_ANSWERED;
+    const { ingressIfindex, data, len } = this.#skb;
+    if (ifindex === ingressIfindex) this.fate = isAnswer(this.#memory.u8, data, len) ? FATE_ANSWERED : FATE_TO_ENDPOINT;
     else if (ifindex === netdev.ifindex) this.#toNetdev(dp);
     else if (ifindex === ciliumHostIfindex || ifindex === ciliumNetIfindex) this.fate = FATE_TO_STACK;
     else this.fate = FATE_TO_ENDPOINT;
-  }
-
-  /** Back where it came from: a pod that reaches itself through a service, else an answer (ARP, ICMP, NDP). */
-  #isOwnTraffic(): boolean {
-    return this.#etherType() === ETH_P_IP && this.#memory.u8[this.#skb.data + IP_AT + 9] !== IPPROTO_ICMP;
   }
 
   /** The program has just built its drop notification: the code is in there. */

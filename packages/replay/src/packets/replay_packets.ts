@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Agent, AgentError, CT_SHARDS } from '@ciliate/agent';
-import { type DatapathConfig, DEFAULT_CONFIG } from '@ciliate/bpf';
+import type { DatapathConfig } from '@ciliate/bpf';
 import { NULL } from '@ciliate/maps';
 import { CaptureError } from '@ciliate/packet';
 import { Piscina } from 'piscina';
@@ -83,7 +83,7 @@ class Run {
     this.#agent = agent;
     this.#path = path;
     this.#options = options;
-    this.#config = options.config ?? DEFAULT_CONFIG;
+    this.#config = options.config ?? agent.config;
     this.#workers = Math.min(options.workers ?? availableParallelism(), CT_SHARDS);
     this.#owners = ownersOf(this.#workers, options.share);
     this.#ring = BatchFiller.create(agent.memory, this.#workers, options.writePcap !== undefined);

@@ -1,6 +1,6 @@
 import type { Agent } from '@ciliate/agent';
 import { dropReason } from '@ciliate/bpf';
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, parseIpv4 } from '@ciliate/packet';
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, parseIp } from '@ciliate/packet';
 import type { TraceSummary } from './dispatcher.ts';
 import { TOP_FLOWS } from './packet_worker.ts';
 import { FATES, type FlowRow, HOOKS, type WorkerResult } from './protocol.ts';
@@ -159,8 +159,7 @@ function packetFlow(agent: Agent, row: FlowRow): PacketFlow {
 
 /** `namespace/name` of the pod or service at an address, or the address. */
 function nameOf(agent: Agent, text: string, port: number): string {
-  const address = parseIpv4(text);
-  if (address === undefined) return text;
+  const address = parseIp(text)!;
   const service = agent.resolver.serviceOf(address, port);
   return service === undefined ? agent.nameOf(address) : `svc/${service.namespace}/${service.name}`;
 }

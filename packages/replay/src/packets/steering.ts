@@ -2,29 +2,21 @@ import type { DatapathConfig } from '@ciliate/bpf';
 import {
   ETH_P_IP,
   ETH_P_IPV6,
-  ICMP_DEST_UNREACH,
-  ICMP_ECHO,
-  ICMP_ECHOREPLY,
-  ICMP_PARAMETERPROB,
-  ICMP_TIME_EXCEEDED,
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  ipv6ExtensionLength,
+  isIcmpEcho,
+  isIcmpError,
+  isIpv6Extension,
+  NEXTHDR_FRAGMENT,
 } from '@ciliate/packet';
 import { FragmentTable } from './fragment_table.ts';
 import { LOCAL_POD, NODE, OUTSIDE, type Places } from './places.ts';
 import { mixWords } from './word_table.ts';
 
-const ICMPV6_LAST_ERROR = 127;
-const ICMPV6_ECHO_REQUEST = 128;
-const ICMPV6_ECHO_REPLY = 129;
-const NEXTHDR_HOP = 0;
-const NEXTHDR_ROUTING = 43;
-const NEXTHDR_FRAGMENT = 44;
-const NEXTHDR_AUTH = 51;
-const NEXTHDR_DEST = 60;
 const MAX_EXTENSIONS = 4;
 /** What stands for the node's address, and for a service, in a hash. */
 const NODE_WORD = 0x4e4f4445;
@@ -101,7 +93,7 @@ export class Steering {
     }
     let next = u8[ip + 6]!;
     let at = ip + 40;
-    for (let i = 0; i < MAX_EXTENSIONS && isExtension(next) && at + 8 <= end; i++) {
+    for (let i = 0; i < MAX_EXTENSIONS && isIpv6Extension(next) && at + 8 <= end; i++) {
       if (next === NEXTHDR_FRAGMENT && !quoted) {
         const bits = half(u8, at + 2);
         const id = word(u8, at + 4);
@@ -111,8 +103,7 @@ export class Steering {
         }
       }
       const following = u8[at]!;
-      if (next === NEXTHDR_FRAGMENT) at += 8;
-      else at += next === NEXTHDR_AUTH ? (u8[at + 1]! + 2) << 2 : (u8[at + 1]! + 1) << 3;
+      at += ipv6ExtensionLength(u8, at, next);
       next = following;
     }
     this.#transport(u8, at, end, next, true, quoted);
@@ -139,8 +130,8 @@ export class Steering {
     }
     const isIcmp = protocol === (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) && l4 + 8 <= end;
     const inner = l4 + 8;
-    if (isIcmp && isEcho(u8[l4]!, v6)) this.#connection(half(u8, l4 + 4), half(u8, l4 + 4), protocol, v6);
-    else if (quoted || !isIcmp || !isError(u8[l4]!, v6) || inner + (v6 ? 40 : 20) > end)
+    if (isIcmp && isIcmpEcho(u8[l4]!, v6)) this.#connection(half(u8, l4 + 4), half(u8, l4 + 4), protocol, v6);
+    else if (quoted || !isIcmp || !isIcmpError(u8[l4]!, v6) || inner + (v6 ? 40 : 20) > end)
       this.#connection(0, 0, protocol, v6);
     // An error goes with the packet that it quotes.
     else if (v6) this.#ipv6(u8, inner, end, true);
@@ -206,22 +197,7 @@ const word = (u8: Uint8Array, at: number): number =>
 
 const half = (u8: Uint8Array, at: number): number => (u8[at]! << 8) | u8[at + 1]!;
 
-const isEcho = (type: number, v6: boolean): boolean =>
-  v6 ? type === ICMPV6_ECHO_REQUEST || type === ICMPV6_ECHO_REPLY : type === ICMP_ECHO || type === ICMP_ECHOREPLY;
-
-const isError = (type: number, v6: boolean): boolean =>
-  v6
-    ? type <= ICMPV6_LAST_ERROR
-    : type === ICMP_DEST_UNREACH || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETERPROB;
-
 const endWord = (address: Int32Array, port: number): number =>
   mixWords(mixWords(mixWords(address[0]!, address[1]!), mixWords(address[2]!, address[3]!)), port);
 
 const ntohl = (be32: number): number => (be32 << 24) | ((be32 & 0xff00) << 8) | ((be32 >>> 8) & 0xff00) | (be32 >>> 24);
-
-const isExtension = (next: number): boolean =>
-  next === NEXTHDR_HOP ||
-  next === NEXTHDR_ROUTING ||
-  next === NEXTHDR_FRAGMENT ||
-  next === NEXTHDR_AUTH ||
-  next === NEXTHDR_DEST;

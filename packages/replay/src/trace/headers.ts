@@ -4,14 +4,17 @@ import {
   ETH_P_ARP,
   ETH_P_IP,
   ETH_P_IPV6,
-  formatIpv4,
+  formatIp,
   ICMP,
   IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPV6,
   icmpChecksum,
   ipv4Checksum,
   ipv4HeaderLength,
+  isIcmpEcho,
   parseFrame,
   tcpChecksum,
   tcpFlagNames,
@@ -23,7 +26,7 @@ import {
 
 /** One header of a packet: what its fields say, and its bytes. */
 export interface Header {
-  name: 'Ethernet' | 'IPv4' | 'TCP' | 'UDP' | 'ICMP' | 'rest';
+  name: 'Ethernet' | 'IPv4' | 'IPv6' | 'TCP' | 'UDP' | 'ICMP' | 'ICMPv6' | 'rest';
   /** In a line. */
   text: string;
   fields: Readonly<Record<string, string>>;
@@ -42,6 +45,7 @@ export interface FieldChange {
 const ETHER_TYPES: Readonly<Record<number, string>> = { [ETH_P_IP]: 'IPv4', [ETH_P_IPV6]: 'IPv6', [ETH_P_ARP]: 'ARP' };
 const PROTOCOLS: Readonly<Record<number, string>> = {
   [IPPROTO_ICMP]: 'ICMP',
+  [IPPROTO_ICMPV6]: 'ICMPv6',
   [IPPROTO_TCP]: 'TCP',
   [IPPROTO_UDP]: 'UDP',
 };
@@ -49,7 +53,7 @@ const hex16 = (value: number): string => `0x${value.toString(16).padStart(4, '0'
 
 /** The headers of a frame, as far as they are understood; behind them `rest`, if there is any. */
 export function headersOf(frame: Uint8Array): Header[] {
-  const { eth, ipv4, tcp, udp, icmp, payload, error } = parseFrame(frame);
+  const { eth, ipv4, ipv6, tcp, udp, icmp, payload, error } = parseFrame(frame);
   const headers: Header[] = [];
   const add = (name: Header['name'], at: number, length: number, fields: Record<string, string>, text: string): void =>
     void headers.push({ name, text, fields, hex: hexOf(frame.subarray(at, at + length)) });
@@ -61,14 +65,25 @@ export function headersOf(frame: Uint8Array): Header[] {
   }
   if (ipv4 !== undefined) {
     const { at, ttl, totalLength } = ipv4;
-    const source = formatIpv4(ipv4.src);
-    const destination = formatIpv4(ipv4.dst);
+    const source = formatIp(ipv4.src);
+    const destination = formatIp(ipv4.dst);
     const protocol = PROTOCOLS[ipv4.protocol] ?? `protocol ${ipv4.protocol}`;
     const checksum = hex16(ipv4Checksum(frame, at));
     const fragment = ipv4.isFragment ? `, fragment at byte ${ipv4.fragmentOffset}` : '';
     const fields = { source, destination, protocol, TTL: `${ttl}`, length: `${totalLength}`, checksum };
     const text = `${source} -> ${destination}, ${protocol}, TTL ${ttl}, ${totalLength} bytes${fragment}, checksum ${checksum}`;
     add('IPv4', at, ipv4HeaderLength(frame, at), fields, text);
+  }
+  if (ipv6 !== undefined) {
+    const { at, ttl, totalLength, headerLength } = ipv6;
+    const source = formatIp(ipv6.src);
+    const destination = formatIp(ipv6.dst);
+    const protocol = PROTOCOLS[ipv6.protocol] ?? `protocol ${ipv6.protocol}`;
+    const fragment = ipv6.isFragment ? `, fragment at byte ${ipv6.fragmentOffset}` : '';
+    const extensions = headerLength > IPV6.size ? `, ${headerLength - IPV6.size} bytes of extension headers` : '';
+    const fields = { source, destination, protocol, 'hop limit': `${ttl}`, length: `${totalLength}` };
+    const text = `${source} -> ${destination}, ${protocol}, hop limit ${ttl}, ${totalLength} bytes${extensions}${fragment}`;
+    add('IPv6', at, headerLength, fields, text);
   }
   if (tcp !== undefined) {
     const { at, seq, ack } = tcp;
@@ -89,9 +104,11 @@ export function headersOf(frame: Uint8Array): Header[] {
   if (icmp !== undefined) {
     const { at, type, code, id, sequence } = icmp;
     const checksum = hex16(icmpChecksum(frame, at));
-    const fields = { type: `${type}`, code: `${code}`, id: `${id}`, sequence: `${sequence}`, checksum };
-    const text = `type ${type}, code ${code}, id ${id}, sequence ${sequence}, checksum ${checksum}`;
-    add('ICMP', at, ICMP.size, fields, text);
+    const isV6 = ipv6 !== undefined;
+    const echo = isV6 && !isIcmpEcho(type, isV6) ? {} : { id: `${id}`, sequence: `${sequence}` };
+    const fields = { type: `${type}`, code: `${code}`, ...echo, checksum };
+    const text = Object.entries(fields).map(([name, value]) => `${name} ${value}`);
+    add(isV6 ? 'ICMPv6' : 'ICMP', at, ICMP.size, fields, text.join(', '));
   }
   if (payload.length > 0) {
     const what = error === undefined ? 'data' : error;

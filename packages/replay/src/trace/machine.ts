@@ -8,7 +8,6 @@ import {
   cilFromNetdev,
   cilToNetdev,
   Datapath,
-  DEFAULT_CONFIG,
   DEFAULT_NODE,
   DebugNotifications,
   MARK_MAGIC_HOST_MASK,
@@ -21,14 +20,22 @@ import { EventRing } from '@ciliate/maps';
 import {
   ETH,
   ETH_P_IP,
+  ETH_P_IPV6,
   ethType,
+  IPV4,
+  IPV6,
+  type IpAddress,
   ipv4Checksum,
   ipv4Dst,
   ipv4Ttl,
+  ipv6Dst,
+  ipv6HopLimit,
   setIpv4Checksum,
   setIpv4Ttl,
+  setIpv6HopLimit,
   updateChecksum16,
 } from '@ciliate/packet';
+import { isAnswer } from '../answered.ts';
 import { type Recorded, StepRecorder } from './recorder.ts';
 
 /** Where a packet ended. */
@@ -41,6 +48,8 @@ export type End =
   | { kind: 'network'; ifindex: number }
   /** To a socket of the host, or to whatever its stack makes of it. */
   | { kind: 'host' }
+  /** The program made it the answer to its sender. */
+  | { kind: 'answered' }
   /** The host's stack forwards no packet that has one hop to live. */
   | { kind: 'expired' };
 
@@ -68,7 +77,7 @@ export class TraceMachine {
     this.#agent = agent;
     this.#debug = debug;
     this.#events = EventRing.create(agent.memory, RING_BYTES);
-    const config = { ...DEFAULT_CONFIG, monitorAggregation: aggregation };
+    const config = { ...agent.config, monitorAggregation: aggregation };
     this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed, config });
     this.#skb = new Skb(agent.memory);
   }
@@ -124,7 +133,8 @@ export class TraceMachine {
     const action = cilFromContainer(this.#datapath, this.#datapath.program(sender.id)!, this.#skb);
     const end = this.#endOf(action, recorder);
     if (end !== undefined) return end;
-    if (this.#destination === undefined || this.#destination === this.#agent.nodeAddress) return { kind: 'host' };
+    const to = this.#destination;
+    if (to === undefined || this.#agent.nodeAddresses.includes(to)) return { kind: 'host' };
     if (!this.#forward(recorder)) return { kind: 'expired' };
     const { ifindex } = DEFAULT_NODE.netdev;
     this.#skb.ifindex = ifindex;
@@ -149,17 +159,26 @@ export class TraceMachine {
     if (action === CTX_ACT_DROP) return { kind: 'dropped', code: recorder?.drop?.code, text: recorder?.drop?.text };
     if ((mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_TO_PROXY) return { kind: 'proxy', port: ntohs(mark >>> 16) };
     if (action === CTX_ACT_REDIRECT) {
+      const { data, len } = this.#skb;
+      if (redirectIfindex === this.#skb.ifindex && isAnswer(this.#agent.memory.u8, data, len))
+        return { kind: 'answered' };
       const to = this.#agent.endpointOfInterface(redirectIfindex);
       return to === undefined ? { kind: 'network', ifindex: redirectIfindex } : { kind: 'delivered', to };
     }
     return action === CTX_ACT_OK ? undefined : { kind: 'host' };
   }
 
-  /** Of an IPv4 packet. */
-  get #destination(): number | undefined {
+  /** Of an IP packet. */
+  get #destination(): IpAddress | undefined {
     const { data, len } = this.#skb;
     const { u8 } = this.#agent.memory;
-    return len >= IP_AT + 20 && ethType(u8, data) === ETH_P_IP ? ipv4Dst(u8, data + IP_AT) : undefined;
+    if (this.#isIpv6) return ipv6Dst(u8, data + IP_AT);
+    return len >= IP_AT + IPV4.size && ethType(u8, data) === ETH_P_IP ? ipv4Dst(u8, data + IP_AT) : undefined;
+  }
+
+  get #isIpv6(): boolean {
+    const { data, len } = this.#skb;
+    return len >= IP_AT + IPV6.size && ethType(this.#agent.memory.u8, data) === ETH_P_IPV6;
   }
 
   /** What the host's stack does to a packet that it forwards: one hop less to live. @returns false if it has none left */
@@ -167,6 +186,11 @@ export class TraceMachine {
     recorder?.enter('the stack of the host', 0);
     const { u8 } = this.#agent.memory;
     const at = this.#skb.data + IP_AT;
+    if (this.#isIpv6) {
+      const hops = ipv6HopLimit(u8, at);
+      if (hops > 1) setIpv6HopLimit(u8, at, hops - 1);
+      return hops > 1;
+    }
     const ttl = ipv4Ttl(u8, at);
     if (ttl <= 1) return false;
     setIpv4Checksum(u8, at, updateChecksum16(ipv4Checksum(u8, at), ttl << 8, (ttl - 1) << 8));

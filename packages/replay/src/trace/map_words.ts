@@ -32,7 +32,7 @@ import {
   sourceRangeText,
   u8protoText,
 } from '@ciliate/maps';
-import { ETH, IPV4 } from '@ciliate/packet';
+import { ETH, IPV4, IPV6 } from '@ciliate/packet';
 
 /** An access to a map in words. Texts of keys and values are those of `cilium-dbg bpf`; undefined: it has none for them. */
 export interface MapWords {
@@ -178,9 +178,11 @@ function conntrack({ access, key, value }: MapStep, { frame, known }: MapContext
   };
 }
 
-/** Of IPv4 frames: are these bytes the source address? */
-const isSource = (frame: Uint8Array, address: Uint8Array): boolean =>
-  address.every((byte, i) => byte === frame[ETH.size + IPV4.src + i]);
+/** Are these bytes, of the family of the frame, its source address? */
+function isSource(frame: Uint8Array, address: Uint8Array): boolean {
+  const at = ETH.size + (address.length === 16 ? IPV6.src : IPV4.src);
+  return address.every((byte, i) => byte === frame[at + i]);
+}
 
 function nat({ access, key, value }: MapStep, { agent }: MapContext): Words {
   const texts = {

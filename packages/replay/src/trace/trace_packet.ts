@@ -110,9 +110,11 @@ function describe(agent: Agent, recorded: readonly Recorded[], timeNs: bigint): 
 function rewriteText(changes: readonly FieldChange[]): string {
   const has = (header: Header['name'], field: string): boolean =>
     changes.some((change) => change.header === header && change.field === field);
-  if (has('IPv4', 'destination')) return 'The packet gets another destination.';
-  if (has('IPv4', 'source')) return 'The packet gets another source.';
-  if (!has('IPv4', 'TTL')) return 'The packet is rewritten.';
+  const hasIp = (field: string): boolean => has('IPv4', field) || has('IPv6', field);
+  if (has('ICMP', 'type') || has('ICMPv6', 'type')) return 'The packet becomes an answer to its sender.';
+  if (hasIp('destination')) return 'The packet gets another destination.';
+  if (hasIp('source')) return 'The packet gets another source.';
+  if (!has('IPv4', 'TTL') && !has('IPv6', 'hop limit')) return 'The packet is rewritten.';
   const addresses = has('Ethernet', 'destination') ? ', and the Ethernet addresses of the next link' : '';
   return `The packet is routed: one hop less to live${addresses}.`;
 }
@@ -175,6 +177,8 @@ function endText(end: End): string {
       return `dropped: ${end.code} ${end.text}`;
     case 'network':
       return `leaves the node by device ${end.ifindex}`;
+    case 'answered':
+      return 'back to its sender, as the answer';
     case 'host':
       return "to the host's stack, which keeps it";
     case 'expired':

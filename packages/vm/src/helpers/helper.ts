@@ -40,7 +40,8 @@ export interface Helper {
 export type HelperTable = ReadonlyMap<number, Helper>;
 
 /** How many numbers the helper takes. */
-export const widthOf = (helper: Helper): number => helper.args.reduce((sum, arg) => sum + (arg === 'u64' ? 2 : 1), 0);
+export const widthOf = ({ args }: Pick<Helper, 'args'>): number =>
+  args.reduce((sum, arg) => sum + (arg === 'u64' ? 2 : 1), 0);
 
 /** Checks every pointer argument. @throws VmError FAULT, as the kernel's verifier refuses the program */
 export function checkArguments(machine: Machine, helper: Helper, args: readonly number[]): void {

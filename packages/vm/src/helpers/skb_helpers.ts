@@ -1,3 +1,4 @@
+import { type Address, copyBytes, type Memory } from '@ciliate/maps';
 import type { Machine } from '../machine/machine.ts';
 import { SKB, SKB_MAX_LEN } from '../machine/packet.ts';
 import { EFAULT, EINVAL, ENOMEM, ENOTSUPP } from './errno.ts';
@@ -23,7 +24,7 @@ export const SKB_HELPERS: readonly Helper[] = [
     run({ memory, packet }, skb, offset, from, size, flags, high) {
       if (((flags! & ~(RECOMPUTE_CSUM | INVALIDATE_HASH)) | high!) !== 0) return -EINVAL;
       if (offset! + size! > packet.length) return -EFAULT;
-      memory.u8.copyWithin(packet.data + offset!, from!, from! + size!);
+      moveBytes(memory, packet.data + offset!, from!, size!);
       if ((flags! & INVALIDATE_HASH) !== 0) memory.u32[(skb! + SKB.hash) >> 2] = 0;
       return 0;
     },
@@ -35,7 +36,7 @@ export const SKB_HELPERS: readonly Helper[] = [
     returns: 'int',
     run({ memory, packet }, _skb, offset, to, size) {
       const isInside = offset! + size! <= packet.length;
-      if (isInside) memory.u8.copyWithin(to!, packet.data + offset!, packet.data + offset! + size!);
+      if (isInside) moveBytes(memory, to!, packet.data + offset!, size!);
       else memory.u8.fill(0, to, to! + size!);
       return isInside ? 0 : -EFAULT;
     },
@@ -95,6 +96,12 @@ export const SKB_HELPERS: readonly Helper[] = [
     },
   },
 ];
+
+/** A program may copy within its packet. */
+function moveBytes(memory: Memory, to: Address, from: Address, size: number): void {
+  if (Math.abs(to - from) >= size) copyBytes(memory, to, from, size);
+  else memory.u8.copyWithin(to, from, from + size);
+}
 
 /** IPv4 to IPv6 or back: the network header gets longer or shorter, its content is the program's affair. */
 function changeProtocol({ memory, packet }: Machine, protocol: number): number {

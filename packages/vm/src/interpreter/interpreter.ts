@@ -13,7 +13,6 @@ import { load, store } from './memory_access.ts';
 
 const TAIL_CALL = 12;
 const MAX_DEPTH = 8;
-const DEFAULT_BUDGET = 100_000_000;
 
 /** Called before each instruction; what it throws ends the run. */
 export type Observer = (fn: LinkedFunction, slot: number, registers: Registers, depth: number) => void;
@@ -48,7 +47,7 @@ export class Interpreter {
    * @returns r0's low half
    * @throws VmError FAULT, with function and instruction
    */
-  run(fn: LinkedFunction, budget: number = DEFAULT_BUDGET): number {
+  run(fn: LinkedFunction, budget: number): number {
     this.registers.u64.fill(0n);
     this.registers.u64[1] = BigInt(this.machine.context);
     this.budget = budget;

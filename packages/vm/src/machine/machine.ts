@@ -7,9 +7,11 @@ export const FRAME_BYTES = 512;
 /** The kernel's limits: 8 frames, and 33 tail calls, each of which may be made from a frame of its own. */
 const MAX_FRAMES = 8 * (33 + 1);
 export const MAX_TAIL_CALLS = 33;
-/** Words that compiled programs share with the machine. `budget`: how many turns of loops the run may still take. */
-export const STATE = { size: 64, tailCalls: 0, budget: 4 } as const;
-const LOOP_BUDGET = 10_000_000;
+/**
+ * Words that compiled programs share with the machine. `masks`: for 0 to 31, which bits of a little-endian word are the first
+ * so many of its bytes in their order; what a walk through a trie compares by.
+ */
+export const STATE = { size: 192, tailCalls: 0, cpu: 4, masks: 64 } as const;
 
 export interface MachineOptions {
   /** Which worker this is: what bpf_get_smp_processor_id answers, and which values of per-CPU maps are its own. */
@@ -46,6 +48,11 @@ export class Machine {
     this.stack = memory.alloc(this.stackBytes);
     this.packet = new Packet(memory, (from, to) => this.regions.setPacket(from, to));
     this.state = memory.alloc(STATE.size);
+    memory.u32[(this.state + STATE.cpu) >> 2] = cpu;
+    for (let bits = 0; bits < 32; bits++) {
+      for (let bit = 0; bit < bits; bit++)
+        memory.u8[this.state + STATE.masks + 4 * bits + (bit >> 3)]! |= 0x80 >> (bit & 7);
+    }
     this.random = (seed ^ Math.imul(cpu + 1, 0x9e37_79b1)) | 1;
     this.regions = new Regions(this.stack, this.stackBytes, this.context, SKB.size);
     this.callFunction = () => {
@@ -97,8 +104,7 @@ export class Machine {
   /** Before each run: nothing is granted from the last one. */
   reset(): void {
     this.tailCalls = 0;
-    this.memory.i32[(this.state + STATE.budget) >> 2] = LOOP_BUDGET;
-    this.traces.length = 0;
+    if (this.traces.length > 0) this.traces.length = 0;
     this.regions.reset();
   }
 

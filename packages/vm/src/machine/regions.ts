@@ -49,7 +49,7 @@ export class Regions {
   }
 
   reset(): void {
-    this.granted.clear();
+    if (this.granted.size > 0) this.granted.clear();
     this.last = this.fixed[0]!;
   }
 

@@ -17,10 +17,13 @@ export interface VmOptions extends MachineOptions {
   engine?: Engine;
   /** How many workers per-CPU maps are made for. */
   cpus?: number;
+  /** How many instructions of the interpreter, or turns of loops of the others, a run may take. By default 100 million. */
+  budget?: number;
   /** Of the interpreter: sees each instruction. */
   observer?: Observer;
 }
 
+const DEFAULT_BUDGET = 100_000_000;
 const DEFAULT_MEMORY = 1024 * 1024 * 1024;
 
 /** One worker that loads objects and runs their programs. */
@@ -28,14 +31,23 @@ export class Vm {
   readonly machine: Machine;
   private readonly engine: Engine;
   private readonly cpus: number;
+  private readonly budget: number;
   private readonly functions: (LinkedFunction | undefined)[] = [undefined];
   private readonly compiled: Compiled;
   private readonly interpreter: Interpreter;
 
-  constructor({ memory, engine = 'compiled', cpus = 1, observer, ...options }: VmOptions = {}) {
+  constructor({
+    memory,
+    engine = 'compiled',
+    cpus = 1,
+    budget = DEFAULT_BUDGET,
+    observer,
+    ...options
+  }: VmOptions = {}) {
     this.machine = new Machine(memory ?? Memory.create(DEFAULT_MEMORY), options);
     this.engine = engine;
     this.cpus = cpus;
+    this.budget = budget;
     this.compiled = new Compiled(this.machine, HELPERS, { isChecked: engine === 'checked' });
     this.interpreter = new Interpreter(this.machine, this.functions, HELPERS);
     this.interpreter.observer = observer;
@@ -59,7 +71,7 @@ export class Vm {
   /** Runs a program on the machine's packet. @returns its answer. @throws VmError FAULT */
   run(fn: LinkedFunction): number {
     this.machine.reset();
-    return this.engine === 'interpreter' ? this.interpreter.run(fn) : this.compiled.run(fn);
+    return this.engine === 'interpreter' ? this.interpreter.run(fn, this.budget) : this.compiled.run(fn, this.budget);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Address } from '@ciliate/maps';
 import type { Helper, HelperTable } from '../helpers/helper.ts';
 import type { Insn } from '../insn/insn.ts';
 import { PSEUDO_CALL } from '../insn/opcodes.ts';
@@ -5,6 +6,7 @@ import type { FunctionEmitter } from './function_emitter.ts';
 import { OP } from './wasm.ts';
 
 export const TAIL_CALL = 12;
+const MAP_LOOKUP = 1;
 const ENOENT = -2;
 
 /** Where in the module a call finds what it needs. */
@@ -24,9 +26,12 @@ export interface CallTargets {
   callbackFrame: number;
   /** Address of the clock word. */
   clock: number;
+  /** lookup(key) of single maps, by the map's address. */
+  lookups: Map<Address, number>;
 }
 
-export function emitCall(e: FunctionEmitter, insn: Insn, to: CallTargets): void {
+/** @param map in r1, if that is known */
+export function emitCall(e: FunctionEmitter, insn: Insn, to: CallTargets, map?: Address): void {
   const { w } = e;
   if (insn.src === PSEUDO_CALL.LOCAL) {
     e.nextFrame();
@@ -37,6 +42,13 @@ export function emitCall(e: FunctionEmitter, insn: Insn, to: CallTargets): void 
   }
   if (insn.imm === TAIL_CALL) {
     emitTailCall(e, to);
+    return;
+  }
+  const lookup = insn.imm === MAP_LOOKUP && map !== undefined ? to.lookups.get(map) : undefined;
+  if (lookup !== undefined) {
+    e.getLow(2);
+    w.call(lookup).u8(OP.i64ExtendI32U);
+    e.setRegister(0);
     return;
   }
   const helper = to.helpers.get(insn.imm);

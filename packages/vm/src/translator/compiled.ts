@@ -1,5 +1,5 @@
 import { fault, VmError } from '../errors.ts';
-import { checkArguments, type HelperTable } from '../helpers/helper.ts';
+import { checkArguments, type Helper, type HelperTable, widthOf } from '../helpers/helper.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { LinkedFunction } from '../object/linked.ts';
 import { type TranslateOptions, translate } from './translate.ts';
@@ -16,7 +16,7 @@ interface Table {
   grow(by: number): number;
 }
 interface Exports {
-  run: (index: number, stack: number, context: number) => number;
+  run: (index: number, stack: number, context: number, budget: number) => number;
   callback: (index: number, a: number, b: number, c: number, d: number) => number;
 }
 
@@ -40,18 +40,25 @@ export class Compiled {
     const last = functions.at(-1);
     if (last === undefined) return;
     if (this.table.length <= last.index) this.table.grow(last.index + 1 - this.table.length);
-    const module = new WebAssembly.Module(bytes ?? translate(functions, this.helpers, this.options));
+    const module = new WebAssembly.Module(
+      bytes ?? translate(functions, this.helpers, { memory: this.machine.memory, ...this.options }),
+    );
     const { exports } = new WebAssembly.Instance(module, { env: this.imports() });
     for (const { index } of functions) this.exports[index] = exports as Exports;
   }
 
-  /** Runs a program on the machine's context. @returns r0's low half. @throws VmError FAULT */
-  run(fn: LinkedFunction): number {
+  /**
+   * Runs a program on the machine's context.
+   * @param budget how many turns of loops it may take
+   * @returns r0's low half
+   * @throws VmError FAULT
+   */
+  run(fn: LinkedFunction, budget: number): number {
     const exports = this.exports[fn.index];
     if (exports === undefined) throw fault(`${fn.def.name} has not been compiled`);
     this.machine.callFunction = exports.callback;
     try {
-      return exports.run(fn.index, this.machine.stack, this.machine.context) >>> 0;
+      return exports.run(fn.index, this.machine.stack, this.machine.context, budget) >>> 0;
     } catch (error) {
       throw located(error, fn);
     }
@@ -79,19 +86,44 @@ export class Compiled {
       },
     };
     for (const helper of this.helpers.values()) {
-      const { run, returns } = helper;
-      imports[`helper_${helper.id}`] = !options.isChecked
-        ? (...args: number[]) => run(machine, ...args.map((arg) => arg >>> 0))
-        : (...args: number[]) => {
-            const unsigned = args.map((arg) => arg >>> 0);
-            checkArguments(machine, helper, unsigned);
-            const result = run(machine, ...unsigned);
-            if (returns === 'value' && result !== 0) machine.grantValue(unsigned[0]!, result);
-            return result;
-          };
+      imports[`helper_${helper.id}`] = options.isChecked ? checked(machine, helper) : direct(machine, helper);
     }
     return imports;
   }
+}
+
+type Import = (a: number, b: number, c: number, d: number, e: number, f: number) => number;
+
+/** Numbers arrive signed; helpers take them unsigned. Without rest parameters: a call allocates nothing. */
+function direct(machine: Machine, { run, ...helper }: Helper): Import {
+  switch (widthOf(helper)) {
+    case 0:
+      return () => run(machine);
+    case 1:
+      return (a) => run(machine, a >>> 0);
+    case 2:
+      return (a, b) => run(machine, a >>> 0, b >>> 0);
+    case 3:
+      return (a, b, c) => run(machine, a >>> 0, b >>> 0, c >>> 0);
+    case 4:
+      return (a, b, c, d) => run(machine, a >>> 0, b >>> 0, c >>> 0, d >>> 0);
+    case 5:
+      return (a, b, c, d, e) => run(machine, a >>> 0, b >>> 0, c >>> 0, d >>> 0, e >>> 0);
+    case 6:
+      return (a, b, c, d, e, f) => run(machine, a >>> 0, b >>> 0, c >>> 0, d >>> 0, e >>> 0, f >>> 0);
+    default:
+      return (...args: number[]) => run(machine, ...args.map((arg) => arg >>> 0));
+  }
+}
+
+function checked(machine: Machine, helper: Helper): (...args: number[]) => number {
+  return (...args) => {
+    const unsigned = args.map((arg) => arg >>> 0);
+    checkArguments(machine, helper, unsigned);
+    const result = helper.run(machine, ...unsigned);
+    if (helper.returns === 'value' && result !== 0) machine.grantValue(unsigned[0]!, result);
+    return result;
+  };
 }
 
 /** What WebAssembly stops at by itself (an address outside of the memory, a wrong function pointer) is a fault as well. */

@@ -1,6 +1,7 @@
-import { CLOCK_WORD, MAP_HEADER } from '@ciliate/maps';
+import { type Address, CLOCK_WORD, MAP_HEADER, type Memory } from '@ciliate/maps';
 import { type Helper, type HelperTable, widthOf } from '../helpers/helper.ts';
-import { CALL, CLASS, EXIT, LDDW, PSEUDO_CALL } from '../insn/opcodes.ts';
+import type { Insn } from '../insn/insn.ts';
+import { ATOMIC, CALL, CLASS, classOf, EXIT, LDDW, MODE, modeOf, PSEUDO_CALL } from '../insn/opcodes.ts';
 import { MAX_TAIL_CALLS, STATE } from '../machine/machine.ts';
 import type { LinkedFunction } from '../object/linked.ts';
 import { emitAlu } from './alu.ts';
@@ -8,20 +9,26 @@ import { type CallTargets, emitCall, TAIL_CALL } from './calls.ts';
 import { BPF_FUNCTION, FunctionEmitter } from './function_emitter.ts';
 import { controlFlow } from './graph.ts';
 import { emitCondition } from './jump.ts';
+import { mapLookup } from './map_lookup.ts';
 import { emitLoad, emitStore } from './memory.ts';
-import { ModuleBuilder } from './module.ts';
+import { ModuleBuilder, type ModuleFunction } from './module.ts';
 import { emitStructured } from './structure.ts';
 import { CodeWriter, OP, TYPE } from './wasm.ts';
+
+/** Behind the BPF functions: tail, run, callback. */
+const SUPPORT_FUNCTIONS = 3;
 
 export interface TranslateOptions {
   /** Every access to memory and every argument of a helper is checked, as in the interpreter. */
   isChecked?: boolean;
+  /** Where the maps are: what they hold now of addresses and sizes goes into the code that looks into them. */
+  memory?: Memory;
 }
 
 /**
  * All functions of an object as one WebAssembly module, which puts them into the table at their indices and exports
  *
- *     run(index, stack, context): i32           r0's low half
+ *     run(index, stack, context, budget): i32   r0's low half; `budget`: turns of loops
  *     callback(index, a, b, c, d): i32          for helpers that take a function
  *
  * It imports `env`: memory, table, `state` (address of `STATE`), `exhausted()` for a loop that does not end, `missing(id)`, `check` (see
@@ -32,7 +39,7 @@ export interface TranslateOptions {
 export function translate(
   functions: readonly LinkedFunction[],
   helpers: HelperTable,
-  { isChecked = false }: TranslateOptions = {},
+  { isChecked = false, memory }: TranslateOptions = {},
 ): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
   const state = module.importGlobal('state');
@@ -56,20 +63,21 @@ export function translate(
     bpfType: module.type(BPF_FUNCTION),
     callbackFrame: module.addGlobal(),
     clock: CLOCK_WORD,
+    lookups: new Map(),
   };
-  const loopHead = (w: CodeWriter): void => {
-    w.u8(OP.globalGet).unsigned(state).u8(OP.globalGet).unsigned(state);
-    w.memory(OP.i32Load, STATE.budget, 2).i32(1).u8(OP.i32Sub).memory(OP.i32Store, STATE.budget, 2);
-    w.u8(OP.globalGet).unsigned(state).memory(OP.i32Load, STATE.budget, 2).i32(0).u8(OP.i32LtS, OP.if, TYPE.none);
-    w.call(exhausted).u8(OP.end);
-  };
+  const budget = module.addGlobal();
+  const lookups = memory === undefined || isChecked ? [] : mapLookups(functions, memory, state);
+  for (const [i, { map }] of lookups.entries())
+    targets.lookups.set(map, module.indexOf(functions.length + SUPPORT_FUNCTIONS + i));
+  const loopHead = (e: FunctionEmitter): void => countTurn(e.w, budget, exhausted, e.temp32);
   for (const fn of functions) {
     const e = emitFunction(fn, targets, loopHead, check);
     module.addFunction({ signature: BPF_FUNCTION, i32Locals: e.i32Locals, i64Locals: e.i64Locals, code: e.w });
   }
   addTailTarget(module, state);
-  addRun(module, targets);
-  addCallback(module, targets);
+  addRun(module, targets, budget);
+  addCallback(module, targets, budget, exhausted);
+  for (const { fn } of lookups) module.addFunction(fn);
   module.addElements(
     first,
     functions.map(({ index }) => targets.functionOf(index)),
@@ -87,10 +95,26 @@ function usedHelpers(functions: readonly LinkedFunction[], helpers: HelperTable)
   return [...helpers.values()].filter(({ id, returns }) => used.has(id) && returns !== 'clock');
 }
 
+/** Code for the maps that the functions name. */
+function mapLookups(
+  functions: readonly LinkedFunction[],
+  memory: Memory,
+  state: number,
+): { map: Address; fn: ModuleFunction }[] {
+  const maps = new Set<Address>();
+  for (const { def, code } of functions) {
+    for (const [slot, { kind }] of def.references) if (kind === 'map') maps.add(Number(code[slot]!.imm64));
+  }
+  return [...maps].flatMap((map) => {
+    const fn = mapLookup(memory, map, state);
+    return fn === undefined ? [] : [{ map, fn }];
+  });
+}
+
 function emitFunction(
   fn: LinkedFunction,
   targets: CallTargets,
-  loopHead: (w: CodeWriter) => void,
+  loopHead: (e: FunctionEmitter) => void,
   check: number | undefined,
 ): FunctionEmitter {
   const e = new FunctionEmitter();
@@ -102,8 +126,13 @@ function emitFunction(
     {
       block(id) {
         const { from, to } = graph.blocks[id]!;
+        let map: Address | undefined; // in r1, if it is known
         for (let slot = from; slot < to; slot++) {
           const insn = code[slot]!;
+          if (insn.op === CALL) emitCall(e, insn, targets, map);
+          if (insn.op === LDDW && fn.def.references.get(slot)?.kind === 'map' && insn.dst === 1)
+            map = Number(insn.imm64);
+          else if (insn.op === CALL || writesRegister(insn, 1)) map = undefined;
           switch (insn.op & 7) {
             case CLASS.ALU:
             case CLASS.ALU64:
@@ -122,19 +151,39 @@ function emitFunction(
               slot += insn.op === LDDW ? 1 : 0;
               break;
             default:
-              if (insn.op === CALL) emitCall(e, insn, targets);
-              else if (insn.op === EXIT) e.getRegister(0).u8(OP.return);
+              if (insn.op === EXIT) e.getRegister(0).u8(OP.return);
           }
         }
       },
       condition(id) {
         emitCondition(e, code[graph.blocks[id]!.to - 1]!);
       },
-      loopHead: () => loopHead(e.w),
+      loopHead: () => loopHead(e),
     },
     e.selector,
   );
   return e;
+}
+
+/** Whether an instruction that is no call changes the register. */
+function writesRegister({ op, dst, src, imm }: Insn, register: number): boolean {
+  switch (classOf(op)) {
+    case CLASS.ALU:
+    case CLASS.ALU64:
+    case CLASS.LD:
+    case CLASS.LDX:
+      return dst === register;
+    case CLASS.STX:
+      return modeOf(op) === MODE.ATOMIC && (imm & ATOMIC.FETCH) !== 0 && src === register;
+    default:
+      return false;
+  }
+}
+
+/** Stops the run when its budget is used up. @param temp an i32 local */
+function countTurn(w: CodeWriter, budget: number, exhausted: number, temp: number): void {
+  w.u8(OP.globalGet).unsigned(budget).i32(1).u8(OP.i32Sub).tee(temp).u8(OP.globalSet).unsigned(budget);
+  w.get(temp).u8(OP.i32Eqz, OP.if, TYPE.none).call(exhausted).u8(OP.end);
 }
 
 /** tail(map, index): what the prog array holds there, 0 behind its end or after too many tail calls; counts. */
@@ -161,19 +210,26 @@ function addTailTarget(module: ModuleBuilder, state: number): void {
   });
 }
 
-function addRun(module: ModuleBuilder, { bpfType }: CallTargets): void {
-  const [index, stack, context] = [0, 1, 2];
-  const w = new CodeWriter().get(stack).get(context).u8(OP.i64ExtendI32U);
+function addRun(module: ModuleBuilder, { bpfType }: CallTargets, budget: number): void {
+  const [index, stack, context, turns] = [0, 1, 2, 3];
+  const w = new CodeWriter().get(turns).u8(OP.globalSet).unsigned(budget).get(stack).get(context).u8(OP.i64ExtendI32U);
   for (let n = 2; n <= 5; n++) w.i64(0);
   w.get(index).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64);
-  const signature = { params: [TYPE.i32, TYPE.i32, TYPE.i32], results: [TYPE.i32] };
+  const signature = { params: [TYPE.i32, TYPE.i32, TYPE.i32, TYPE.i32], results: [TYPE.i32] };
   module.addFunction({ signature, i32Locals: 0, i64Locals: 0, code: w, exportedAs: 'run' });
 }
 
 /** The frame of the callbacks is the one behind their caller's; a callback may call a helper that has callbacks. */
-function addCallback(module: ModuleBuilder, { bpfType, callbackFrame }: CallTargets): void {
+function addCallback(
+  module: ModuleBuilder,
+  { bpfType, callbackFrame }: CallTargets,
+  budget: number,
+  exhausted: number,
+): void {
   const saved = 5;
-  const w = new CodeWriter().u8(OP.globalGet).unsigned(callbackFrame).tee(saved);
+  const w = new CodeWriter();
+  countTurn(w, budget, exhausted, saved);
+  w.u8(OP.globalGet).unsigned(callbackFrame).tee(saved);
   for (let n = 1; n <= 4; n++) w.get(n).u8(OP.i64ExtendI32U);
   w.i64(0).get(0).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64);
   w.get(saved).u8(OP.globalSet).unsigned(callbackFrame);

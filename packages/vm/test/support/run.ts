@@ -22,6 +22,7 @@ export interface Outcome {
   stack: string;
 }
 
+const BUDGET = 1_000_000;
 const FRAME = 512;
 const MEMORY_BYTES = 4 * 1024 * 1024;
 const memories = new Map<BackEnd, Memory>();
@@ -57,9 +58,9 @@ export function runner(
     const table: (LinkedFunction | undefined)[] = [];
     for (const fn of functions) table[fn.index] = fn;
     const interpreter = new Interpreter(machine, table, helpers);
-    return (fn) => interpreter.run(fn);
+    return (fn) => interpreter.run(fn, BUDGET);
   }
   const compiled = new Compiled(machine, helpers, { isChecked: backEnd === 'compiled, checked' });
   compiled.add(functions);
-  return (fn) => compiled.run(fn);
+  return (fn) => compiled.run(fn, BUDGET);
 }
