@@ -29,9 +29,9 @@ const ENTRIES = 256;
 const SLICE_NS = 500_000;
 const WARM_UP = 100_000;
 const MIN_SLICES = 5;
-/** TCP from 10.0.0.1 to 10.0.1.7, of a connection that `fill` made. */
+/** TCP from 10.0.0.1 to 10.0.1.8, of a connection that `fill` made. */
 const PACKET = Buffer.concat([
-  Buffer.from('0200000000010200000000020800450000640001000040060000' + '0a0000010a0001079c470050', 'hex'),
+  Buffer.from('0200000000010200000000020800450000640001000040060000' + '0a0000010a0001089c480050', 'hex'),
   Buffer.alloc(80),
 ]);
 

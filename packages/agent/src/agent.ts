@@ -1,11 +1,11 @@
-import { createDatapathMaps, type DatapathConfig, openPinned, type Step, shardMapName } from '@ciliate/bpf';
+import { createDatapathMaps, type DatapathConfig, type Step } from '@ciliate/bpf';
 import { EnvoyProxy } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
-import { type FqdnConfig, IdentityAllocator, IdentityCache } from '@ciliate/identity';
+import { type FqdnConfig, IDENTITY_HOST, IdentityAllocator, IdentityCache } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
-import { type BpfMap, Memory } from '@ciliate/maps';
+import { Memory } from '@ciliate/maps';
 import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import {
   explainFlow,
@@ -18,14 +18,17 @@ import {
 } from '@ciliate/policy';
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
+import { openConntrack } from './conntrack.ts';
 import { datapathConfigOf } from './datapath_config.ts';
 import { AgentDns } from './dns.ts';
-import { type Endpoint, nodeAddressesOf, nodeNameOf, podName } from './endpoint.ts';
+import { type Endpoint, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
 import { type Families, familiesOf } from './families.ts';
 import { IdentityChanges } from './identity_changes.ts';
 import { AgentIpcache } from './ipcache.ts';
+import { Lockdown } from './lockdown.ts';
+import { hostLabelsOf, localNodeName, nodeAddressesOf } from './nodes.ts';
 import { type PolicyReceiver, ProxyPolicy } from './proxy_policy.ts';
 import { seededRandom } from './random.ts';
 import { Reconciler, type ReconcilerParts } from './reconciler.ts';
@@ -36,26 +39,30 @@ import { Services } from './services.ts';
 /** How many maps of each kind of connection state there are, whatever the number of workers. */
 export const CT_SHARDS = 16;
 const NS_PER_S = 1_000_000_000n;
-const CT_MAPS = ['cilium_ct4_global', 'cilium_ct_any4_global', 'cilium_ct6_global', 'cilium_ct_any6_global'] as const;
 const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
 export interface AgentOptions {
-  /** Watched for pods, namespaces, services, policies and CIDR groups. The address of the node is read once, at the start. */
+  /**
+   * Watched for pods, namespaces, services, policies, CIDR groups and nodes. Which of the nodes this one is, and its first
+   * address, are read once, at the start.
+   */
   store: ObjectStore;
   /** Decides every choice that Cilium leaves to chance. */
   seed: number;
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
+  /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
+  enableHostFirewall?: boolean | undefined;
+  /** `--enable-ipv6`, also for pods that come later; by default if a pod has an IPv6 address at the start. */
+  enableIpv6?: boolean | undefined;
   /** What of the names learnt by DNS differs from Cilium's flags. */
   fqdn?: FqdnConfig | undefined;
   /** `--tofqdns-dns-reject-response-code`, what the DNS proxy answers to a question that no rule allows: `refused` by default. */
   dnsRejectWith?: 'refused' | 'nameError' | undefined;
   /** Proxies on real sockets that are to know the policy too; started and stopped by who gives them. */
   proxies?: readonly PolicyReceiver[];
-  /** `--enable-ipv6`, also for pods that come later; by default if a pod has an IPv6 address at the start. */
-  enableIpv6?: boolean | undefined;
 }
 
 type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocator' | 'selectors' | 'families'> & {
@@ -105,11 +112,18 @@ export class Agent {
     this.proxy = proxy;
     this.families = families;
     this.nodeAddresses = nodeAddressesOf(store, families);
-    this.config = datapathConfigOf(families, this.nodeAddresses);
+    this.config = {
+      ...datapathConfigOf(families, this.nodeAddresses),
+      hostFirewall: repository.config.hostFirewall,
+    };
     this.#allocator = allocator;
+    const nodeName = localNodeName(store) ?? NODE_NAME;
     const { nodeAddresses } = this;
-    this.#services = new Services(memory, { nodeName: nodeNameOf(store), nodeAddresses, families });
-    this.#endpoints = new EndpointTable(memory, nodeAddresses);
+    this.#services = new Services(memory, { nodeName, nodeAddresses, families });
+    const lockdown = new Lockdown(repository, selectors);
+    const labels = hostLabelsOf(store, nodeName);
+    const locked = lockdown.policyOf(IDENTITY_HOST, labels);
+    this.#endpoints = new EndpointTable(memory, nodeAddresses, labels, locked);
     this.resolver = newResolver(this.#endpoints, this.#services);
     this.dns = new AgentDns({
       ...{ memory, endpoints: this.#endpoints, shards: CT_SHARDS, fqdn, rejectWith: dnsRejectWith },
@@ -120,8 +134,8 @@ export class Agent {
     const namedPorts = new NamedPorts();
     const [endpoints, services] = [this.#endpoints, this.#services];
     this.#reconciler = new Reconciler({
-      ...{ store, clusterName: CLUSTER_NAME, families, log },
-      ...{ allocator, identities, repository, selectors, namedPorts, endpoints },
+      ...{ store, clusterName: CLUSTER_NAME, nodeName, families, log },
+      ...{ allocator, identities, repository, selectors, namedPorts, endpoints, lockdown },
       identityChanges: this.#identityChanges,
       names: this.dns.names,
       ipcache: new AgentIpcache(memory, this.nodeAddresses, identities.reserved, families),
@@ -143,7 +157,8 @@ export class Agent {
    * @throws AgentError, PolicyError, IdentityError, ServiceError: what is wrong with the cluster's description
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { store, seed, log, enablePolicy: enforcement = 'default', enableIpv6 } = options;
+    const { store, seed, log, enableIpv6 } = options;
+    const { enablePolicy: enforcement = 'default', enableHostFirewall: hostFirewall = false } = options;
     const identities = new IdentityCache(CLUSTER_NAME);
     const allocator = await IdentityAllocator.open({
       client: new EmbeddedStore({ nowNs: () => process.hrtime.bigint() }).client(),
@@ -157,7 +172,8 @@ export class Agent {
       const found = familiesOf(store);
       const families = { ipv4: found.ipv4, ipv6: enableIpv6 ?? found.ipv6 };
       const { ipv4: enableIPv4, ipv6: enableIPv6 } = families;
-      const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement, enableIPv4, enableIPv6 });
+      const policy = { clusterName: CLUSTER_NAME, enforcement, hostFirewall, enableIPv4, enableIPv6 };
+      const repository = new PolicyRepository(policy);
       const selectors = new SelectorCache(identities.entries());
       const parts = { memory: Memory.create(), identities, allocator, proxy, repository, selectors, families };
       const agent = new Agent(options, parts);
@@ -171,7 +187,12 @@ export class Agent {
     }
   }
 
-  /** In the order of their ids. */
+  /** The node itself. With the host firewall its policy is asked about what it sends and receives. */
+  get hostEndpoint(): Endpoint {
+    return this.#endpoints.host;
+  }
+
+  /** Pods, in the order of their ids. */
   get endpoints(): readonly Endpoint[] {
     return this.#endpoints.list;
   }
@@ -226,6 +247,11 @@ export class Agent {
     return this.#endpoints.ofName(pod.includes('/') ? pod : `default/${pod}`);
   }
 
+  /** Is it one of the node itself? */
+  isHostAddress(address: IpAddress): boolean {
+    return this.#endpoints.isHostAddress(address);
+  }
+
   endpointOfInterface(ifindex: number): Endpoint | undefined {
     return this.#endpoints.ofInterface(ifindex);
   }
@@ -250,11 +276,7 @@ export class Agent {
 
   /** `cilium-dbg bpf ct flush`: forgets every connection. No worker may run. */
   flushConntrack(): void {
-    for (const name of CT_MAPS)
-      for (let shard = 0; shard < CT_SHARDS; shard++) {
-        const map: BpfMap = openPinned(this.memory, shardMapName(name, shard));
-        for (const { key } of map.entries()) map.delete(key);
-      }
+    for (const map of openConntrack(this.memory, CT_SHARDS)) for (const { key } of map.entries()) map.delete(key);
   }
 
   /** What policy said to a packet, in the order it was asked, and by which rules. */

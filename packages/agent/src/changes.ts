@@ -11,6 +11,8 @@ export const WATCHED_KINDS = [
   'CiliumNetworkPolicy',
   'CiliumClusterwideNetworkPolicy',
   'CiliumCIDRGroup',
+  'Node',
+  'CiliumNode',
 ] as const satisfies Parameters<ObjectStore['watch']>[0];
 
 /** Which objects changed since somebody last looked; what they are now is in the store. */
@@ -22,6 +24,8 @@ export class Changes {
   services = false;
   /** By kind, namespace and name: the object, undefined if it is gone. */
   readonly policies = new Map<string, { readonly ref: PolicyRef; readonly object: PolicyObject | undefined }>();
+  /** Names of nodes. */
+  readonly nodes = new Set<string>();
   readonly cidrGroups = new Map<string, CiliumCIDRGroup | undefined>();
 
   note({ type, object }: WatchEvent): void {
@@ -36,6 +40,10 @@ export class Changes {
       case 'Service':
       case 'EndpointSlice':
         this.services = true;
+        break;
+      case 'Node':
+      case 'CiliumNode':
+        this.nodes.add(name);
         break;
       case 'CiliumCIDRGroup':
         this.cidrGroups.set(name, type === 'deleted' ? undefined : object);

@@ -1,8 +1,9 @@
 import { type DnsAccessLog, type DnsExchange, DnsProxy, type DnsRule, type SocketAddress } from '@ciliate/envoy';
 import { type FqdnConfig, IDENTITY_WORLD, NameManager } from '@ciliate/identity';
-import { IPV4_CT_TUPLE, IpcacheMap, type Memory, openCtMaps, readTuple } from '@ciliate/maps';
-import { type IpAddress, parseIpv4 } from '@ciliate/packet';
+import { IpcacheMap, type Memory, readTuple } from '@ciliate/maps';
+import { type IpAddress, ipOfBytes, parseIp } from '@ciliate/packet';
 import { type EndpointPolicy, redirectOf } from '@ciliate/policy';
+import { openConntrack } from './conntrack.ts';
 import { addressBeside, type Endpoint } from './endpoint.ts';
 import type { EndpointTable } from './endpoint_table.ts';
 
@@ -61,8 +62,8 @@ export class AgentDns {
 
   /** An endpoint got an answer. @returns whether it told anything new */
   learn(endpointId: number, name: string, addresses: readonly string[], ttlS: number, nowS: number): boolean {
-    const ipv4 = addresses.map(parseIpv4).filter((address) => address !== undefined);
-    return this.names.learn(endpointId, name, ipv4, ttlS, nowS);
+    const known = addresses.map(parseIp).filter((address) => address !== undefined);
+    return this.names.learn(endpointId, name, known, ttlS, nowS);
   }
 
   /** Forgets names whose time is over and that no connection needs; once a minute. @returns whether it looked */
@@ -71,34 +72,28 @@ export class AgentDns {
     this.#nextGcS = nowS + GC_INTERVAL_S;
     const connected = this.#connected();
     this.names.gc(nowS, (id) => {
-      const address = this.#options.endpoints.ofId(id)?.address;
-      return (address === undefined ? undefined : connected.get(address)) ?? NOBODY;
+      const addresses = this.#options.endpoints.ofId(id)?.addresses ?? [];
+      return new Set(addresses.flatMap((address) => [...(connected.get(address) ?? [])]));
     });
     return true;
   }
 
   /** Source address → where conntrack has connections from it to. */
-  #connected(): Map<IpAddress, Set<number>> {
-    const found = new Map<IpAddress, Set<number>>();
-    const { memory, shards } = this.#options;
-    for (let shard = 0; shard < shards; shard++) {
-      const { tcp, any } = openCtMaps(memory, shard);
-      for (const map of [tcp, any])
-        for (const { key } of map.entries()) {
-          const { saddr, daddr, flags } = readTuple(memory.u8.subarray(key, key + IPV4_CT_TUPLE.size));
-          if ((flags & TUPLE_F_IN) !== 0) continue;
-          // A tuple has the names of its fields the other way round.
-          const [source, destination] = [addressOf(daddr), addressOf(saddr)];
-          const peers = found.get(source) ?? new Set();
-          found.set(source, peers.add(destination));
-        }
-    }
+  #connected(): Map<IpAddress, Set<IpAddress>> {
+    const found = new Map<IpAddress, Set<IpAddress>>();
+    const { memory } = this.#options;
+    for (const map of openConntrack(memory, this.#options.shards))
+      for (const { key } of map.entries()) {
+        const { saddr, daddr, flags } = readTuple(memory.u8.subarray(key, key + map.spec.keySize));
+        if ((flags & TUPLE_F_IN) !== 0) continue;
+        // A tuple has the names of its fields the other way round.
+        const [source, destination] = [ipOfBytes(daddr), ipOfBytes(saddr)];
+        const peers = found.get(source) ?? new Set();
+        found.set(source, peers.add(destination));
+      }
     return found;
   }
 }
-
-const NOBODY: ReadonlySet<number> = new Set();
-const addressOf = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0);
 
 /** What a policy says about DNS at one port. @returns undefined if its packets do not go to the DNS proxy */
 function dnsRulesOf(policy: EndpointPolicy, port: number, protocol: 'UDP' | 'TCP'): DnsRule[] | undefined {

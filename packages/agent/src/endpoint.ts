@@ -1,14 +1,14 @@
-import type { Namespace, ObjectStore, Pod } from '@ciliate/k8s';
+import type { Namespace, Pod } from '@ciliate/k8s';
 import { identityLabelsOf, type Labels } from '@ciliate/labels';
 import type { PolicyMap } from '@ciliate/maps';
 import { bytesOfIp, type IpAddress, isIpv6, parseIp } from '@ciliate/packet';
 import type { EndpointPolicy, NamedPort } from '@ciliate/policy';
-import type { Families } from './families.ts';
 
-/** A pod on this node, as the agent sees it. The agent alone changes it. */
+/** A pod on this node, or the node itself, as the agent sees it. The agent alone changes it. */
 export interface Endpoint {
-  /** 1..4095; the lowest that was free when the pod came. */
+  /** 1..4095; of a pod the lowest that was free when it came. */
   readonly id: number;
+  /** '' for the node itself, which is called {@link HOST_NAME}. */
   readonly namespace: string;
   readonly name: string;
   /** The first of `addresses`: what its pod calls `podIP`. */
@@ -34,10 +34,12 @@ export const FIRST_IFINDEX = 10;
 export const MAX_ENDPOINTS = 4095;
 /** Of cilium_host. */
 export const HOST_IFINDEX = 2;
-/** For a cluster that does not say where its node is; from the blocks for examples, RFC 5737 and RFC 3849. */
-const DEFAULT_NODE_ADDRESSES = { ipv4: '192.0.2.1', ipv6: '2001:db8::1' } as const;
+/** As Cilium's tools call the node itself among endpoints. */
+export const HOST_NAME = 'reserved:host';
 
-export const podName = ({ namespace, name }: Pick<Endpoint, 'namespace' | 'name'>): string => `${namespace}/${name}`;
+/** `namespace/name` of a pod, or {@link HOST_NAME}. */
+export const podName = ({ namespace, name }: Pick<Endpoint, 'namespace' | 'name'>): string =>
+  namespace === '' ? name : `${namespace}/${name}`;
 
 /** The pod's address in the family of another; undefined: it has none. */
 export const addressBeside = ({ addresses }: Pick<Endpoint, 'addresses'>, other: IpAddress): IpAddress | undefined =>
@@ -53,22 +55,6 @@ export const namedPortsOf = ({ spec }: Pod): NamedPort[] =>
 
 /** Addresses were checked when the objects were decoded. */
 export const addressesOf = ({ status }: Pod): IpAddress[] => status.podIPs.map((text) => parseIp(text)!);
-
-/**
- * The addresses of the node, which all pods are on, IPv4 first: in each family what the first pod with such a `hostIPs`
- * says. They also stand for the addresses of cilium_host, since address management is not modelled.
- */
-export function nodeAddressesOf(store: ObjectStore, { ipv4, ipv6 }: Families): IpAddress[] {
-  const told = store.list('Pod').flatMap(({ status }) => status.hostIPs.map((text) => parseIp(text)!));
-  return [
-    ...(ipv4 ? [told.find((one) => !isIpv6(one)) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv4)!] : []),
-    ...(ipv6 ? [told.find(isIpv6) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv6)!] : []),
-  ];
-}
-
-/** The name of that node: of the first pod that says where it runs. */
-export const nodeNameOf = (store: ObjectStore): string | undefined =>
-  store.list('Pod').find(({ spec }) => spec.nodeName !== undefined)?.spec.nodeName;
 
 /** The labels that decide a pod's identity. */
 export const labelsOf = (pod: Pod, namespace: Namespace | undefined, cluster: string): Labels =>

@@ -1,3 +1,4 @@
+import { DEFAULT_NODE } from '@ciliate/bpf';
 import { IDENTITY_HOST } from '@ciliate/identity';
 import type { Pod } from '@ciliate/k8s';
 import type { Labels } from '@ciliate/labels';
@@ -9,6 +10,7 @@ import {
   type Endpoint,
   FIRST_IFINDEX,
   HOST_IFINDEX,
+  HOST_NAME,
   MAX_ENDPOINTS,
   macOf,
   NODE_END,
@@ -19,33 +21,68 @@ import {
 import { AgentError } from './errors.ts';
 import { syncPolicyMap } from './policymap_sync.ts';
 
+/** As the programs are compiled with it. Cilium takes any that is free; this one leaves the small numbers to pods. */
+const HOST_ID = DEFAULT_NODE.hostEndpointId;
+
 /** The endpoints of this node: by id, name and address, and in cilium_lxc, where the programs find them. */
 export class EndpointTable {
+  /** The node itself. It has a policy map of its own, and no name or address among those of pods. */
+  readonly host: Endpoint;
   readonly #memory: Memory;
   readonly #lxc: LxcMap;
   /** By id; 0 is nobody's. */
   readonly #byId: (Endpoint | undefined)[] = [undefined];
   readonly #byName = new Map<string, Endpoint>();
   readonly #byAddress = new Map<IpAddress, Endpoint>();
+  #hostAddresses: ReadonlySet<IpAddress> = new Set();
   #list: readonly Endpoint[] | undefined;
 
-  /** @param node addresses of the node itself, which get their entries here */
-  constructor(memory: Memory, node: readonly IpAddress[]) {
+  /**
+   * @param node addresses of the node itself
+   * @param labels of the node itself
+   * @param policy of the node itself, without redirects
+   */
+  constructor(memory: Memory, node: readonly IpAddress[], labels: Labels, policy: EndpointPolicy) {
     this.#memory = memory;
     this.#lxc = LxcMap.create(memory);
-    const nodeMac = macOf(NODE_END, node[0]!);
-    const host = { ifindex: HOST_IFINDEX, lxcId: 0, flags: ENDPOINT_F_HOST, mac: nodeMac, nodeMac };
-    for (const address of node) this.#lxc.upsert(address, { ...host, secId: IDENTITY_HOST });
+    const address = node[0]!;
+    const mac = macOf(NODE_END, address);
+    const who = { id: HOST_ID, namespace: '', name: HOST_NAME, identity: IDENTITY_HOST, labels };
+    const interfaces = { address, addresses: node, ifindex: HOST_IFINDEX, mac, nodeMac: mac };
+    const policyMap = PolicyMap.create(memory, HOST_ID);
+    this.host = { ...who, ...interfaces, namedPorts: [], policyMap, policy };
+    syncPolicyMap(policyMap, policy);
+    this.setHostAddresses([]);
   }
 
-  /** In the order of their ids. */
+  /** These, and those that it had first, are the addresses of the node itself. */
+  setHostAddresses(more: Iterable<IpAddress>): void {
+    const { addresses, ifindex, mac, nodeMac } = this.host;
+    const now = new Set([...addresses, ...more]);
+    const host = { ifindex, lxcId: 0, flags: ENDPOINT_F_HOST, mac, nodeMac, secId: IDENTITY_HOST };
+    for (const address of now) if (!this.#byAddress.has(address)) this.#lxc.upsert(address, host);
+    for (const address of this.#hostAddresses)
+      if (!now.has(address) && !this.#byAddress.has(address)) this.#lxc.delete(address);
+    this.#hostAddresses = now;
+  }
+
+  isHostAddress(address: IpAddress): boolean {
+    return this.#hostAddresses.has(address);
+  }
+
+  /** Pods, in the order of their ids. */
   get list(): readonly Endpoint[] {
     this.#list ??= this.#byId.filter((endpoint) => endpoint !== undefined);
     return this.#list;
   }
 
+  /** Everybody who has a policy here. */
+  get withHost(): readonly Endpoint[] {
+    return [...this.list, this.host];
+  }
+
   ofId(id: number): Endpoint | undefined {
-    return this.#byId[id];
+    return id === HOST_ID ? this.host : this.#byId[id];
   }
 
   /** @param ifindex of the host's end */
@@ -68,8 +105,7 @@ export class EndpointTable {
    * @throws AgentError BAD_INPUT if the node is full
    */
   add(pod: Pod, who: { identity: number; labels: Labels }, policy: EndpointPolicy): Endpoint {
-    const free = this.#byId.indexOf(undefined, 1);
-    const id = free < 0 ? this.#byId.length : free;
+    const id = this.#freeId();
     if (id > MAX_ENDPOINTS) throw new AgentError('BAD_INPUT', `a node has at most ${MAX_ENDPOINTS} endpoints`);
     const { namespace, name } = pod.metadata;
     const addresses = addressesOf(pod);
@@ -85,6 +121,12 @@ export class EndpointTable {
     for (const one of addresses) this.#byAddress.set(one, added);
     this.#list = undefined;
     return added;
+  }
+
+  #freeId(): number {
+    const next = this.#byId.length === HOST_ID ? HOST_ID + 1 : this.#byId.length;
+    const free = this.#byId.findIndex((endpoint, id) => endpoint === undefined && id > 0 && id !== HOST_ID);
+    return free < 0 ? next : free;
   }
 
   /** The programs find the endpoint from now on, with the identity that it has now. */

@@ -1,6 +1,6 @@
 export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
 export { AgentDns } from './dns.ts';
-export { addressBeside, type Endpoint, podName } from './endpoint.ts';
+export { addressBeside, type Endpoint, HOST_NAME, podName } from './endpoint.ts';
 export { AgentError, type AgentErrorCode, NotEmulatedError } from './errors.ts';
 export {
   ownLabels,
@@ -15,7 +15,7 @@ export { PROXY_PORT_DNS, PROXY_PORT_HTTP } from './proxy_ports.ts';
 export { backingSlices } from './services.ts';
 export { ClusterPolicy, type PolicyPod } from './what_if/cluster_policy.ts';
 export { diffReach, type ReachChange, type ReachDiff } from './what_if/diff.ts';
-export { addressEnd, entityEnd, explainPath, type FlowEnd, type FlowStep, podEnd } from './what_if/flow.ts';
+export { addressEnd, entityEnd, explainPath, type FlowEnd, type FlowStep, isEntity, podEnd } from './what_if/flow.ts';
 export { type MatrixCell, type MatrixFlow, type PartyFilter, reachMatrix } from './what_if/matrix.ts';
 export { ENTITIES, type Party, partiesOf } from './what_if/parties.ts';
 export type { PodChanges } from './what_if/pod_changes.ts';

@@ -1,26 +1,21 @@
-import {
-  IDENTITY_HOST,
-  type Prefix,
-  type PrefixChanges,
-  parsePrefix,
-  type ReservedIdentities,
-} from '@ciliate/identity';
+import { type Prefix, type PrefixChanges, parsePrefix, type ReservedIdentities } from '@ciliate/identity';
 import { Labels } from '@ciliate/labels';
 import { IpcacheMap, type Memory } from '@ciliate/maps';
 import { type IpAddress, isIpv6 } from '@ciliate/packet';
 import type { Endpoint } from './endpoint.ts';
 import { type Families, isDualStack } from './families.ts';
 import { KnownPrefixes } from './known_prefixes.ts';
+import { hostPrefix } from './nodes.ts';
 
 /**
- * Which identity an address has, in the map that the programs read: pods, the node, and prefixes outside of the cluster
- * that policies and CIDR groups speak of. An address that nobody knows is the world's.
+ * Which identity an address has, in the map that the programs read: pods, nodes, the API server, and prefixes outside of
+ * the cluster that policies and CIDR groups speak of. An address that nobody knows is the world's.
  */
 export class AgentIpcache {
   readonly prefixes: KnownPrefixes;
   readonly #map: IpcacheMap;
-  /** Of pods and the node: they have the identities of these, whatever is said about their addresses. */
-  readonly #inCluster = new Set<IpAddress>();
+  /** Of pods: they have the identities of these, whatever is said about their addresses. */
+  readonly #ofPods = new Set<IpAddress>();
 
   /** @param node addresses of the node itself */
   constructor(memory: Memory, node: readonly IpAddress[], reserved: ReservedIdentities, families: Families) {
@@ -28,15 +23,11 @@ export class AgentIpcache {
     this.prefixes = new KnownPrefixes({ dualStack: isDualStack(families), reserved });
     const worlds = [...(families.ipv4 ? ['0.0.0.0/0'] : []), ...(families.ipv6 ? ['::/0'] : [])];
     const known = { source: 'local', labels: Labels.none } as const;
-    this.prefixes.tell(
-      'node',
-      worlds.map((world) => [parsePrefix(world), known]),
-    );
+    this.prefixes.tell('reserved', [
+      ...worlds.map((world) => [parsePrefix(world), known] as const),
+      ...node.map(hostPrefix),
+    ]);
     this.write(this.prefixes.apply());
-    for (const address of node) {
-      this.#inCluster.add(address);
-      this.#put(address, widthOf(address), IDENTITY_HOST);
-    }
   }
 
   /** The programs see what `prefixes.apply` changed. */
@@ -48,14 +39,14 @@ export class AgentIpcache {
 
   upsertPod({ addresses, identity }: Endpoint): void {
     for (const address of addresses) {
-      this.#inCluster.add(address);
+      this.#ofPods.add(address);
       this.#put(address, widthOf(address), identity);
     }
   }
 
   /** The address falls back to what is known of it as one outside of the cluster. */
   deletePod(address: IpAddress): void {
-    this.#inCluster.delete(address);
+    this.#ofPods.delete(address);
     const length = widthOf(address);
     const entry = this.prefixes.get({ family: isIpv6(address) ? 6 : 4, address: BigInt(address), length });
     if (entry === undefined) this.#map.delete(address, length);
@@ -64,7 +55,7 @@ export class AgentIpcache {
 
   #isShown(prefix: Prefix): boolean {
     const first = firstOf(prefix);
-    return !(prefix.length === widthOf(first) && this.#inCluster.has(first));
+    return !(prefix.length === widthOf(first) && this.#ofPods.has(first));
   }
 
   #put(address: IpAddress, length: number, identity: number): void {

@@ -9,9 +9,11 @@ import {
   parsePrefix,
   type ReservedIdentities,
 } from '@ciliate/identity';
-import type { CiliumCIDRGroup } from '@ciliate/k8s';
+import type { CiliumCIDRGroup, ObjectStore } from '@ciliate/k8s';
 import type { Labels } from '@ciliate/labels';
+import { type IpAddress, isIpv6 } from '@ciliate/packet';
 import { AgentError } from './errors.ts';
+import { apiServerPrefixes, nodePrefixes } from './nodes.ts';
 
 /** What the DNS proxy knows of addresses. Source: pkg/fqdn/namemanager. */
 const NAMES = 'fqdn-name-manager';
@@ -50,6 +52,15 @@ export class KnownPrefixes {
     );
   }
 
+  /** A node came, changed or went. @param localName name of the node itself */
+  setNode(store: ObjectStore, name: string, localName: string): void {
+    this.tell(`node/${name}`, nodePrefixes(store, name, localName));
+  }
+
+  setApiServer(store: ObjectStore): void {
+    this.tell('endpoints/default/kubernetes', apiServerPrefixes(store));
+  }
+
   /** What a resource says, in the place of what it said before; what it says no more stays until {@link dropStale}. */
   tell(resource: string, infos: Iterable<readonly [prefix: Prefix, info: PrefixInfo]>): void {
     const before = this.#told.get(resource);
@@ -64,11 +75,11 @@ export class KnownPrefixes {
   }
 
   /** These addresses, and no others, have names that policies speak of. @param labels one `fqdn:` label for each selector */
-  setNames(labels: ReadonlyMap<number, Labels>): void {
+  setNames(labels: ReadonlyMap<IpAddress, Labels>): void {
     this.tell(
       NAMES,
       [...labels].map(([address, own]) => [
-        { family: 4, address: BigInt(address), length: 32 },
+        { family: isIpv6(address) ? 6 : 4, address: BigInt(address), length: isIpv6(address) ? 128 : 32 },
         { source: 'generated', labels: own },
       ]),
     );

@@ -8,7 +8,9 @@ import type { EndpointTable } from './endpoint_table.ts';
 import type { Families } from './families.ts';
 import type { IdentityChanges } from './identity_changes.ts';
 import type { AgentIpcache } from './ipcache.ts';
-import { checkModelled, nodeSpecs } from './not_modelled.ts';
+import type { Lockdown } from './lockdown.ts';
+import { hostLabelsOf, ownAddressesOf } from './nodes.ts';
+import { checkModelled, NODES_IGNORED, nodeSpecs } from './not_modelled.ts';
 import { type PodChanges, podChanges } from './pods.ts';
 import type { Problems, Regeneration } from './regeneration.ts';
 import { type Services, serviceViewsOf } from './services.ts';
@@ -16,6 +18,8 @@ import { type Services, serviceViewsOf } from './services.ts';
 export interface ReconcilerParts {
   readonly store: ObjectStore;
   readonly clusterName: string;
+  /** Of the node itself. */
+  readonly nodeName: string;
   readonly families: Families;
   readonly allocator: IdentityAllocator;
   readonly identities: IdentityCache;
@@ -27,6 +31,7 @@ export interface ReconcilerParts {
   readonly names: NameManager;
   readonly ipcache: AgentIpcache;
   readonly services: Services;
+  readonly lockdown: Lockdown;
   readonly regeneration: Regeneration;
   readonly log: Logger;
 }
@@ -53,12 +58,13 @@ export class Reconciler {
 
   /** @returns what was wrong; all else is in force */
   async reconcile(changes: Changes): Promise<Problems> {
-    const { endpoints, store, clusterName, families, regeneration, ipcache } = this.#parts;
+    const { endpoints, store, clusterName, nodeName, families, regeneration, ipcache } = this.#parts;
     const problems: Problems = [];
     for (const name of this.#refusedPods) changes.pods.add(name);
     const pods = podChanges(changes, store, endpoints, clusterName, families, problems);
     this.#refusedPods = pods.refused;
 
+    if (changes.nodes.has(nodeName)) endpoints.host.labels = hostLabelsOf(store, nodeName);
     const { moved, left } = await this.#takeIdentities(pods);
     this.#changeRules(changes, problems);
     this.#changePrefixes(changes, problems);
@@ -67,6 +73,7 @@ export class Reconciler {
     this.#countPorts(pods);
     const isInForce = await regeneration.regenerate(problems);
     for (const endpoint of moved) endpoints.publish(endpoint);
+    if (changes.nodes.has(nodeName)) endpoints.setHostAddresses(ownAddressesOf(store, nodeName, families));
     if (changes.services || changes.pods.size > 0 || this.#servicesRefused) this.#updateServices(problems);
 
     for (const endpoint of pods.gone) await this.#remove(endpoint, problems);
@@ -79,13 +86,13 @@ export class Reconciler {
 
   /** Every pod that came or was relabelled gets its identity; nothing shows it yet. */
   async #takeIdentities({ added, relabelled, gone }: PodChanges): Promise<{ moved: Endpoint[]; left: Left[] }> {
-    const { endpoints, allocator, regeneration } = this.#parts;
+    const { endpoints, allocator, lockdown } = this.#parts;
     const moved: Endpoint[] = [];
     const left: Left[] = [];
     for (const endpoint of gone) endpoints.withdraw(endpoint);
     for (const { pod, labels } of added) {
       const { identity } = await allocator.allocate(labels);
-      moved.push(endpoints.add(pod, { identity, labels }, regeneration.lockdown(identity, labels)));
+      moved.push(endpoints.add(pod, { identity, labels }, lockdown.policyOf(identity, labels)));
     }
     for (const { endpoint, labels } of relabelled) {
       const { identity } = await allocator.allocate(labels);
@@ -107,20 +114,20 @@ export class Reconciler {
         continue;
       }
       attempt(problems, () => {
-        checkModelled(object);
+        checkModelled(object, repository.config);
         repository.upsert(object);
-        for (const path of nodeSpecs(object)) {
-          const policy = `${ref.kind} ${ref.name}`;
-          log.warn({ policy, path }, 'selects nodes, but the host firewall is off: kept, and not enforced');
-        }
+        for (const path of repository.config.hostFirewall ? [] : nodeSpecs(object))
+          log.warn({ policy: `${ref.kind} ${ref.name}`, path }, NODES_IGNORED);
       });
     }
   }
 
   /** What is not spoken of any more stays until the new rules are in force. */
-  #changePrefixes({ cidrGroups }: Changes, problems: Problems): void {
-    const { repository, ipcache, names } = this.#parts;
+  #changePrefixes({ cidrGroups, nodes, services }: Changes, problems: Problems): void {
+    const { store, nodeName, repository, ipcache, names } = this.#parts;
     const { prefixes } = ipcache;
+    for (const name of nodes) prefixes.setNode(store, name, nodeName);
+    if (services) prefixes.setApiServer(store);
     for (const [name, group] of cidrGroups) attempt(problems, () => prefixes.setCidrGroup(name, group));
     if (repository.revision !== this.#revision) {
       prefixes.setPolicyPrefixes(repository.prefixes());

@@ -1,10 +1,9 @@
 import type { NetworkPolicy } from '@ciliate/envoy';
-import type { Labels } from '@ciliate/labels';
 import {
   type EndpointPolicy,
   type MapStateChanges,
   type NamedPorts,
-  PolicyRepository,
+  type PolicyRepository,
   resolveSelectorPolicy,
   type SelectorCache,
   type SelectorUpdate,
@@ -32,30 +31,16 @@ interface Parts {
 /** Brings policy into force at the endpoints: first in the proxy, so that it knows what it gets, then in their maps. */
 export class Regeneration {
   readonly #parts: Parts;
-  /** Says that nothing is allowed, not even from the node: for endpoints whose rules are not computed yet. */
-  readonly #lockdown: PolicyRepository;
   /** Endpoints whose policy must be computed anew though no rule changed. */
   readonly #outOfDate = new Set<Endpoint>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#lockdown = new PolicyRepository({
-      ...parts.repository.config,
-      ...{ enforcement: 'always', allowLocalhost: 'policy' },
-    });
-  }
-
-  /** The policy that a new endpoint has until its own is computed. */
-  lockdown(identity: number, labels: Labels): EndpointPolicy {
-    const { selectors } = this.#parts;
-    const policy = resolveSelectorPolicy(this.#lockdown, { identity, labels }, selectors).distill();
-    this.#lockdown.forget(identity, selectors);
-    return policy;
   }
 
   /** Its names mean other ports now, or if no endpoint is given: names in egress rules do. */
   portsChanged(endpoint?: Endpoint): void {
-    const named = endpoint === undefined ? this.#parts.endpoints.list.filter(namesPorts) : [endpoint];
+    const named = endpoint === undefined ? this.#parts.endpoints.withHost.filter(namesPorts) : [endpoint];
     for (const one of named) this.#outOfDate.add(one);
   }
 
@@ -68,7 +53,7 @@ export class Regeneration {
     if (updates.length === 0) return;
     const changes = new Map<Endpoint, MapStateChanges>();
     const told = new Map<Endpoint, NetworkPolicy | undefined>();
-    for (const endpoint of this.#parts.endpoints.list) {
+    for (const endpoint of this.#parts.endpoints.withHost) {
       const { selectorPolicy } = endpoint.policy;
       if (!updates.some(({ selector }) => selectorPolicy.filtersOf(selector).length > 0)) continue;
       changes.set(endpoint, endpoint.policy.update(updates));
@@ -89,7 +74,7 @@ export class Regeneration {
   async regenerate(problems: Problems): Promise<boolean> {
     const before = problems.length;
     const next = new Map<Endpoint, EndpointPolicy>();
-    for (const endpoint of this.#parts.endpoints.list) {
+    for (const endpoint of this.#parts.endpoints.withHost) {
       const policy = this.#recompute(endpoint, problems);
       if (policy !== undefined) next.set(endpoint, policy);
     }

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { EndpointSlice, ObjectStore, Service } from '@ciliate/k8s';
+import type { EndpointSlice, ObjectStore, Pod, Service } from '@ciliate/k8s';
 import {
   DEFAULT_MAGLEV_SIZE,
   SERVICE_NAME_LABEL,
@@ -13,7 +13,7 @@ import type { ServiceView } from '@ciliate/policy';
 import type { Families } from './families.ts';
 
 interface ServicesOptions {
-  nodeName: string | undefined;
+  nodeName: string;
   nodeAddresses: readonly IpAddress[];
   families: Families;
 }
@@ -71,13 +71,31 @@ export class Services {
  */
 export function backingSlices(store: ObjectStore): Map<string, EndpointSlice[]> {
   const found = Map.groupBy(store.list('EndpointSlice'), serviceOf);
-  const pods = Map.groupBy(store.list('Pod'), ({ metadata }) => metadata.namespace);
+  const pods = podsByLabel(store);
   for (const service of store.list('Service')) {
-    if (found.has(nameOf(service))) continue;
-    found.set(nameOf(service), slicesOfPods(service, pods.get(service.metadata.namespace) ?? []));
+    const [label] = Object.entries(service.spec.selector ?? {});
+    if (found.has(nameOf(service)) || label === undefined) continue;
+    const candidates = pods.get(labelText(service.metadata.namespace, label)) ?? [];
+    found.set(nameOf(service), slicesOfPods(service, candidates));
   }
   return found;
 }
+
+/** So that a service need not look at every pod. */
+function podsByLabel(store: ObjectStore): Map<string, Pod[]> {
+  const found = new Map<string, Pod[]>();
+  for (const pod of store.list('Pod')) {
+    for (const label of Object.entries(pod.metadata.labels)) {
+      const text = labelText(pod.metadata.namespace, label);
+      const pods = found.get(text);
+      if (pods === undefined) found.set(text, [pod]);
+      else pods.push(pod);
+    }
+  }
+  return found;
+}
+
+const labelText = (namespace: string, [key, value]: [string, string]): string => `${namespace}/${key}=${value}`;
 
 /** Services as `toServices` in rules looks at them; those without a selector have the addresses that slices tell. */
 export function serviceViewsOf(store: ObjectStore): ServiceView[] {

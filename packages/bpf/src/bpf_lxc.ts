@@ -63,6 +63,7 @@ import { hasIpHeader, readHeaders } from './lib/headers.ts';
 import { BPF_F_INGRESS, hostProgram } from './lib/host_firewall.ts';
 import { redirect } from './lib/icmp6.ts';
 import { handleNdp, isNdp } from './lib/icmp6_ndp.ts';
+import { isPlainEstablished, KNOWN_PLAIN, KNOWN_STATUS, NOT_USUAL } from './lib/known.ts';
 import { routeL3 } from './lib/l3.ts';
 import { lbLocal, lbRevNat } from './lib/lb.ts';
 import { l7LbProxyPort, lookupService } from './lib/lb_service.ts';
@@ -85,7 +86,7 @@ import {
   TRACE_TO_PROXY,
   TRACE_TO_STACK,
 } from './lib/notify.ts';
-import { policyCan } from './lib/policy_check.ts';
+import { policyCan, policyCanKnown } from './lib/policy_check.ts';
 import { isZeroAddress, loadTupleAddresses, tupleNexthdr, tupleSaddrAt } from './lib/tuple.ts';
 import type { Skb } from './skb.ts';
 
@@ -146,7 +147,14 @@ const dropFromPod = (dp: Datapath, ep: EndpointProgram, skb: Skb, dst: number, e
   sendDropNotify(dp, skb, ep.id, ep.identity, dst, 0, error, dp.extError, METRIC_EGRESS);
 
 function handleFromLxc(dp: Datapath, fam: Family, ep: EndpointProgram, skb: Skb, fromL7lb: boolean): number {
-  const { headers, config, ctNew } = dp;
+  const { headers, config, ctNew, known } = dp;
+  if (known !== null && dp.steps === null && !fam.isV6 && !fromL7lb) {
+    const answer = known.fromPod(skb, ep, dp.nowSeconds());
+    if (answer >= 0) {
+      ctNew.reset();
+      return afterLookups(dp, fam, ep, skb, answer);
+    }
+  }
   if (!hasIpHeader(fam, skb)) return dropFromPod(dp, ep, skb, 0, DROP_INVALID);
   let err = readHeaders(fam, skb, headers);
   if (!fam.fragments) {
@@ -180,6 +188,19 @@ function handleFromLxc(dp: Datapath, fam: Family, ep: EndpointProgram, skb: Skb,
   return routeFromPod(dp, fam, ep, skb, proxyPort, fromL7lb);
 }
 
+/** `routeFromPod` from where `dp.known` has made the lookups. */
+function afterLookups(dp: Datapath, fam: Family, ep: EndpointProgram, skb: Skb, answer: number): number {
+  const known = dp.known!;
+  const { ct, ctNew } = dp;
+  const status = answer & KNOWN_STATUS;
+  const { info, identity } = known;
+  known.conntrack(answer, ct);
+  if ((answer & KNOWN_PLAIN) !== 0 && ctNew.revNatIndex === 0)
+    return forwardFromPod(dp, fam, ep, skb, status, info, identity, ctNew.loopback);
+  readHeaders(fam, skb, dp.headers);
+  return judgeFromPod(dp, fam, ep, skb, 0, false, status, info, identity, answer);
+}
+
 /** handle_ipvX_from_lxc: conntrack, egress policy, and on to where the packet goes. @param lbProxyPort be16, 0 = none */
 function routeFromPod(
   dp: Datapath,
@@ -190,14 +211,17 @@ function routeFromPod(
   fromL7lb: boolean,
 ): number {
   const m = dp.memory;
-  const { identity } = ep;
   const { tuple } = fam;
-  const { ct, ctNew, config } = dp;
+  const { ct, ctNew } = dp;
   const revNatIndex = ctNew.revNatIndex;
   const viaLoopback = ctNew.loopback;
   ctNew.reset();
   ctNew.revNatIndex = revNatIndex;
   ctNew.loopback = viaLoopback;
+  if (dp.known !== null && dp.steps === null && !fam.isV6 && !fromL7lb && lbProxyPort === 0) {
+    const answer = dp.known.routed(skb, ep, dp.nowSeconds(), revNatIndex !== 0, !viaLoopback);
+    if (answer >= 0) return afterLookups(dp, fam, ep, skb, answer);
+  }
   loadTupleAddresses(m, fam, tuple, skb, dp.headers.nexthdr);
   // After service translation only the forward direction may match.
   const scope = revNatIndex !== 0 || lbProxyPort !== 0 || fromL7lb ? 'forward' : 'bidir';
@@ -217,13 +241,36 @@ function routeFromPod(
   });
   if (isZeroAddress(m, fam, tupleSaddrAt(fam, tuple)))
     return dropFromPod(dp, ep, skb, dstIdentity, DROP_INVALID_TC_BUFFER);
+  return judgeFromPod(dp, fam, ep, skb, lbProxyPort, fromL7lb, status, info, dstIdentity, NOT_USUAL);
+}
 
+/** Egress policy and the conntrack entry. @param answer of `dp.known`, if that has asked policy */
+function judgeFromPod(
+  dp: Datapath,
+  fam: Family,
+  ep: EndpointProgram,
+  skb: Skb,
+  lbProxyPort: number,
+  fromL7lb: boolean,
+  status: number,
+  info: Address,
+  dstIdentity: number,
+  answer: number,
+): number {
+  const m = dp.memory;
+  const { identity } = ep;
+  const { tuple } = fam;
+  const { ct, ctNew, config } = dp;
+  const { revNatIndex, loopback: viaLoopback } = ctNew;
   if (status === CT_NEW || status === CT_ESTABLISHED) {
     let proxyPort = ntohs(lbProxyPort);
     if (dp.steps !== null && proxyPort > 0) noteL7Lb(dp, fam, tuple, proxyPort);
     // A pod that reaches itself through a service needs no policy to allow it; the L7 load balancer comes before policy.
     if (proxyPort === 0 && !viaLoopback) {
-      const verdict = policyCan(dp, fam, ep, skb, CT_EGRESS, dstIdentity, info, status);
+      const verdict =
+        answer >= 0
+          ? policyCanKnown(dp, fam, ep, skb, CT_EGRESS, dstIdentity, info, answer)
+          : policyCan(dp, fam, ep, skb, CT_EGRESS, dstIdentity, info, status);
       if (verdict !== CTX_ACT_OK) return dropFromPod(dp, ep, skb, dstIdentity, verdict);
       proxyPort = dp.policy.proxyPort;
     }
@@ -248,7 +295,23 @@ function routeFromPod(
     sendTraceNotify(dp, skb, ep.id, TRACE_TO_NETWORK, identity, dstIdentity, 0, 0, status, ct.monitor);
     return nodeportRevNat(dp, fam, skb, ep);
   }
+  return forwardFromPod(dp, fam, ep, skb, status, info, dstIdentity, viaLoopback, fromL7lb);
+}
 
+/** Where the packet goes that may leave the pod: to the node, a pod here, a tunnel, the network or the stack. */
+function forwardFromPod(
+  dp: Datapath,
+  fam: Family,
+  ep: EndpointProgram,
+  skb: Skb,
+  status: number,
+  info: Address,
+  dstIdentity: number,
+  viaLoopback: boolean,
+  fromL7lb = false,
+): number {
+  const { ct, config } = dp;
+  const { identity } = ep;
   if (config.hostFirewall && !config.routing && dstIdentity === HOST_ID) {
     if (hostProgram(dp) === undefined) return dropFromPod(dp, ep, skb, dstIdentity, DROP_HOST_NOT_READY);
     return cilHostPolicyToHost(dp, skb);
@@ -257,7 +320,7 @@ function routeFromPod(
   const hairpin = !fam.isV6 && (viaLoopback || ct.loopback);
   if (config.routing || hairpin || config.hostRouting) {
     const to = lookupEndpoint(dp, fam, status === CT_REPLY && hairpin ? fam.saddr(skb) : fam.daddr(skb));
-    if (to !== NULL && (!(config.routing || config.hostRouting) || !isHostDelivery(m, to))) {
+    if (to !== NULL && (!(config.routing || config.hostRouting) || !isHostDelivery(dp.memory, to))) {
       const ret = localDelivery(dp, fam, skb, ep, identity, MARK_MAGIC_IDENTITY, to, METRIC_EGRESS, fromL7lb, false);
       return ret < 0 ? dropFromPod(dp, ep, skb, dstIdentity, ret) : ret;
     }
@@ -451,12 +514,22 @@ function ingressPolicy(
   let srcIdentity = markedIdentity;
   dp.srcIdentity = srcIdentity;
   if (!hasIpHeader(fam, skb)) return DROP_INVALID;
-  const err = readHeaders(fam, skb, headers);
-  if (err < 0) return err;
-  loadTupleAddresses(m, fam, tuple, skb, headers.nexthdr);
-  const status = ctLookup(dp, fam, tuple, skb, CT_INGRESS, 'bidir', ct);
-  if (status < 0) return status;
-  noteConntrack(dp, ep, CT_INGRESS, status);
+  let answer = NOT_USUAL;
+  let status: number;
+  if (dp.known !== null && dp.steps === null && !fam.isV6 && tailCalled && skb.tcIndex === 0)
+    answer = dp.known.toPod(skb, ep, dp.nowSeconds(), srcIdentity);
+  if (answer >= 0) {
+    status = answer & KNOWN_STATUS;
+    dp.known!.conntrack(answer, ct);
+    if ((answer & KNOWN_PLAIN) === 0) readHeaders(fam, skb, headers);
+  } else {
+    const err = readHeaders(fam, skb, headers);
+    if (err < 0) return err;
+    loadTupleAddresses(m, fam, tuple, skb, headers.nexthdr);
+    status = ctLookup(dp, fam, tuple, skb, CT_INGRESS, 'bidir', ct);
+    if (status < 0) return status;
+    noteConntrack(dp, ep, CT_INGRESS, status);
+  }
 
   if (!tailCalled) {
     if (fam.isV6 && headers.nexthdr === IPPROTO_ICMPV6 && isNdp(dp, skb)) return CTX_ACT_OK;
@@ -486,9 +559,11 @@ function ingressPolicy(
       if (failed < 0) return failed;
     }
   } else if ((skb.tcIndex & TC_INDEX_F_FROM_INGRESS_PROXY) === 0) {
-    const verdict = allowedIn(dp, fam, ep, skb, srcIdentity, status);
-    if (verdict !== CTX_ACT_OK) return verdict;
-    proxyPort = policy.proxyPort;
+    if (!isPlainEstablished(answer)) {
+      const verdict = allowedIn(dp, fam, ep, skb, srcIdentity, status, answer);
+      if (verdict !== CTX_ACT_OK) return verdict;
+      proxyPort = policy.proxyPort;
+    }
   }
   if (status === CT_NEW) {
     ctNew.srcSecId = srcIdentity;
@@ -512,6 +587,7 @@ function allowedIn(
   skb: Skb,
   srcIdentity: number,
   status: number,
+  answer: number,
 ): number {
   const { config, ct, ctNew } = dp;
   if (!fam.isV6 && hasPerPacketLb(config)) {
@@ -522,7 +598,9 @@ function allowedIn(
     }
     if (ct.loopback) return CTX_ACT_OK;
   }
-  return policyCan(dp, fam, ep, skb, CT_INGRESS, srcIdentity, NULL, status);
+  return answer >= 0
+    ? policyCanKnown(dp, fam, ep, skb, CT_INGRESS, srcIdentity, NULL, answer)
+    : policyCan(dp, fam, ep, skb, CT_INGRESS, srcIdentity, NULL, status);
 }
 
 function toProxy(

@@ -31,6 +31,7 @@ import { CtState } from './lib/conntrack.ts';
 import { Family } from './lib/family.ts';
 import type { FibLookup } from './lib/fib.ts';
 import { Headers } from './lib/headers.ts';
+import { Known } from './lib/known.ts';
 import { Metrics } from './lib/metrics.ts';
 import { NatTarget, NatTrace } from './lib/nat.ts';
 import type { HostSite } from './lib/nodeport.ts';
@@ -69,7 +70,7 @@ const LOG_ALL = 3;
 const FAMILY_IPV4 = 1;
 const PROGRAM_BYTES = 64;
 /** The structs of all programs, for both families. */
-const STACK_BYTES = 1792;
+const STACK_BYTES = 1792 + Known.blockBytes;
 
 /**
  * What the programs of one worker share: handles of the pinned maps, the stack they write keys to, and the buffers that
@@ -89,6 +90,8 @@ export class Datapath {
   readonly affinityMatch: HashMap;
   readonly policyStats: LruPerCpuHashMap;
   readonly metrics: Metrics;
+  /** All lookups of an IPv4 packet in one; null where audit mode decides otherwise. */
+  readonly known: Known | null;
   readonly v4: Family;
   readonly v6: Family;
   readonly stack: Stack;
@@ -139,6 +142,11 @@ export class Datapath {
     );
     this.v4 = new Family(memory, this.#scratch, config, false, shard);
     this.v6 = new Family(memory, this.#scratch, config, true, shard);
+    const block = this.#scratch.take(Known.blockBytes);
+    this.known =
+      config.policyAuditMode || !memory.hasWasm
+        ? null
+        : new Known(memory, config, this.v4, this.ipcache.root, this.policyStats, block);
     this.stack = newStack(memory, this.#scratch, config);
     this.reload();
   }

@@ -15,6 +15,7 @@ export interface RunOptions {
 /** What the agent's configuration says about policy. */
 export interface PolicyOptions {
   enablePolicy: PolicyConfig['enforcement'];
+  enableHostFirewall?: true;
 }
 
 /** Options of the commands that run on the user's own objects. */
@@ -47,8 +48,16 @@ function withClusterOptions(command: Command): Command {
 /** What the agent's configuration says about policy. */
 export function withPolicyOptions(command: Command): Command {
   const mode = new Option('--enable-policy <mode>', ENABLE_POLICY);
-  return command.addOption(mode.choices(['default', 'always', 'never']).default('default'));
+  return command
+    .addOption(mode.choices(['default', 'always', 'never']).default('default'))
+    .option('--enable-host-firewall', 'enforce policies with a nodeSelector at the node itself');
 }
+
+/** The same in the words of the policy room. */
+export const policyConfigOf = ({ enablePolicy, enableHostFirewall }: PolicyOptions) => ({
+  enforcement: enablePolicy,
+  hostFirewall: enableHostFirewall ?? false,
+});
 
 export function withRunOptions(command: Command): Command {
   return command
@@ -99,10 +108,10 @@ export function loadStore(paths: readonly string[]): ObjectStore {
 
 export function startAgent(
   store: ObjectStore,
-  { seed, logLevel, enablePolicy }: Pick<RunOptions, 'seed' | 'logLevel'> & Partial<PolicyOptions>,
+  { seed, logLevel, enablePolicy, enableHostFirewall }: Pick<RunOptions, 'seed' | 'logLevel'> & Partial<PolicyOptions>,
 ): Promise<Agent> {
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
-  return Agent.start({ store, seed, log, enablePolicy });
+  return Agent.start({ store, seed, log, enablePolicy, enableHostFirewall });
 }
 
 /** JSON with bigints as decimal text. */

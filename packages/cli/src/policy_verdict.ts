@@ -12,8 +12,9 @@ import {
 import { findWorkload, InputError, nearestWord, type ObjectStore, type Pod, type Service } from '@ciliate/k8s';
 import { receiversOf } from '@ciliate/loadbalancer';
 import { formatIp, type IpAddress, parseIp } from '@ciliate/packet';
-import { type PolicyConfig, PROTOCOL_NUMBERS } from '@ciliate/policy';
+import { PROTOCOL_NUMBERS } from '@ciliate/policy';
 import { noSuchPort } from './frontend.ts';
+import { type PolicyOptions, policyConfigOf } from './options.ts';
 import { explanationLines, remedyLines } from './render_explanation.ts';
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6';
@@ -39,15 +40,17 @@ export interface PolicyVerdict {
   readonly reason: string;
   readonly outcome: FlowStep['explanation']['verdict'];
   readonly steps: readonly FlowStep[];
+  /** Policies that nobody enforces, and why. */
+  readonly ignored: readonly string[];
 }
 
 /** @throws InputError for an end that is not there */
 export async function policyVerdict(
   store: ObjectStore,
   { from, to, port, protocol, reason }: PolicyQuestion,
-  { seed, enablePolicy }: { seed: number; enablePolicy: PolicyConfig['enforcement'] },
+  options: PolicyOptions & { seed: number },
 ): Promise<PolicyVerdict> {
-  const cluster = await ClusterPolicy.of(store, seed, enablePolicy);
+  const cluster = await ClusterPolicy.of(store, options.seed, policyConfigOf(options));
   const source = endOf(cluster, store, '--from', from);
   if ('service' in source) throw new InputError(`--from ${from}: a service sends nothing, name a pod`, {});
   const named = endOf(cluster, store, '--to', to);
@@ -60,7 +63,8 @@ export async function policyVerdict(
   const outcome = (['deny', 'drop', 'redirect'] as const).find((one) => verdicts.includes(one)) ?? 'allow';
   const asked = `${port}/${protocol}`;
   const destination = 'service' in named ? `${to} (${target.end.name}:${target.port})` : target.end.name;
-  return { source: source.name, destination, asked, playedAs: 'policy alone', reason, outcome, steps };
+  const { ignored } = cluster;
+  return { source: source.name, destination, asked, playedAs: 'policy alone', reason, outcome, steps, ignored };
 }
 
 function endOf(
@@ -69,7 +73,7 @@ function endOf(
   option: string,
   text: string,
 ): FlowEnd | { service: Service } {
-  const entity = entityEnd(text);
+  const entity = entityEnd(cluster, text);
   if (entity !== undefined) return entity;
   const address = parseIp(text);
   const found = address === undefined ? workload(store, option, text) : workloadAt(store, address);
@@ -117,7 +121,8 @@ function behind(
 
 const SAID = { allow: 'allowed', redirect: 'redirected to the proxy', deny: 'denied', drop: 'dropped' } as const;
 
-export function renderPolicyVerdict({ source, destination, asked, reason, outcome, steps }: PolicyVerdict): string {
+export function renderPolicyVerdict(verdict: PolicyVerdict): string {
+  const { source, destination, asked, reason, outcome, steps, ignored } = verdict;
   const lines = steps.flatMap(({ at, explanation }) => {
     const direction = explanation.flow.egress ? 'egress' : 'ingress';
     const peer = `${explanation.flow.egress ? 'to' : 'from'} identity ${explanation.flow.identity}`;
@@ -127,9 +132,10 @@ export function renderPolicyVerdict({ source, destination, asked, reason, outcom
   return [
     `${source} -> ${destination}: ${asked}`,
     `  only policy is asked: ${reason}`,
-    ...(lines.length === 0 ? ['  no pod here has a say in it'] : lines),
+    ...(lines.length === 0 ? ['  nobody here has a say in it'] : lines),
     `${outcome.toUpperCase()}: by policy, this is ${SAID[outcome]}`,
     ...steps.flatMap(({ at, explanation }) => remedyLines(at, explanation)),
+    ...ignored,
     '',
   ].join('\n');
 }

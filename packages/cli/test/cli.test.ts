@@ -382,7 +382,7 @@ const byPolicy: [name: string, ends: [from: string, to: string, port: string], r
   [
     'the world',
     ['9.9.9.9', 'tiefighter', '80/TCP'],
-    'from outside of the cluster',
+    'packets that no pod sends',
     { outcome: 'drop', source: '9.9.9.9' },
   ],
   ['SCTP to a pod', ['xwing', 'tiefighter', '80/SCTP'], 'SCTP is not played yet', { outcome: 'drop' }],

@@ -1,3 +1,4 @@
+import type { IpAddress } from '@ciliate/packet';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DnsCache, DnsZombies } from '../src/index.ts';
@@ -5,7 +6,7 @@ import { DnsCache, DnsZombies } from '../src/index.ts';
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
 console.log(`seed ${seed}`);
 const LIMITS = { minTtlS: 0, maxIpsPerHost: 2, maxDeferredDeletes: 2, idleGraceS: 0 };
-const addresses = (zombies: DnsZombies): number[] => [...zombies.entries()].map(({ address }) => address).sort();
+const addresses = (zombies: DnsZombies): IpAddress[] => [...zombies.entries()].map(({ address }) => address).sort();
 
 test('of two answers with one address the one that lasts longer counts', () => {
   const cache = new DnsCache(LIMITS);

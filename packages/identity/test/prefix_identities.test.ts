@@ -195,11 +195,63 @@ test('what one resource takes back the others still say', () => {
   expect(shown(identities)).toEqual([['192.0.2.1/32', FIRST + 1, 'cidr:192.0.2.1/32,reserved:world']]);
 });
 
-test.each([
-  ['the node itself', ['reserved:host']],
-  ['a pod', ['k8s:app=web']],
-])('%s is no prefix to be identified here: refused by name', (_name, labels) => {
-  expect(() => identitiesOf([['10.0.0.1', labels]])).toThrow(/not modelled for a prefix/);
+test('a pod is no prefix to be identified here: refused by name', () => {
+  expect(() => identitiesOf([['10.0.0.1', ['k8s:app=web']]])).toThrow(/not modelled for a prefix/);
+});
+
+const nodes: [name: string, said: Said[], want: [string, number, string][]][] = [
+  [
+    'the node itself, though a policy names its address',
+    [
+      ['10.0.0.1', ['reserved:host'], 'node/a', 'local'],
+      ['10.0.0.0/8', undefined],
+    ],
+    [
+      ['10.0.0.0/8', FIRST, 'cidr:10.0.0.0/8,reserved:world'],
+      ['10.0.0.1/32', 1, 'reserved:host'],
+    ],
+  ],
+  [
+    'another node, though a CIDR group has its address',
+    [
+      ['10.0.0.2', ['reserved:remote-node'], 'node/b', 'custom-resource'],
+      ['10.0.0.2', ['cidrgroup:zone=1']],
+    ],
+    [['10.0.0.2/32', 6, 'reserved:remote-node']],
+  ],
+  [
+    'another node with the API server',
+    [
+      ['10.0.0.2', ['reserved:remote-node'], 'node/b', 'custom-resource'],
+      ['10.0.0.2', ['reserved:kube-apiserver'], 'endpoints', 'kube-apiserver'],
+    ],
+    [['10.0.0.2/32', 7, 'reserved:kube-apiserver,reserved:remote-node']],
+  ],
+  [
+    'the API server outside of the cluster',
+    [['192.0.2.9', ['reserved:kube-apiserver'], 'endpoints', 'kube-apiserver']],
+    [['192.0.2.9/32', FIRST, 'reserved:kube-apiserver,reserved:world']],
+  ],
+  ['a health endpoint', [['10.0.0.3', ['reserved:health']]], [['10.0.0.3/32', 4, 'reserved:health']]],
+  ["a node's ingress", [['10.0.0.4', ['reserved:ingress']]], [['10.0.0.4/32', 8, 'reserved:ingress']]],
+];
+test.each(nodes)('in the cluster: %s', (_name, said, want) => {
+  expect(shown(identitiesOf(said))).toEqual(want);
+});
+
+test('the host keeps its number, and has the labels of all its addresses', () => {
+  const identities = identitiesOf([['10.0.0.1', ['reserved:host'], 'node', 'local']]);
+  const server = [parsePrefix('10.0.0.5'), 'endpoints'] as const;
+  identities.upsert(parsePrefix('10.0.0.5'), 'node', { source: 'local', labels: Labels.parse(['reserved:host']) });
+  expect(identities.apply().added).toEqual([]);
+  identities.upsert(...server, { source: 'kube-apiserver', labels: Labels.parse(['reserved:kube-apiserver']) });
+  expect(identities.apply().added.map(([identity, labels]) => [identity, `${labels}`])).toEqual([
+    [1, 'reserved:host,reserved:kube-apiserver'],
+  ]);
+  identities.remove(...server);
+  const { added, deleted } = identities.apply();
+  expect(added.map(([identity, labels]) => [identity, `${labels}`])).toEqual([[1, 'reserved:host']]);
+  expect(deleted).toEqual([]);
 });
 
 // Few prefixes inside each other and few labels, so that they share, inherit and contradict each other all the time.

@@ -340,5 +340,27 @@ export interface CiliumCIDRGroup {
   spec: { externalCIDRs: string[] };
 }
 
+/** `type` is `InternalIP`, `ExternalIP`, `CiliumInternalIP` or another that Cilium knows; `ip` an address as written. */
+export interface NodeAddress {
+  type: string;
+  ip: string;
+}
+
+/** v1; of its addresses those that are no names. */
+export interface Node {
+  kind: 'Node';
+  position: Position;
+  metadata: ObjectMeta;
+  status: { addresses: NodeAddress[] };
+}
+
+/** cilium.io/v2; `health` and `ingress` are addresses of these endpoints on the node. */
+export interface CiliumNode {
+  kind: 'CiliumNode';
+  position: Position;
+  metadata: ObjectMeta;
+  spec: { addresses: NodeAddress[]; health: string[]; ingress: string[] };
+}
+
 export type PolicyObject = NetworkPolicy | CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy;
-export type K8sObject = Namespace | Pod | Service | EndpointSlice | PolicyObject | CiliumCIDRGroup;
+export type K8sObject = Namespace | Pod | Service | EndpointSlice | PolicyObject | CiliumCIDRGroup | Node | CiliumNode;

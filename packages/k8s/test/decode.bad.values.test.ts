@@ -138,6 +138,16 @@ describe('Names, labels, addresses', () => {
       'x.yaml:3:32: metadata.namespace: this kind of object belongs to no namespace',
     ],
     [
+      'an address of a node that is none',
+      'apiVersion: v1\nkind: Node\nmetadata: {name: a}\nstatus: {addresses: [{type: InternalIP, address: a.b}]}\n',
+      'x.yaml:4:50: status.addresses[0].address: "a.b" is no IP address',
+    ],
+    [
+      'a node with an identity of its own',
+      'apiVersion: cilium.io/v2\nkind: CiliumNode\nmetadata: {name: a}\nspec: {nodeidentity: 300}\n',
+      'x.yaml:4:22: spec.nodeidentity: nodes with an identity of their own are not modelled yet',
+    ],
+    [
       'a name of a service that starts with a digit',
       service('  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 80}]\n').replace('name: web', 'name: 1web'),
       `x.yaml:3:18: metadata.name: "1web" is no service name: want lower-case letters, digits and '-', a letter or digit at both ends, a letter first`,

@@ -212,6 +212,27 @@ test('one of everything', () => {
       ],
       ports: [],
     },
+    {
+      kind: 'Node',
+      position: at(133, 1),
+      metadata: { ...meta, namespace: '', name: 'worker', labels: { role: 'db' } },
+      status: {
+        addresses: [
+          { type: 'InternalIP', ip: '192.168.0.2' },
+          { type: 'ExternalIP', ip: '2001:db8::2' },
+        ],
+      },
+    },
+    {
+      kind: 'CiliumNode',
+      position: at(140, 1),
+      metadata: { ...meta, namespace: '', name: 'worker' },
+      spec: {
+        addresses: [{ type: 'CiliumInternalIP', ip: '10.0.0.1' }],
+        health: ['10.0.0.2'],
+        ingress: ['10.0.0.3', 'fd00::3'],
+      },
+    },
   ]);
 });
 

@@ -160,4 +160,21 @@ metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
 addressType: IPv4
 endpoints: [{addresses: [10.0.1.7]}]
 ports: []
+---
+apiVersion: v1
+kind: Node
+metadata: {name: worker, labels: {role: db}}
+spec: {podCIDR: 10.0.0.0/24}
+status:
+  addresses: [{type: InternalIP, address: 192.168.0.2}, {type: Hostname, address: worker}, {type: ExternalIP, address: "2001:db8::2"}]
+---
+apiVersion: cilium.io/v2
+kind: CiliumNode
+metadata: {name: worker}
+spec:
+  addresses: [{type: CiliumInternalIP, ip: 10.0.0.1}]
+  health: {ipv4: 10.0.0.2}
+  ingress: {ipv4: 10.0.0.3, ipv6: "fd00::3"}
+  nodeidentity: 1
+  ipam: {podCIDRs: [10.0.0.0/24]}
 `;

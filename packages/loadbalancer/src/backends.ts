@@ -87,9 +87,9 @@ export function selectBackends(
 }
 
 /**
- * The slices that Kubernetes' own controller would make of the pods that a service selects: one for each family and each way in which
- * the names of its target ports are understood. A port that a pod does not know by name, it does not serve.
- * @param pods of the service's namespace, all on this node
+ * The slices that Kubernetes' own controller would make of the pods that a service selects: one for each family and each
+ * way in which the names of its target ports are understood. A port that a pod does not know by name, it does not serve.
+ * @param pods of the service's namespace that it may select, all on this node
  */
 export function slicesOfPods(service: Service, pods: readonly Pod[]): EndpointSlice[] {
   const { metadata, spec, position } = service;

@@ -83,12 +83,13 @@ export class ServiceManager {
 
   /**
    * Brings the maps up to date.
-   * @throws ServiceError if two services claim one frontend: nothing is written until that is settled; MapError,
-   * LoadBalancerError EXHAUSTED: another try goes on where this one ended
+   * @throws ServiceError if two services claim one frontend: the one that has it keeps it, the other stays as it is in the
+   * maps, and all else is written; MapError, LoadBalancerError EXHAUSTED: another try goes on where this one ended
    */
   reconcile(): void {
-    const plan = [...this.#changed].sort().map((name) => ({ name, desired: this.#desired(name) }));
-    const places = this.#claim(plan);
+    const changed = [...this.#changed].sort().map((name) => ({ name, desired: this.#desired(name) }));
+    const { plan, refusal } = this.#settleClaims(changed);
+    const places = new Set(plan.flatMap(({ desired }) => desired.map(({ frontend }) => addrText(frontend))));
     try {
       this.#write(plan);
     } catch (error) {
@@ -107,6 +108,7 @@ export class ServiceManager {
       this.#changed.delete(name);
     }
     this.#entries = undefined;
+    if (refusal !== undefined) throw refusal;
   }
 
   #write(plan: Plan): void {
@@ -138,8 +140,21 @@ export class ServiceManager {
     return desiredFrontends(service, mergeBackends(slices), this.#config);
   }
 
-  /** @returns the places of all frontends in the plan. @throws ServiceError */
-  #claim(plan: Plan): ReadonlySet<string> {
+  /** @returns what can be written, and why a service is not part of it */
+  #settleClaims(changed: Plan): { plan: Plan; refusal: ServiceError | undefined } {
+    let plan = changed;
+    let refusal: ServiceError | undefined;
+    // Who is refused keeps what it has, which others may have counted on.
+    for (let found = this.#conflictIn(plan); found !== undefined; found = this.#conflictIn(plan)) {
+      const { name, place, other } = found;
+      const { position } = this.#services.get(name)!;
+      refusal ??= new ServiceError(position, `${place} of Service ${name} belongs to Service ${other} already`);
+      plan = plan.filter((one) => one.name !== name);
+    }
+    return { plan, refusal };
+  }
+
+  #conflictIn(plan: Plan): { name: string; place: string; other: string } | undefined {
     const names = new Set(plan.map(({ name }) => name));
     const claimed = new Map<string, string>();
     for (const { name, desired } of plan) {
@@ -147,14 +162,11 @@ export class ServiceManager {
         const place = addrText(frontend);
         const owner = this.#owners.get(place);
         const other = claimed.get(place) ?? (owner === undefined || names.has(owner) ? undefined : owner);
-        if (other !== undefined && other !== name) {
-          const { position } = this.#services.get(name)!;
-          throw new ServiceError(position, `${place} of Service ${name} belongs to Service ${other} already`);
-        }
+        if (other !== undefined && other !== name) return { name, place, other };
         claimed.set(place, name);
       }
     }
-    return new Set(claimed.keys());
+    return undefined;
   }
 }
 

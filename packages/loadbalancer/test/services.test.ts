@@ -1,20 +1,8 @@
 import { expect, test } from 'vitest';
 import type { LoadBalancerConfig } from '../src/index.ts';
 import { World } from './world.ts';
+import { NODE, ready, service, slice, TWO, terminating } from './yaml.ts';
 
-/** @param spec in one line */
-const service = (name: string, spec: string, more = ''): string =>
-  `{apiVersion: v1, kind: Service, metadata: {name: ${name}${more}}, spec: {${spec}}}\n---\n`;
-/** @param endpoints in one line. @param ports in one line */
-const slice = (name: string, endpoints: string, ports = '{port: 8080}', family = 'IPv4'): string =>
-  `{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: ${name}-1, labels: {kubernetes.io/service-name: ${name}}},
-addressType: ${family}, endpoints: [${endpoints}], ports: [${ports}]}\n---\n`;
-const TWO = '{addresses: [10.0.0.1], nodeName: here}, {addresses: [10.0.0.2], nodeName: there}';
-const ready = (address: string): string => `{addresses: [${address}]}`;
-const terminating = (address: string, serving = true): string =>
-  `{addresses: [${address}], conditions: {ready: false, serving: ${serving}, terminating: true}}`;
-
-const NODE = { nodeName: 'here', nodePortAddresses: ['192.168.1.1', 'fd00:1::1'] };
 const scenarios: [name: string, yaml: string, want: string[], config?: Partial<LoadBalancerConfig>][] = [
   [
     'a cluster address is reached from inside alone',
@@ -226,27 +214,6 @@ test.each(scenarios)('%s', (_name, yaml, want, config) => {
   expect(new World({ ...NODE, ...config }).apply(yaml).frontends()).toEqual(want);
 });
 
-const ids = (world: World): string[] =>
-  world.manager.entries.map(
-    ({ name, revNatId, backends }) =>
-      `${name}=${revNatId}: ${backends.map(({ id, port }) => `${port}=${id}`).join(' ')}`,
-  );
-const simple = (name: string, last: number, ...ports: number[]): string =>
-  service(name, `clusterIP: 10.96.0.${last}, ports: [{port: 80}]`) +
-  slice(name, ready('10.0.0.1'), ports.map((port) => `{name: p${port}, port: ${port}}`).join(', '));
-
-test('numbers go up in the order of names; one backend of two services has one; what is free is taken last', () => {
-  const world = new World().apply(simple('b', 2, 20, 30) + simple('a', 1, 10, 20));
-  expect(ids(world)).toEqual(['a=1: 10=1 20=2', 'b=2: 20=2 30=3']);
-  world.apply(simple('a', 1, 10));
-  expect(ids(world)).toEqual(['a=1: 10=1', 'b=2: 20=2 30=3']);
-  world.apply(simple('b', 2, 40));
-  expect(ids(world)).toEqual(['a=1: 10=1', 'b=2: 40=4']);
-  world.manager.deleteService('default', 'a');
-  world.apply(simple('c', 3, 20, 10));
-  expect(ids(world)).toEqual(['b=2: 40=4', 'c=3: 10=1 20=5']);
-});
-
 test('what is gone leaves nothing behind', () => {
   const world = new World({ ...NODE, ipv6: true, algorithm: 'maglev' });
   for (const [, yaml] of scenarios) {
@@ -256,25 +223,4 @@ test('what is gone leaves nothing behind', () => {
     world.manager.reconcile();
     expect(Object.entries(world.counts()).filter(([, count]) => count > 0)).toEqual([]);
   }
-});
-
-test('a slice that goes over to another service leaves the first, whose backend is new then, with a new number', () => {
-  const world = new World().apply(simple('a', 1, 10) + service('b', 'clusterIP: 10.96.0.2, ports: [{port: 80}]'));
-  world.apply(slice('b', ready('10.0.0.1'), '{port: 10}').replace('b-1', 'a-1'));
-  expect(ids(world)).toEqual(['a=1: ', 'b=2: 10=2']);
-});
-
-test('two services that claim one frontend are refused with the place of the second; then an address may change hands', () => {
-  const claim = (name: string): string => service(name, 'clusterIP: 10.96.0.1, ports: [{port: 80}]');
-  expect(() => new World().apply(claim('a') + claim('b'))).toThrow(
-    expect.objectContaining({
-      code: 'BAD_INPUT',
-      message: 'x.yaml:3:1: 10.96.0.1:80/TCP of Service default/b belongs to Service default/a already',
-    }),
-  );
-  const world = new World().apply(claim('b'));
-  expect(() => world.apply(claim('a'))).toThrow('10.96.0.1:80/TCP of Service default/a belongs to Service default/b');
-  world.manager.deleteService('default', 'b');
-  world.manager.reconcile();
-  expect(ids(world)).toEqual(['a=1: ']);
 });

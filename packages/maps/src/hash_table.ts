@@ -39,8 +39,9 @@ export abstract class HashTable implements BpfMap {
   protected readonly slab: Slab;
   protected readonly lru: LruList | null;
   protected readonly valueOffset: number;
-  private readonly buckets: Address;
-  private readonly bucketMask: number;
+  /** For code that looks keys up by itself: the links to the first nodes, and which bits of a key's hash choose one. */
+  readonly buckets: Address;
+  readonly bucketMask: number;
   /** Index of the key's last word, and which of its bits are the key's. */
   private readonly lastWord: number;
   private readonly lastMask: number;
@@ -115,7 +116,10 @@ export abstract class HashTable implements BpfMap {
 
   entries(): MapEntry[] {
     const found: MapEntry[] = [];
-    for (let node = this.firstFrom(0); node !== NULL; node = this.after(node)) {
+    const { count } = this; // most buckets of a large map are empty: not one more is looked at than has to be
+    for (let node = NULL; found.length < count; ) {
+      node = node === NULL ? this.firstFrom(0) : this.after(node);
+      if (node === NULL) break;
       found.push({ key: node + NODE.key, value: this.valueOf(node) });
     }
     return found;

@@ -35,7 +35,8 @@ export class LpmTrie implements BpfMap {
   readonly spec: Readonly<MapSpec>;
   private readonly words: Int32Array;
   private readonly slab: Slab;
-  private readonly root: Address;
+  /** Of the link to the root. */
+  readonly root: Address;
   private readonly maxPrefixlen: number;
   private readonly valueOffset: number;
 

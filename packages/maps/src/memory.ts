@@ -87,6 +87,11 @@ export class Memory {
     return new Memory(buffer, wasm);
   }
 
+  /** Whether `wasm` answers: the thread did not attach to the bare buffer. */
+  get hasWasm(): boolean {
+    return this.wasmMemory !== undefined;
+  }
+
   /** For WebAssembly code on this memory. @throws MapError EINVAL if the thread attached to the bare buffer */
   get wasm(): WasmMemory {
     if (this.wasmMemory !== undefined) return this.wasmMemory;

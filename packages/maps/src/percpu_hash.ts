@@ -14,7 +14,8 @@ export class PerCpuHashMap extends HashTable {
   /** The worker whose values `lookup` and `update` are about. */
   readonly cpu: number;
   private readonly cpuStride: number;
-  private readonly cpuOffset: number;
+  /** From worker 0's value to this worker's. */
+  readonly cpuOffset: number;
 
   protected constructor(memory: Memory, address: Address, type: number, isLru: boolean, cpu: number) {
     super(memory, address, type, isLru);

@@ -4,6 +4,8 @@ export interface PolicyConfig {
   readonly clusterName: string;
   /** `--enable-policy`. `default`: a direction is enforced as soon as a rule about it selects the endpoint. */
   readonly enforcement: 'default' | 'always' | 'never';
+  /** `--enable-host-firewall`: is what rules say about nodes enforced at them? */
+  readonly hostFirewall: boolean;
   /** `--allow-localhost`: may the node always reach its endpoints? Cilium's `auto` is `always` under Kubernetes. */
   readonly allowLocalhost: 'always' | 'policy';
   readonly enableIPv4: boolean;
@@ -17,6 +19,7 @@ export interface PolicyConfig {
 export const DEFAULT_POLICY_CONFIG: PolicyConfig = {
   clusterName: 'default',
   enforcement: 'default',
+  hostFirewall: false,
   allowLocalhost: 'always',
   enableIPv4: true,
   enableIPv6: false,

@@ -16,15 +16,16 @@ const ALWAYS: DirectionEnforcement = { enforced: true, defaultDeny: true };
 /**
  * In mode `default` a direction is enforced as soon as a rule about it selects the endpoint.
  * Cilium looks for the keys `host` and `init` of any source, so a pod that carries such a label is taken for the node
- * (never enforced) or for an endpoint without labels yet (always enforced).
+ * (never enforced without the host firewall) or for an endpoint without labels yet (always enforced).
  * Source: pkg/policy/repository.go, computePolicyEnforcementAndRules.
  */
 export function enforcementOf(
   labels: Labels,
   rules: readonly Rule[],
-  mode: PolicyConfig['enforcement'],
+  { enforcement: mode, hostFirewall }: Pick<PolicyConfig, 'enforcement' | 'hostFirewall'>,
 ): { ingress: DirectionEnforcement; egress: DirectionEnforcement } {
-  if (mode === 'never' || labels.has('any', 'host')) return { ingress: NOT_ENFORCED, egress: NOT_ENFORCED };
+  if (mode === 'never' || (!hostFirewall && labels.has('any', 'host')))
+    return { ingress: NOT_ENFORCED, egress: NOT_ENFORCED };
   if (mode === 'always' || labels.has('any', 'init')) return { ingress: ALWAYS, egress: ALWAYS };
   return { ingress: byRules(rules.map((rule) => rule.ingress)), egress: byRules(rules.map((rule) => rule.egress)) };
 }

@@ -56,7 +56,7 @@ export class SelectorPolicy {
   /** @throws PolicyConflictError if the rules cannot be had together; nothing is held in the cache then */
   static resolve(source: PolicySource, subject: Subject, selectorCache: SelectorCache): SelectorPolicy {
     const { config, revision, rules } = source;
-    const { ingress, egress } = enforcementOf(subject.labels, rules, config.enforcement);
+    const { ingress, egress } = enforcementOf(subject.labels, rules, config);
     const allowLocalhost = config.allowLocalhost === 'always';
     const selectors = new Set<CachedSelector>();
     const hold = (selector: CachedSelector): CachedSelector => {

@@ -4,6 +4,7 @@ import {
   CTX_ACT_REDIRECT,
   cilFromContainer,
   cilToContainer,
+  cilToHost,
   Datapath,
   MARK_MAGIC_HOST_MASK,
   MARK_MAGIC_TO_PROXY,
@@ -95,7 +96,7 @@ export class Node {
     if (memory.nowSeconds >= this.#collector.nextSeconds) this.#collector.run(memory.nowSeconds);
     this.#skb.load(frame, pod.ifindex, mark);
     this.#datapath.steps = steps;
-    const action = program(this.#datapath, this.#datapath.program(pod.id)!, this.#skb);
+    const action = this.#toStack(program(this.#datapath, this.#datapath.program(pod.id)!, this.#skb));
     this.#observe(timeNs);
     const after = { frame: this.#skb.frame(), steps };
 
@@ -116,5 +117,12 @@ export class Node {
       return { ...after, kind: 'delivered', to: this.#agent.endpointOfInterface(this.#skb.redirectIfindex)! };
     if (program === cilToContainer) return { ...after, kind: 'delivered', to: pod };
     return { ...after, kind: 'stack' };
+  }
+  /** With the host firewall, what goes to the node's own addresses goes through cilium_net, where its policy is asked. */
+  #toStack(action: number): number {
+    const { ciliumNetIfindex } = this.#datapath.config.node;
+    if (action !== CTX_ACT_REDIRECT || this.#skb.redirectIfindex !== ciliumNetIfindex) return action;
+    this.#skb.ifindex = ciliumNetIfindex;
+    return cilToHost(this.#datapath, this.#skb);
   }
 }

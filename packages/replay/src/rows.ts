@@ -18,8 +18,9 @@ import type { TcpPlayer } from './tcp_player.ts';
 
 /**
  * How it ended, as the client sees it. `answered`: by the server. `dropped`: by a program, so nothing comes back.
- * `http-403` (or another status): by the proxy itself, as `refused`: by the DNS proxy. `reset`: by the proxy, at the connection. `unresolved`: the name
- * was never answered. `forwarded`: it left the node. `no-answer`: it arrived, but the recording has no answer to it.
+ * `http-403` (or another status): by the proxy itself, as `refused`: by the DNS proxy. `reset`: by the proxy, at the
+ * connection. `unresolved`: the name was never answered. `forwarded`: it left the node, or came to its stack. `no-answer`: it
+ * arrived, but the recording has no answer to it.
  */
 export type Outcome =
   | 'answered'
@@ -70,8 +71,10 @@ export function rowsOf(agent: Agent, player: Player, names: Names): Row[] {
   if (fate.kind === 'dropped') return [{ ...base, asked, ...dropped(agent, fate) }];
   if (fate.kind === 'answered') return [{ ...base, asked, ...ICMP_ERROR }];
   const why = whyAllowed(base.policy);
-  if (fate.kind === 'stack')
-    return [{ ...base, asked, verdict: 'FORWARDED', outcome: 'forwarded', sees: 'left the node', why }];
+  if (fate.kind === 'stack') {
+    const sees = agent.isHostAddress(player.conversation.server.address) ? 'arrived at the node' : 'left the node';
+    return [{ ...base, asked, verdict: 'FORWARDED', outcome: 'forwarded', sees, why }];
+  }
   if (player instanceof DatagramPlayer) return [{ ...base, asked, why, ...datagramAnswer(player, fate) }];
   if (player.exchanges.length === 0) return [{ ...base, asked, why, ...connectionAnswer(player) }];
   return httpRows(agent, player, base, why);

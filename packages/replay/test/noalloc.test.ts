@@ -22,8 +22,7 @@ test('the loops over packets allocate nothing for a packet: reading and steering
   const owners = Array.from({ length: CT_SHARDS }, () => 0);
   const options = { path, config: DEFAULT_CONFIG, shards: CT_SHARDS, owners, passes: 1000 };
   const dispatcher = new Dispatcher(agent, new Places(memory), ring, options);
-  const shards = owners.map((_, shard) => shard);
-  const task = { ring: ring.layout, worker: 0, shards, batch: 64, events: NULL, flows: 4096 };
+  const task = { ring: ring.layout, worker: 0, owners, batch: 64, events: NULL, flows: 4096 };
   const worker = new PacketWorker(memory, agent.seed, DEFAULT_CONFIG, task);
   const heap = (): number => process.memoryUsage().heapUsed;
 
@@ -37,6 +36,7 @@ test('the loops over packets allocate nothing for a packet: reading and steering
       if (count === 0) continue; // the file begins again
       ring.publish(count);
       const published = heap();
+      worker.steer(ring.next - 1);
       worker.work(ring.next - 1);
       steering.push((filled - before) / count);
       judging.push((heap() - published) / count);

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { isProgram, loadObject, programType, testRun, Vm, VmError } from '../src/index.ts';
 
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
-const numRuns = Number(process.env.CILIATE_FUZZ_RUNS ?? 300);
+const numRuns = Number(process.env.CILIATE_VM_FUZZ_RUNS ?? 300);
 console.log(`seed ${seed}, ${numRuns} runs`);
 
 const OBJECTS = ['maps', 'packets', 'xdp', 'suite'].map((name) =>

@@ -1,11 +1,14 @@
 import {
+  IDENTITY_HOST,
   IDENTITY_WORLD,
   IDENTITY_WORLD_IPV4,
   IDENTITY_WORLD_IPV6,
   IdentityAllocator,
   IdentityCache,
+  identityScope,
   type NumericIdentity,
   type Prefix,
+  SCOPE_LOCAL,
 } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore } from '@ciliate/kvstore';
@@ -18,9 +21,11 @@ import {
   resolveSelectorPolicy,
   SelectorCache,
 } from '@ciliate/policy';
-import { namedPortsOf, podName } from '../endpoint.ts';
+import { HOST_NAME, namedPortsOf, podName } from '../endpoint.ts';
 import { type Families, familiesOf, isDualStack } from '../families.ts';
 import { KnownPrefixes } from '../known_prefixes.ts';
+import { hostLabelsOf, hostPrefix, localNodeName, nodeAddressesOf } from '../nodes.ts';
+import { NODES_IGNORED, nodeSpecs } from '../not_modelled.ts';
 import { labelsIn } from '../pods.ts';
 import { seededRandom } from '../random.ts';
 import { serviceViewsOf } from '../services.ts';
@@ -30,7 +35,7 @@ const NODE_NAME = 'node-1';
 const POLICY_KINDS = ['NetworkPolicy', 'CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy'] as const;
 
 export interface PolicyPod {
-  /** `namespace/name`. */
+  /** `namespace/name`; of the node itself `reserved:host`. */
   readonly name: string;
   readonly identity: NumericIdentity;
   readonly labels: Labels;
@@ -43,21 +48,26 @@ export class ClusterPolicy {
   readonly repository: PolicyRepository;
   /** By namespace and name. */
   readonly pods: readonly PolicyPod[];
+  /** The node itself; undefined without the host firewall: nobody has a say about it then. */
+  readonly host: PolicyPod | undefined;
+  /** What of the policies is not enforced, and why. */
+  readonly ignored: readonly string[];
   /** Prefixes with identities of their own, in their order. */
   readonly prefixes: readonly Prefix[];
   readonly families: Families;
   readonly #identities: KnownPrefixes;
 
   private constructor(
-    repository: PolicyRepository,
-    pods: readonly PolicyPod[],
-    prefixes: readonly Prefix[],
+    parts: Pick<ClusterPolicy, 'repository' | 'pods' | 'host' | 'ignored'>,
     identities: KnownPrefixes,
     families: Families,
   ) {
-    this.repository = repository;
-    this.pods = pods;
-    this.prefixes = prefixes;
+    this.repository = parts.repository;
+    this.pods = parts.pods;
+    this.host = parts.host;
+    this.ignored = parts.ignored;
+    const own = identities.entries().filter(({ identity }) => identityScope(identity) === SCOPE_LOCAL);
+    this.prefixes = own.map(({ prefix }) => prefix);
     this.#identities = identities;
     this.families = families;
   }
@@ -69,15 +79,22 @@ export class ClusterPolicy {
   static async of(
     store: ObjectStore,
     seed: number,
-    enforcement: PolicyConfig['enforcement'] = 'default',
+    { enforcement = 'default', hostFirewall = false }: Partial<Pick<PolicyConfig, 'enforcement' | 'hostFirewall'>> = {},
   ): Promise<ClusterPolicy> {
     const families = familiesOf(store);
     const { ipv4: enableIPv4, ipv6: enableIPv6 } = families;
-    const repository = new PolicyRepository({ clusterName: CLUSTER_NAME, enforcement, enableIPv4, enableIPv6 });
+    const config = { clusterName: CLUSTER_NAME, enforcement, hostFirewall, enableIPv4, enableIPv6 };
+    const repository = new PolicyRepository(config);
     repository.setServices(serviceViewsOf(store));
-    for (const object of POLICY_KINDS.flatMap((kind) => store.list(kind))) repository.upsert(object);
+    const objects = POLICY_KINDS.flatMap((kind) => store.list(kind));
+    for (const object of objects) repository.upsert(object);
     const known = new IdentityCache(CLUSTER_NAME);
+    const nodeName = localNodeName(store) ?? NODE_NAME;
     const prefixes = new KnownPrefixes({ dualStack: isDualStack(families), reserved: known.reserved });
+    prefixes.tell('reserved', nodeAddressesOf(store, families).map(hostPrefix));
+    for (const { metadata } of [...store.list('Node'), ...store.list('CiliumNode')])
+      prefixes.setNode(store, metadata.name, nodeName);
+    prefixes.setApiServer(store);
     prefixes.setPolicyPrefixes(repository.prefixes());
     for (const group of store.list('CiliumCIDRGroup')) prefixes.setCidrGroup(group.metadata.name, group);
     const allocated = await allocate(store, known, seed);
@@ -86,8 +103,15 @@ export class ClusterPolicy {
       onAdd: (identity, labels) => void selectors.updateIdentities([[identity, labels]], []),
       onRemove: (identity) => void selectors.updateIdentities([], [identity]),
     });
-    const { added, upserted } = prefixes.apply();
-    selectors.updateIdentities(added, []);
+    selectors.updateIdentities(prefixes.apply().added, []);
+    const hostOf = (labels: Labels): PolicyPod => {
+      const who = { identity: IDENTITY_HOST, labels };
+      return {
+        name: HOST_NAME,
+        ...who,
+        policy: resolveSelectorPolicy(repository, who, selectors).distill({ allNamedPorts }),
+      };
+    };
     const allNamedPorts = NamedPorts.of(allocated.map(({ namedPorts }) => namedPorts));
     const policies = new Map<string, EndpointPolicy>();
     const pods = allocated.map(({ name, identity, labels, namedPorts }) => {
@@ -98,13 +122,10 @@ export class ClusterPolicy {
       policies.set(key, policy);
       return { name, identity, labels, policy };
     });
-    return new ClusterPolicy(
-      repository,
-      pods,
-      upserted.map(({ prefix }) => prefix),
-      prefixes,
-      families,
-    );
+    const host = hostFirewall ? hostOf(hostLabelsOf(store, nodeName)) : undefined;
+    const aboutNodes = hostFirewall ? [] : objects.filter((object) => nodeSpecs(object).length > 0);
+    const ignored = aboutNodes.map(({ kind, metadata }) => `${kind} ${metadata.name} ${NODES_IGNORED}`);
+    return new ClusterPolicy({ repository, pods, host, ignored }, prefixes, families);
   }
 
   /** The identity of the addresses in a prefix that are in no longer one. */

@@ -1,4 +1,4 @@
-import { formatPrefix, identityName, parsePrefix, ReservedIdentities } from '@ciliate/identity';
+import { formatPrefix, IDENTITY_HOST, identityName, parsePrefix, ReservedIdentities } from '@ciliate/identity';
 import { explainFlow, type FlowExplanation, type FlowKey } from '@ciliate/policy';
 import type { ClusterPolicy, PolicyPod } from './cluster_policy.ts';
 
@@ -7,31 +7,44 @@ export interface FlowEnd {
   /** `namespace/name`, the name of an entity, or an address. */
   readonly name: string;
   readonly identity: number;
-  /** undefined: nobody's policy here is asked. */
+  /** Or the node itself; undefined: nobody's policy here is asked. */
   readonly pod: PolicyPod | undefined;
   readonly address: string | undefined;
 }
 
 /** What one end's policy says. */
 export interface FlowStep {
-  /** `namespace/name`. */
+  /** `namespace/name`, or `reserved:host`. */
   readonly at: string;
   readonly explanation: FlowExplanation;
 }
 
 const RESERVED = new ReservedIdentities().entries;
 
-/** An entity as an end: whoever has its identity. @returns undefined if there is no such entity */
-export function entityEnd(name: string): FlowEnd | undefined {
-  const found = RESERVED.find(([identity]) => identityName(identity) === name);
-  return found && { name, identity: found[0], pod: undefined, address: undefined };
+/** Is it the name of an entity: whoever has its identity? */
+export const isEntity = (name: string): boolean => reservedOf(name) !== undefined;
+
+/** An entity as an end. @param name also as a label, `reserved:host`. @returns undefined if there is no such entity */
+export function entityEnd(cluster: ClusterPolicy, name: string): FlowEnd | undefined {
+  const identity = reservedOf(name);
+  if (identity === undefined) return undefined;
+  return { name, identity, pod: withPolicy(cluster, identity), address: undefined };
 }
+
+function reservedOf(name: string): number | undefined {
+  const word = name.replace(/^reserved:/, '');
+  return RESERVED.find(([identity]) => identityName(identity) === word)?.[0];
+}
+
+const withPolicy = ({ host }: ClusterPolicy, identity: number): PolicyPod | undefined =>
+  identity === IDENTITY_HOST ? host : undefined;
 
 /** An address that no pod has. */
 export function addressEnd(cluster: ClusterPolicy, address: string): FlowEnd {
   const prefix = parsePrefix(address);
   const identity = cluster.identityOf(prefix);
-  return { name: formatPrefix(prefix).replace(/\/\d+$/, ''), identity, pod: undefined, address };
+  const name = formatPrefix(prefix).replace(/\/\d+$/, '');
+  return { name, identity, pod: withPolicy(cluster, identity), address };
 }
 
 /** A pod of the cluster. @param name `namespace/name` */
@@ -50,10 +63,10 @@ export function explainPath(
   to: FlowEnd,
   asked: Pick<FlowKey, 'protocol' | 'dport'>,
 ): FlowStep[] {
-  const step = ({ pod, name }: FlowEnd, peer: FlowEnd, egress: boolean): FlowStep[] => {
+  const step = ({ pod }: FlowEnd, peer: FlowEnd, egress: boolean): FlowStep[] => {
     if (pod === undefined) return [];
     const flow = { ...asked, egress, identity: peer.identity };
-    return [{ at: name, explanation: explainFlow(repository, pod, pod.policy, flow, peer.address) }];
+    return [{ at: pod.name, explanation: explainFlow(repository, pod, pod.policy, flow, peer.address) }];
   };
   return [...step(from, to, true), ...step(to, from, false)];
 }

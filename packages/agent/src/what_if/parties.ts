@@ -1,6 +1,7 @@
 import {
   comparePrefixes,
   formatPrefix,
+  IDENTITY_HOST,
   IDENTITY_INGRESS,
   IDENTITY_WORLD_IPV4,
   IDENTITY_WORLD_IPV6,
@@ -14,7 +15,7 @@ import { isDualStack } from '../families.ts';
 import type { ClusterPolicy, PolicyPod } from './cluster_policy.ts';
 
 export interface PartyNode extends ReachNode {
-  /** Of a pod, whom policies select; undefined for others. */
+  /** Of a pod, and with the host firewall of the node, whom policies select; undefined for others. */
   readonly labels: Labels | undefined;
 }
 
@@ -60,19 +61,17 @@ export function partiesOf(clusters: readonly ClusterPolicy[]): Party[] {
     add(
       identityName(identity),
       labels.toStrings(),
-      clusters.map(() => ({ identity, policy: undefined, labels: undefined })),
+      clusters.map(({ host }) => (identity === IDENTITY_HOST ? host : undefined) ?? withoutPolicy(identity)),
     );
   for (const prefix of prefixesIn(clusters)) {
-    const nodes = clusters.map((cluster) => ({
-      identity: cluster.identityOf(prefix),
-      policy: undefined,
-      labels: undefined,
-    }));
+    const nodes = clusters.map((cluster) => withoutPolicy(cluster.identityOf(prefix)));
     add(formatPrefix(prefix), [], nodes);
   }
   for (const pods of podsInAll(clusters)) add(pods[0]!.name, pods.at(-1)!.labels.toStrings(), pods);
   return [...found.values()];
 }
+
+const withoutPolicy = (identity: number): PartyNode => ({ identity, policy: undefined, labels: undefined });
 
 function prefixesIn(clusters: readonly ClusterPolicy[]): Prefix[] {
   const all = clusters.flatMap(({ prefixes }) => prefixes).filter(({ length }) => length > 0);

@@ -23,6 +23,10 @@ import type { Scenario } from './scenario.ts';
 /** Of a scenario; a program's own maps are small here, so that a scenario starts fast. */
 const MEMORY_BYTES = 96 * 1024 * 1024;
 const ENTRIES = 4096;
+const OWN_MAPS: readonly MapName[] = [
+  ...(['cilium_ct4_global', 'cilium_ct_any4_global', 'cilium_ct6_global', 'cilium_ct_any6_global'] as const),
+  ...(['cilium_policystats', 'cilium_nodeport_neigh4', 'cilium_nodeport_neigh6'] as const),
+];
 const EVENT_BYTES = 1 << 20;
 /** The virtual start of time: far enough from 0 that nothing seems to have been reported lately. */
 export const START_SECONDS = 100_000;
@@ -42,8 +46,7 @@ export class World {
   constructor(scenario: Scenario, maxEntries: Partial<Record<MapName, number>> = {}) {
     const { memory } = this;
     const sizes: Partial<Record<MapName, number>> = {};
-    for (const name of ['cilium_ct4_global', 'cilium_ct_any4_global', 'cilium_ct6_global', 'cilium_ct_any6_global'])
-      sizes[name as MapName] = ENTRIES;
+    for (const name of OWN_MAPS) sizes[name] = ENTRIES;
     const maglevTableSize = scenario.node.maglev.table_size;
     createDatapathMaps(memory, { shards: 1, maxEntries: { ...sizes, ...maxEntries }, maglevTableSize });
     this.#scratch = Scratch.create(memory, 256);

@@ -304,19 +304,22 @@ function lookupOne(
   }
   if (dp.steps !== null) noteUpdate(dp, map, tuple, entry);
 
-  state.revNatIndex = ctRevNatIndex(m, entry);
   if (dir === CT_SERVICE) {
+    state.revNatIndex = ctRevNatIndex(m, entry);
     state.backendId = ctBackendId(m, entry);
     state.syn = syn;
-  } else {
-    const flags = ctFlags(m, entry);
-    state.loopback = (flags & CT_ENTRY_FLAG.lb_loopback) !== 0;
-    state.nodePort = (flags & CT_ENTRY_FLAG.node_port) !== 0;
-    state.proxyRedirect = (flags & CT_ENTRY_FLAG.proxy_redirect) !== 0;
-    state.fromL7lb = (flags & CT_ENTRY_FLAG.from_l7lb) !== 0;
-    state.fromTunnel = (flags & CT_ENTRY_FLAG.from_tunnel) !== 0;
-  }
+  } else setCtState(state, ctFlags(m, entry), ctRevNatIndex(m, entry));
   return CT_ESTABLISHED;
+}
+
+/** What an entry tells programs. @param flags CT_ENTRY_FLAG. @param revNatIndex host order */
+export function setCtState(state: CtState, flags: number, revNatIndex: number): void {
+  state.revNatIndex = revNatIndex;
+  state.loopback = (flags & CT_ENTRY_FLAG.lb_loopback) !== 0;
+  state.nodePort = (flags & CT_ENTRY_FLAG.node_port) !== 0;
+  state.proxyRedirect = (flags & CT_ENTRY_FLAG.proxy_redirect) !== 0;
+  state.fromL7lb = (flags & CT_ENTRY_FLAG.from_l7lb) !== 0;
+  state.fromTunnel = (flags & CT_ENTRY_FLAG.from_tunnel) !== 0;
 }
 
 /** Was the entry made for the service, or as a node port, that the lookup is about? */

@@ -1,4 +1,5 @@
 import type { EventRing } from '@ciliate/maps';
+import { counters, snapshot } from '../../src/conformance/observe.ts';
 import { runHook } from '../../src/conformance/runner.ts';
 import type { PacketInput, Scenario } from '../../src/conformance/scenario.ts';
 import { START_SECONDS, World } from '../../src/conformance/world.ts';
@@ -31,10 +32,11 @@ export class Twins {
   readonly #hook: Hook;
   #seconds = START_SECONDS;
 
-  /** @param hook what runs a packet */
-  constructor(scenario: Scenario, hook: Hook = runHook) {
+  /** @param hook what runs a packet. @param explained whether the second one's packets are, which sends them the long way */
+  constructor(scenario: Scenario, hook: Hook = runHook, explained = false) {
     this.#hook = hook;
     this.#twins = [twinOf(scenario, 0x00), twinOf(scenario, 0xa5)];
+    if (explained) this.#twins[1].world.datapath.steps = { push: () => 0 };
     this.advance(0);
   }
 
@@ -60,6 +62,13 @@ export class Twins {
     return Number(first.slice(0, first.indexOf(' ')));
   }
 
+  /** @throws Error naming the first entry of a map that differs */
+  compareMaps(): void {
+    const [a, b] = this.#twins.map(({ world }) => new Map([...snapshot(world), ...counters(world)].map(textOfEntry)));
+    for (const key of new Set([...a!.keys(), ...b!.keys()]))
+      if (a!.get(key) !== b!.get(key)) throw new Error(`${key}: ${a!.get(key)}, the long way ${b!.get(key)}`);
+  }
+
   /** @throws Error naming the first byte of the memories that differs, outside of the guards */
   compareMemories(): void {
     const [a, b] = this.#twins;
@@ -74,6 +83,8 @@ export class Twins {
     }
   }
 }
+
+const textOfEntry = ([key, value]: readonly [string, unknown]): [string, string] => [key, String(value)];
 
 const view = ({ world }: Twin, from: number, to: number): Buffer => Buffer.from(world.memory.buffer, from, to - from);
 

@@ -26,7 +26,7 @@ interface PolicyOptions extends MapOptions {
 export function bpfPolicyCommand(): Command {
   const get = withMapOptions(new Command('get'))
     .description("an endpoint's policy map, with what was counted by each entry")
-    .argument('[endpoint]', 'its id, or [NAMESPACE/]NAME of the pod; with --all the capture')
+    .argument('[endpoint]', 'its id, [NAMESPACE/]NAME of the pod, or reserved:host; with --all the capture')
     .argument(...CAPTURE_ARGUMENT)
     .option('-n, --numeric', 'numbers of identities, not their labels')
     .option('--all', 'the maps of all endpoints')
@@ -46,9 +46,11 @@ export function bpfPolicyCommand(): Command {
 }
 
 function endpointOf(agent: Agent, word: string): Endpoint {
-  const found = /^\d+$/.test(word) ? agent.endpoints.find(({ id }) => id === Number(word)) : agent.endpointOfPod(word);
+  const all = [...agent.endpoints, agent.hostEndpoint];
+  const ofName = () => all.find((endpoint) => podName(endpoint) === word) ?? agent.endpointOfPod(word);
+  const found = /^\d+$/.test(word) ? agent.endpointOfId(Number(word)) : ofName();
   if (found !== undefined) return found;
-  const known = agent.endpoints.map((endpoint) => `${endpoint.id} (${podName(endpoint)})`).join(', ');
+  const known = all.map((endpoint) => `${endpoint.id} (${podName(endpoint)})`).join(', ');
   throw new InputError(`no endpoint ${JSON.stringify(word)}; there are ${known}`, { endpoint: word });
 }
 
@@ -59,7 +61,7 @@ function oneMap(agent: Agent, endpoint: Endpoint, options: PolicyOptions): MapVi
 
 /** Where Cilium's tool shows the path of the pinned file, this shows the name of the pin. */
 function allMaps(agent: Agent, options: PolicyOptions): MapView {
-  const maps = agent.endpoints.map((endpoint) => ({
+  const maps = [...agent.endpoints, agent.hostEndpoint].map((endpoint) => ({
     id: `${endpoint.id}`,
     path: policyMapName(endpoint.id),
     dump: contents(agent, endpoint),

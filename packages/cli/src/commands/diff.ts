@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import {
   loadStore,
   type PolicyOptions,
+  policyConfigOf,
   type RunOptions,
   toJson,
   withPolicyOptions,
@@ -29,11 +30,15 @@ export function diffCommand(): Command {
     .option('--exit-code', 'exit with 1 if something changes')
     .action(async (options: DiffOptions) => {
       const [before, after] = await Promise.all(
-        sidesOf(options).map((paths) => ClusterPolicy.of(loadStore(paths), options.seed, options.enablePolicy)),
+        sidesOf(options).map((paths) => ClusterPolicy.of(loadStore(paths), options.seed, policyConfigOf(options))),
       );
       const diff = diffReach(before!, after!);
       const unknown = [...new Set([before!, after!].flatMap(unknownNames))];
-      process.stdout.write(options.json ? `${toJson(jsonOf(diff, unknown))}\n` : render(diff, unknown));
+      const ignored = [...new Set([before!, after!].flatMap((cluster) => cluster.ignored))];
+      const text = options.json
+        ? `${toJson(jsonOf(diff, unknown, ignored))}\n`
+        : render(diff, [...unknownLines(unknown), ...ignored]);
+      process.stdout.write(text);
       if (options.exitCode && !isEmpty(diff)) process.exitCode = 1;
     });
 }
@@ -51,8 +56,9 @@ function sidesOf({ file, old, new: now }: DiffOptions): [old: string[], now: str
 const isEmpty = ({ pods: { added, removed, relabelled }, changes }: ReachDiff): boolean =>
   added.length + removed.length + relabelled.length + changes.length === 0;
 
-const jsonOf = ({ pods, changes }: ReachDiff, unknownNames: readonly string[]): object => ({
+const jsonOf = ({ pods, changes }: ReachDiff, unknownNames: readonly string[], ignored: readonly string[]): object => ({
   unknownNames,
+  ignored,
   pods,
   changes: changes.map(({ from, to, spans, before, after, reasons }) => ({
     from: from.map(partyJson),
@@ -64,9 +70,10 @@ const jsonOf = ({ pods, changes }: ReachDiff, unknownNames: readonly string[]): 
   })),
 });
 
-function render({ pods, changes }: ReachDiff, unknown: readonly string[]): string {
+/** @param notes lines at the end */
+function render({ pods, changes }: ReachDiff, notes: readonly string[]): string {
   const what = changes.length === 0 ? ['No flow changes its verdict.'] : changes.flatMap(changeLines);
-  return [...podLines(pods), ...what, ...unknownLines(unknown), ''].join('\n');
+  return [...podLines(pods), ...what, ...notes, ''].join('\n');
 }
 
 function changeLines({ from, to, spans, before, after, reasons }: ReachChange): string[] {

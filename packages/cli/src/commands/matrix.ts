@@ -2,7 +2,7 @@ import { ClusterPolicy, type MatrixCell, type Party, partiesOf, reachMatrix } fr
 import { didYouMean, InputError, nearestWord } from '@ciliate/k8s';
 import { coverageText } from '@ciliate/policy';
 import { Command } from 'commander';
-import { type CommonOptions, loadStore, toJson, withCommonOptions } from '../options.ts';
+import { type CommonOptions, loadStore, policyConfigOf, toJson, withCommonOptions } from '../options.ts';
 import { namesText, partyJson, pathJson, pathText, unknownLines, unknownNames } from '../render_reach.ts';
 import { table } from '../table.ts';
 
@@ -17,14 +17,16 @@ export function matrixCommand(): Command {
     .description('who can reach whom on what, by the policies of both ends')
     .option('--from <names...>', who)
     .option('--to <names...>', who)
-    .action(async ({ file, seed, json, enablePolicy, from, to }: MatrixOptions) => {
-      const cluster = await ClusterPolicy.of(loadStore(file), seed, enablePolicy);
+    .action(async ({ file, seed, json, from, to, ...policy }: MatrixOptions) => {
+      const cluster = await ClusterPolicy.of(loadStore(file), seed, policyConfigOf(policy));
       const names = partiesOf([cluster]).flatMap((party) => party.names);
       const cells = reachMatrix(cluster, filterOf('--from', from, names), filterOf('--to', to, names));
       const unknown = unknownNames(cluster);
-      process.stdout.write(
-        json ? `${toJson({ unknownNames: unknown, cells: jsonOf(cells) })}\n` : render(cells, unknown),
-      );
+      const { ignored } = cluster;
+      const text = json
+        ? `${toJson({ unknownNames: unknown, ignored, cells: jsonOf(cells) })}\n`
+        : render(cells, [...unknownLines(unknown), ...ignored]);
+      process.stdout.write(text);
     });
 }
 
@@ -32,7 +34,7 @@ export function matrixCommand(): Command {
 function filterOf(option: string, wanted: string[] | undefined, names: readonly string[]): (name: string) => boolean {
   if (wanted === undefined) return () => true;
   const found = wanted.map((word) => {
-    const name = [word, `default/${word}`].find((one) => names.includes(one));
+    const name = [word, `default/${word}`, word.replace(/^reserved:/, '')].find((one) => names.includes(one));
     if (name === undefined) {
       const meant = nearestWord(word, names) ?? nearestWord(`default/${word}`, names);
       throw new InputError(`${option} ${word}: no pod, entity or prefix of this name${didYouMean(meant)}`, { word });
@@ -56,7 +58,8 @@ interface Row {
   lines: string[];
 }
 
-function render(cells: readonly MatrixCell[], unknown: readonly string[]): string {
+/** @param notes lines below the table */
+function render(cells: readonly MatrixCell[], notes: readonly string[]): string {
   const byReceiver = new Map<string, Row>();
   for (const { from, to, flows } of cells) {
     const lines = linesOf(flows);
@@ -79,7 +82,7 @@ function render(cells: readonly MatrixCell[], unknown: readonly string[]): strin
       lines.map((line, index) => (index === 0 ? [namesText(from), namesText(to), line] : ['', '', line])),
     ),
   );
-  return [text, ...unknownLines(unknown).map((line) => `${line}\n`)].join('');
+  return [text, ...notes.map((line) => `${line}\n`)].join('');
 }
 
 function linesOf(flows: MatrixCell['flows']): string[] {

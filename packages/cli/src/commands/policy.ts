@@ -1,5 +1,5 @@
-import type { Agent, Endpoint } from '@ciliate/agent';
-import { findWorkload, InputError } from '@ciliate/k8s';
+import { type Agent, type Endpoint, HOST_NAME, podName } from '@ciliate/agent';
+import { findWorkload, InputError, type ObjectStore } from '@ciliate/k8s';
 import {
   type FilterPeer,
   formatOrigin,
@@ -22,19 +22,26 @@ interface PolicyOptions extends CommonOptions {
 export function policyCommand(): Command {
   return withCommonOptions(new Command('policy'))
     .description("from a pod's rules by its selectors and filters to the entries of its policy map")
-    .requiredOption('--pod <pod>', 'whose policy: [pod/][NAMESPACE/]NAME')
+    .requiredOption('--pod <pod>', 'whose policy: [pod/][NAMESPACE/]NAME, or reserved:host, the node itself')
     .action(async (options: PolicyOptions) => {
       const store = loadStore(options.file);
-      const { kind, metadata } = findWorkload(store, options.pod);
-      if (kind !== 'Pod') throw new InputError(`--pod ${options.pod}: a service has no policy, name a pod`, {});
+      const pod = podOf(store, options.pod);
       const agent = await startAgent(store, options);
       try {
-        const endpoint = agent.endpointOfPod(`${metadata.namespace}/${metadata.name}`)!;
+        const endpoint = pod === undefined ? agent.hostEndpoint : agent.endpointOfPod(pod)!;
         process.stdout.write(options.json ? `${toJson(jsonOf(agent, endpoint))}\n` : render(agent, endpoint));
       } finally {
         await agent.stop();
       }
     });
+}
+
+/** @returns `namespace/name`; undefined: the node itself */
+function podOf(store: ObjectStore, word: string): string | undefined {
+  if (word === HOST_NAME) return undefined;
+  const { kind, metadata } = findWorkload(store, word);
+  if (kind !== 'Pod') throw new InputError(`--pod ${word}: a service has no policy, name a pod`, {});
+  return `${metadata.namespace}/${metadata.name}`;
 }
 
 const filtersOf = ({ policy: { l4 } }: Endpoint): L4Filter[] => [...l4.ingress.filters, ...l4.egress.filters];
@@ -68,7 +75,7 @@ function render(agent: Agent, endpoint: Endpoint): string {
     [...filter.peers.values()].map((peer) => filterRow(filter, peer)),
   );
   return [
-    `Rules that select ${endpoint.namespace}/${endpoint.name}, identity ${endpoint.identity}:\n`,
+    `Rules that select ${podName(endpoint)}, identity ${endpoint.identity}:\n`,
     ...(rules.length === 0 ? ['  none\n'] : rules),
     '\nFilters:\n',
     table(['DIRECTION', 'PORT/PROTO', 'SELECTOR', 'IDENTITIES', 'SAYS', 'FROM'], filters),

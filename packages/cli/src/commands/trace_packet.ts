@@ -91,12 +91,13 @@ export function tracePacketCommand(): Command {
 }
 
 /** The packet comes from one place. */
-function checkSource({ pcap, number, alone, from, fromWorld, to }: TracePacketOptions): void {
+function checkSource({ pcap, number, alone, from, fromWorld, to, ipv6 }: TracePacketOptions): void {
   const sources = [pcap, from, fromWorld].filter((source) => source !== undefined);
   if (sources.length !== 1) throw new InputError('name one source of the packet: --pcap, --from or --from-world', {});
   if (pcap !== undefined && number === undefined) throw new InputError('--pcap wants --number', {});
   if (pcap !== undefined && to !== undefined)
     throw new InputError('--to: a packet of a capture goes where it goes', {});
+  if (pcap !== undefined && ipv6) throw new InputError('--ipv6: a packet of a capture has its addresses', {});
   if (pcap === undefined && to === undefined) throw new InputError('--to: say where the packet goes', {});
   if (pcap === undefined && (number !== undefined || alone))
     throw new InputError('--number and --alone want --pcap', {});

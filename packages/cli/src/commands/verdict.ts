@@ -1,4 +1,4 @@
-import { type Agent, type Endpoint, entityEnd, NotEmulatedError } from '@ciliate/agent';
+import { type Agent, type Endpoint, isEntity, NotEmulatedError } from '@ciliate/agent';
 import { InputError, isIpv6 as isIpv6Text, type ObjectStore, type Pod } from '@ciliate/k8s';
 import { type IpAddress, parseIp } from '@ciliate/packet';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
@@ -46,9 +46,9 @@ const isPlayable = (options: VerdictOptions): options is VerdictOptions<Played> 
 
 function whyUnplayable({ from, to, port: { protocol } }: VerdictOptions): string | undefined {
   if (protocol !== 'TCP' && protocol !== 'UDP') return `${protocol} is not played yet`;
-  const end = [from, to].find((name) => entityEnd(name) !== undefined);
+  const end = [from, to].find(isEntity);
   if (end !== undefined) return `${end} has no address to play packets with`;
-  return parseIp(from) === undefined ? undefined : 'packets from outside of the cluster are not played yet';
+  return parseIp(from) === undefined ? undefined : 'packets that no pod sends are not played yet';
 }
 
 /** @returns what of the policies cannot be emulated; undefined if the verdict is printed */

@@ -93,6 +93,7 @@ export function readCase(value: unknown, where: string): PolicyCase {
 const readConfig = (config: Fields): PolicyConfig => ({
   clusterName: config.text('clusterName'),
   enforcement: config.oneOf('enforcement', 'default', 'always', 'never'),
+  hostFirewall: false,
   allowLocalhost: config.oneOf('allowLocalhost', 'always', 'policy'),
   enableIPv4: config.flag('enableIPv4'),
   enableIPv6: config.flag('enableIPv6'),

@@ -1,9 +1,11 @@
+import type { IpAddress } from '@ciliate/packet';
+
 /** A name that answered with an address, and until when that holds. */
 export interface NameAddress {
   /** Absolute, lower case. */
   readonly name: string;
   /** IPv4, host order. */
-  readonly address: number;
+  readonly address: IpAddress;
   /** Seconds of the clock that is passed in. */
   readonly expiresS: number;
 }
@@ -22,7 +24,7 @@ export interface DnsCacheLimits {
 export class DnsCache {
   readonly #limits: DnsCacheLimits;
   /** Name → address → when it expires. */
-  readonly #forward = new Map<string, Map<number, number>>();
+  readonly #forward = new Map<string, Map<IpAddress, number>>();
 
   constructor(limits: DnsCacheLimits) {
     this.#limits = limits;
@@ -32,10 +34,10 @@ export class DnsCache {
    * An answer. For each address the later expiry counts.
    * @returns the addresses that are new or last longer than before
    */
-  update(name: string, addresses: Iterable<number>, ttlS: number, nowS: number): number[] {
+  update(name: string, addresses: Iterable<IpAddress>, ttlS: number, nowS: number): IpAddress[] {
     const expiresS = nowS + Math.max(ttlS, this.#limits.minTtlS);
-    const known = this.#forward.get(name) ?? new Map<number, number>();
-    const changed: number[] = [];
+    const known = this.#forward.get(name) ?? new Map<IpAddress, number>();
+    const changed: IpAddress[] = [];
     for (const address of addresses) {
       if ((known.get(address) ?? -1) >= expiresS) continue;
       known.set(address, expiresS);
@@ -52,14 +54,14 @@ export class DnsCache {
   gc(nowS: number): NameAddress[] {
     const gone: NameAddress[] = [];
     for (const [name, addresses] of this.#forward) {
-      const drop = (address: number, expiresS: number): void => {
+      const drop = (address: IpAddress, expiresS: number): void => {
         addresses.delete(address);
         gone.push({ name, address, expiresS });
       };
       for (const [address, expiresS] of addresses) if (expiresS < nowS) drop(address, expiresS);
       const excess = addresses.size - this.#limits.maxIpsPerHost;
       if (excess > 0) {
-        const first = [...addresses].sort((a, b) => a[1] - b[1] || a[0] - b[0]).slice(0, excess);
+        const first = [...addresses].sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1)).slice(0, excess);
         for (const [address, expiresS] of first) drop(address, expiresS);
       }
       if (addresses.size === 0) this.#forward.delete(name);

@@ -1,3 +1,4 @@
+import type { IpAddress } from '@ciliate/packet';
 import type { NameAddress } from './dns_cache.ts';
 
 export interface DnsZombieLimits {
@@ -11,7 +12,7 @@ export interface DnsZombieLimits {
 
 /** An address that the cache gave up, while connections to it may go on. Times in seconds. */
 interface Zombie {
-  readonly address: number;
+  readonly address: IpAddress;
   readonly names: Set<string>;
   deletePendingAtS: number;
   aliveAtS: number;
@@ -28,7 +29,7 @@ const RUNS_BEFORE_DEATH = 2;
  */
 export class DnsZombies {
   readonly #limits: DnsZombieLimits;
-  readonly #zombies = new Map<number, Zombie>();
+  readonly #zombies = new Map<IpAddress, Zombie>();
   #lastCtGcS = 0;
   #runs = 0;
 
@@ -55,13 +56,13 @@ export class DnsZombies {
   }
 
   /** The name answers with the address again. */
-  forget(name: string, address: number): void {
+  forget(name: string, address: IpAddress): void {
     const zombie = this.#zombies.get(address);
     if (zombie?.names.delete(name) && zombie.names.size === 0) this.#zombies.delete(address);
   }
 
   /** A collection of conntrack finished, and found connections to these addresses. */
-  conntrackCollected(nowS: number, alive: ReadonlySet<number>): void {
+  conntrackCollected(nowS: number, alive: ReadonlySet<IpAddress>): void {
     for (const address of alive) {
       const zombie = this.#zombies.get(address);
       if (zombie !== undefined) zombie.aliveAtS = nowS;
@@ -92,7 +93,7 @@ export class DnsZombies {
     for (const zombie of this.#zombies.values()) if (!kept.has(zombie)) this.#zombies.delete(zombie.address);
   }
 
-  *entries(): Iterable<{ readonly name: string; readonly address: number }> {
+  *entries(): Iterable<{ readonly name: string; readonly address: IpAddress }> {
     for (const { address, names } of this.#zombies.values()) for (const name of names) yield { name, address };
   }
 

@@ -1,4 +1,5 @@
 import { Labels } from '@ciliate/labels';
+import type { IpAddress } from '@ciliate/packet';
 import { DnsCache, type DnsCacheLimits } from './dns_cache.ts';
 import { type DnsZombieLimits, DnsZombies } from './dns_zombies.ts';
 import { absoluteName } from './match_pattern.ts';
@@ -41,10 +42,9 @@ export class NameManager {
   /**
    * An endpoint got an answer.
    * @param name in any form
-   * @param addresses IPv4, host order
    * @returns whether it told anything new
    */
-  learn(endpoint: number, name: string, addresses: Iterable<number>, ttlS: number, nowS: number): boolean {
+  learn(endpoint: number, name: string, addresses: Iterable<IpAddress>, ttlS: number, nowS: number): boolean {
     const absolute = absoluteName(name);
     const { cache, zombies } = this.#namesOf(endpoint);
     const changed = cache.update(absolute, addresses, ttlS, nowS);
@@ -56,7 +56,7 @@ export class NameManager {
    * To be done every minute, after a collection of conntrack.
    * @param alive the addresses that an endpoint has connections to
    */
-  gc(nowS: number, alive: (endpoint: number) => ReadonlySet<number>): void {
+  gc(nowS: number, alive: (endpoint: number) => ReadonlySet<IpAddress>): void {
     for (const [id, { cache, zombies }] of this.#endpoints) {
       for (const gone of cache.gc(nowS)) zombies.upsert(gone, nowS);
       zombies.conntrackCollected(nowS, alive(id));
@@ -70,8 +70,8 @@ export class NameManager {
   }
 
   /** Address → the labels that its names give it; without those that no selector selects. */
-  labels(): Map<number, Labels> {
-    const labels = new Map<number, Labels>();
+  labels(): Map<IpAddress, Labels> {
+    const labels = new Map<IpAddress, Labels>();
     const byName = new Map<string, Labels>();
     for (const { name, address } of this.entries()) {
       let own = byName.get(name);
@@ -87,7 +87,7 @@ export class NameManager {
   }
 
   /** Every name with every address that it stands for now, for some endpoint. */
-  *entries(): Iterable<{ readonly endpoint: number; readonly name: string; readonly address: number }> {
+  *entries(): Iterable<{ readonly endpoint: number; readonly name: string; readonly address: IpAddress }> {
     for (const [endpoint, { cache, zombies }] of this.#endpoints) {
       for (const { name, address } of cache.entries()) yield { endpoint, name, address };
       for (const { name, address } of zombies.entries()) yield { endpoint, name, address };

@@ -1,7 +1,7 @@
-import type { Labels } from '@ciliate/labels';
+import { Labels } from '@ciliate/labels';
 import { IdentityError } from '../errors.ts';
 import type { Source } from '../ipcache.ts';
-import { type NumericIdentity, SCOPE_LOCAL } from '../numeric.ts';
+import { IDENTITY_HOST, type NumericIdentity, SCOPE_LOCAL } from '../numeric.ts';
 import { type IdentityEntry, ReservedIdentities, scopeForLabels } from '../reserved.ts';
 import { LocalIdentities } from './local_identities.ts';
 import { comparePrefixes, formatPrefix, type Prefix } from './prefix.ts';
@@ -20,6 +20,7 @@ export interface PrefixEntry {
 
 /** What {@link PrefixIdentities.apply} did. Policy must know the new identities before packets carry them. */
 export interface PrefixChanges {
+  /** New ones, and the host's, if its labels changed: of all identities, it alone keeps its number then. */
   readonly added: readonly IdentityEntry[];
   readonly upserted: readonly PrefixEntry[];
   readonly removed: readonly PrefixEntry[];
@@ -37,6 +38,9 @@ export class PrefixIdentities {
   readonly #metadata = new PrefixMetadata();
   readonly #local = new LocalIdentities();
   readonly #entries = new PrefixTable<PrefixEntry>();
+  /** The labels of each prefix of the node itself: the host's identity has all of them. */
+  readonly #ofHost = new PrefixTable<Labels>();
+  #hostLabels = HOST;
   /** Prefixes that are known otherwise than their entries say; so may those be that they hold. */
   #changed = new PrefixTable<true>();
 
@@ -49,12 +53,8 @@ export class PrefixIdentities {
     this.#reserved = reserved;
   }
 
-  /**
-   * What a resource knows about a prefix; takes the place of what it said before.
-   * @throws IdentityError UNSUPPORTED for labels of the node itself, whose identity is not made from labels here
-   */
+  /** What a resource knows about a prefix; takes the place of what it said before. */
   upsert(prefix: Prefix, resource: string, info: PrefixInfo): void {
-    if (info.labels.has('reserved', 'host')) throw unsupported(prefix, info.labels);
     if (this.#metadata.upsert(prefix, resource, info)) this.#changed.set(prefix, true);
   }
 
@@ -81,6 +81,8 @@ export class PrefixIdentities {
       if (isNew) changes.added.push([identity, labels]);
       const entry = { prefix, identity, labels, source };
       this.#entries.set(prefix, entry);
+      if (identity === IDENTITY_HOST) this.#ofHost.set(prefix, labels);
+      else this.#ofHost.delete(prefix);
       changes.upserted.push(entry);
       if (old !== undefined) before.push(old);
     }
@@ -88,10 +90,14 @@ export class PrefixIdentities {
       const entry = this.#metadata.has(prefix) ? undefined : this.#entries.get(prefix);
       if (entry === undefined) continue;
       this.#entries.delete(prefix);
+      this.#ofHost.delete(prefix);
       changes.removed.push(entry);
       before.push(entry);
     }
     this.#changed = new PrefixTable();
+    const hostLabels = Labels.of([HOST, ...[...this.#ofHost].map(([, labels]) => labels)].flatMap((all) => [...all]));
+    if (!hostLabels.equals(this.#hostLabels)) changes.added.push([IDENTITY_HOST, hostLabels]);
+    this.#hostLabels = hostLabels;
     const deleted = before.map(({ identity }) => identity).filter((identity) => this.#release(identity));
     return { ...changes, deleted };
   }
@@ -128,6 +134,8 @@ export class PrefixIdentities {
     return this.#local.labelsOf(identity) !== undefined && this.#local.release(identity);
   }
 }
+
+const HOST = Labels.parse(['reserved:host']);
 
 const unsupported = (prefix: Prefix, labels: Labels): IdentityError =>
   new IdentityError('UNSUPPORTED', `${formatPrefix(prefix)} with labels ${labels}: not modelled for a prefix`);

@@ -1,9 +1,11 @@
 import type { Schema } from '../schema/schema.ts';
 import type { K8sObject } from '../types.ts';
 import { ciliumCidrGroup, ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './cilium_network_policy.ts';
+import { ciliumNode } from './cilium_node.ts';
 import { endpointSlice } from './endpoint_slice.ts';
 import { namespace } from './namespace.ts';
 import { networkPolicy } from './network_policy.ts';
+import { node } from './node.ts';
 import { pod } from './pod.ts';
 import { service } from './service.ts';
 
@@ -27,6 +29,8 @@ export const KINDS: { readonly [K in Kind]: KindSpec<K> } = {
   CiliumNetworkPolicy: { apiVersions: ['cilium.io/v2'], schema: ciliumNetworkPolicy },
   CiliumClusterwideNetworkPolicy: { apiVersions: ['cilium.io/v2'], schema: ciliumClusterwideNetworkPolicy },
   CiliumCIDRGroup: { apiVersions: ['cilium.io/v2', 'cilium.io/v2alpha1'], schema: ciliumCidrGroup },
+  Node: { apiVersions: ['v1'], schema: node },
+  CiliumNode: { apiVersions: ['cilium.io/v2'], schema: ciliumNode },
 };
 
 export const isKind = (word: string): word is Kind => Object.hasOwn(KINDS, word);
@@ -40,8 +44,8 @@ export const REFUSED_KINDS: ReadonlyMap<string, string> = new Map([
   ),
   ...[
     ...['CiliumEnvoyConfig', 'CiliumClusterwideEnvoyConfig'],
-    ...['CiliumLocalRedirectPolicy', 'CiliumEgressGatewayPolicy', 'CiliumEndpoint', 'CiliumIdentity', 'CiliumNode'],
-    ...['Endpoints', 'Ingress', 'Gateway', 'HTTPRoute', 'Node', 'Secret', 'ConfigMap'],
+    ...['CiliumLocalRedirectPolicy', 'CiliumEgressGatewayPolicy', 'CiliumEndpoint', 'CiliumIdentity'],
+    ...['Endpoints', 'Ingress', 'Gateway', 'HTTPRoute', 'Secret', 'ConfigMap'],
     ...['ServiceAccount', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'],
   ].map((kind): [string, string] => [kind, 'not modelled yet']),
 ]);

@@ -5,6 +5,7 @@ import type { PolicyRef, Rule } from '../api/rule.ts';
 import { PolicyConflictError } from '../conflict.ts';
 import type { EndpointPolicy } from '../endpoint_policy.ts';
 import { PolicyError } from '../errors.ts';
+import { HOST_IDENTITY } from '../identities.ts';
 import { parsePolicy } from '../k8s/parse.ts';
 import { type FlowKey, lookupMapState } from '../lookup.ts';
 import { PROTOCOL_NUMBERS } from '../protocols.ts';
@@ -133,7 +134,7 @@ function tryPolicy(
     entry,
     ports,
     alsoPeers: selected((labels) => selectors.some((one) => one.matches(labels)), flow.identity),
-    alsoSubjects: selected((labels) => rule.subject.matches(labels), subject.identity),
+    alsoSubjects: rule.selectsNodes ? [] : selected((labels) => rule.subject.matches(labels), subject.identity),
   };
 }
 
@@ -155,7 +156,7 @@ function entryWith(
   known: Known,
 ): MapStateEntry | undefined {
   const { config } = repository;
-  if (!rule.subject.matches(subject.labels)) return undefined;
+  if (rule.selectsNodes !== isNode(subject) || !rule.subject.matches(subject.labels)) return undefined;
   const rules = [...repository.rulesSelecting(subject), rule];
   try {
     const source = { config, revision: policy.revision, rules };
@@ -184,11 +185,20 @@ function policyFor(
     .map(([, labels]) => labels);
   const ref = freeName({ kind, namespace, name: nameFor(flow, peers.name) }, repository);
   const spec = {
-    endpointSelector: distinguish(subject.labels, others) as PolicyData,
+    ...subjectFields(subject, others),
     [direction]: [{ ...peers.fields, ...fields }],
   };
   const metadata = { name: ref.name, ...(namespace !== '' && { namespace }) };
   return { object: { apiVersion: 'cilium.io/v2', kind, metadata, spec }, ref, ports };
+}
+
+const isNode = ({ identity }: Subject): boolean => identity === HOST_IDENTITY;
+
+/** Of other nodes nobody knows the labels here: all that this one has are asked for. */
+function subjectFields(subject: Subject, others: readonly Labels[]): Readonly<Record<string, PolicyData>> {
+  if (!isNode(subject)) return { endpointSelector: distinguish(subject.labels, others) as PolicyData };
+  const own = [...subject.labels].filter(({ source }) => source === 'k8s').map(({ key, value }) => [key, value]);
+  return { nodeSelector: own.length === 0 ? {} : { matchLabels: Object.fromEntries(own) } };
 }
 
 function nameFor({ egress, protocol, dport }: FlowKey, peer: string): string {

@@ -3,19 +3,24 @@ import { BATCH_BYTES, BATCH_PACKETS, BATCHES, ENTRY, GROWTH_BYTES, type RingLayo
 
 /**
  * Batches in the shared memory, filled by one thread and worked off by all workers, in order. A batch holds a piece of
- * the trace as it stood in the file, an entry for each packet in it, and for each worker the list of its entries. It is
- * filled again when every worker has done its part.
+ * the trace as it stood in the file, and an entry for each packet in it. First each worker steers one part of the entries,
+ * and lists them by who is to work on them: the thread that reads would be too slow for all. Then each works on what is
+ * its own in all parts. The batch is filled again when every worker has done that.
  */
 
 /** Words that threads wait on; one cache line each. */
 const LINE = 64;
-const CONTROL = { published: 0, ended: LINE, done: 2 * LINE } as const;
+const CONTROL = { published: 0, ended: LINE, workers: 2 * LINE } as const;
+/** Of each worker: how many batches it has done, and steered its part of. */
+const WORKER = { size: 2 * LINE, done: 0, steered: LINE } as const;
 /** In front of a batch's entries: how many there are, and how much of the growth is taken. */
 const HEAD = { size: LINE, count: 0, grown: 4 } as const;
 const NEVER = -1;
 
-/** Bytes of a worker's list: a count and the indices, u16 each. */
-const LIST_BYTES = 2 * (1 + BATCH_PACKETS) + 6;
+/** Entries that one of so many workers steers at most. */
+const partOf = (workers: number): number => Math.ceil(BATCH_PACKETS / workers);
+/** Bytes of a list of such entries: a count and the indices, u16 each. */
+const listBytes = (workers: number): number => (2 * (1 + partOf(workers)) + 7) & ~7;
 
 /** A piece of the trace, and up to 7 bytes in front of it: see `room`. */
 const ROOM_BYTES = BATCH_BYTES + 8;
@@ -34,7 +39,11 @@ abstract class BatchRing {
   }
 
   protected done(worker: number): number {
-    return (this.layout.control + CONTROL.done + worker * LINE) >> 2;
+    return (this.layout.control + CONTROL.workers + worker * WORKER.size + WORKER.done) >> 2;
+  }
+
+  protected steered(worker: number): number {
+    return (this.layout.control + CONTROL.workers + worker * WORKER.size + WORKER.steered) >> 2;
   }
 
   protected head(batch: number): Address {
@@ -46,13 +55,16 @@ abstract class BatchRing {
     return (this.head(batch) + HEAD.size) >> 2;
   }
 
-  /** Index in `u16` of a worker's list: first the count. */
-  list(batch: number, worker: number): number {
-    return (this.head(batch) + HEAD.size + BATCH_PACKETS * ENTRY.words * 4 + worker * LIST_BYTES) >> 1;
+  /** Index in `u16` of the list of those entries, among what worker `part` steered, that `worker` works on: first the count. */
+  list(batch: number, part: number, worker: number): number {
+    const { workers } = this.layout;
+    const lists = this.head(batch) + HEAD.size + BATCH_PACKETS * ENTRY.words * 4;
+    return (lists + (part * workers + worker) * listBytes(workers)) >> 1;
   }
 
   protected bytes(batch: number): Address {
-    const lists = this.layout.workers * LIST_BYTES;
+    const { workers } = this.layout;
+    const lists = workers * workers * listBytes(workers);
     return this.head(batch) + HEAD.size + BATCH_PACKETS * ENTRY.words * 4 + lists;
   }
 
@@ -72,9 +84,11 @@ export class BatchFiller extends BatchRing {
   /** @param keepsFrames room for frames that grow. @throws MapError ENOMEM */
   static create(memory: Memory, workers: number, keepsFrames: boolean): BatchFiller {
     const growth = keepsFrames ? BATCH_BYTES + BATCH_PACKETS * GROWTH_BYTES : 0;
-    const batchBytes = HEAD.size + BATCH_PACKETS * ENTRY.words * 4 + workers * LIST_BYTES + ROOM_BYTES + growth;
+    const batchBytes =
+      HEAD.size + BATCH_PACKETS * ENTRY.words * 4 + workers ** 2 * listBytes(workers) + ROOM_BYTES + growth;
     const rounded = Math.ceil(batchBytes / LINE) * LINE;
-    const control = memory.alloc(CONTROL.done + (workers + 1) * LINE);
+    const controlBytes = CONTROL.workers + workers * WORKER.size + LINE;
+    const control = memory.alloc(controlBytes);
     const batches = memory.alloc(BATCHES * rounded + LINE);
     const layout = {
       control: Math.ceil(control / LINE) * LINE,
@@ -84,7 +98,7 @@ export class BatchFiller extends BatchRing {
       growth,
     };
     const ring = new BatchFiller(memory, layout);
-    ring.#blocks.push([control, CONTROL.done + (workers + 1) * LINE], [batches, BATCHES * rounded + LINE]);
+    ring.#blocks.push([control, controlBytes], [batches, BATCHES * rounded + LINE]);
     memory.i32[ring.ended] = NEVER;
     return ring;
   }
@@ -106,9 +120,7 @@ export class BatchFiller extends BatchRing {
 
   /** Empties the batch to fill now. */
   begin(): void {
-    const { u16, u32 } = this.memory;
-    u32[this.grownAt(this.#next)] = 0;
-    for (let worker = 0; worker < this.layout.workers; worker++) u16[this.list(this.#next, worker)] = 0;
+    this.memory.u32[this.grownAt(this.#next)] = 0;
   }
 
   /** Gives the batch of `count` entries to the workers. */
@@ -166,6 +178,29 @@ export class BatchTaker extends BatchRing {
       if (ended !== NEVER && ended <= batch) return false;
       Atomics.wait(i32, this.published, published, WAIT_MS);
     }
+  }
+
+  /** Whether `take` would not have to wait. */
+  isThere(batch: number): boolean {
+    return Atomics.load(this.memory.i32, this.published) > batch;
+  }
+
+  /** Says that this worker's part is listed. */
+  endSteering(batch: number): void {
+    const at = this.steered(this.#worker);
+    Atomics.store(this.memory.i32, at, batch + 1);
+    Atomics.notify(this.memory.i32, at);
+  }
+
+  /** Blocks the thread until all parts are listed. */
+  awaitSteering(batch: number): void {
+    const { i32 } = this.memory;
+    for (let worker = 0; worker < this.layout.workers; worker++)
+      for (;;) {
+        const steered = Atomics.load(i32, this.steered(worker));
+        if (steered > batch) break;
+        Atomics.wait(i32, this.steered(worker), steered, WAIT_MS);
+      }
   }
 
   finish(batch: number): void {

@@ -5,8 +5,8 @@ import { CaptureError, type CaptureInterface, type OpenCursor, openCursor } from
 import type { BatchFiller } from './batch_ring.ts';
 import { Interfaces, RECEIVED } from './interfaces.ts';
 import type { Places } from './places.ts';
-import { BATCH_BYTES, BATCH_PACKETS, ENTRY } from './protocol.ts';
-import { Steering } from './steering.ts';
+import { BATCH_BYTES, BATCH_PACKETS, ENTRY, UNSTEERED } from './protocol.ts';
+import { dependsOnOthers, Steering } from './steering.ts';
 import { mixWords } from './word_table.ts';
 
 const MAX_SECONDS = 0xffff_ffff;
@@ -29,7 +29,10 @@ export interface TraceSummary {
   fingerprint: number;
 }
 
-/** Reads a capture, finds each packet's hook, connection and shard, and fills batches with it. */
+/**
+ * Reads a capture, finds each packet's hook, and fills batches with it. To which shard it belongs the workers find, but for
+ * fragments, and but where only a share of the shards is judged.
+ */
 export class Dispatcher {
   readonly trace: TraceSummary = { packets: 0, bytes: 0, fingerprint: 0 };
   /** Packets that pods received, of the shards that are judged here. */
@@ -45,7 +48,8 @@ export class Dispatcher {
   readonly #ring: BatchFiller;
   readonly #options: DispatcherOptions;
   readonly #steering: Steering;
-  readonly #lists: number[];
+  /** Other processes judge some of the shards. */
+  readonly #isShare: boolean;
   #capture: OpenCursor;
   #interfaces: Interfaces;
   /** The cursor stands on a packet that has no place yet. */
@@ -64,7 +68,7 @@ export class Dispatcher {
     this.#ring = ring;
     this.#options = options;
     this.#steering = new Steering(places, options.config, options.shards);
-    this.#lists = options.owners.map(() => 0);
+    this.#isShare = options.owners.some((owner) => owner < 0);
     this.#capture = openCursor(options.path, BATCH_BYTES);
     this.interfaces = this.#capture.interfaces;
     this.#interfaces = new Interfaces(agent, places, this.interfaces);
@@ -125,13 +129,12 @@ export class Dispatcher {
 
   #fillFromBuffer(): number {
     const { cursor } = this.#capture;
-    const { u8, u16, u32 } = this.#memory;
+    const { u8, u32 } = this.#memory;
     const { owners } = this.#options;
     const ring = this.#ring;
     const steering = this.#steering;
     const entries = ring.entries(ring.next);
     ring.begin();
-    for (let worker = 0; worker < ring.layout.workers; worker++) this.#lists[worker] = ring.list(ring.next, worker);
     const bytes = cursor.bytes;
     const from = cursor.at;
     const room = ring.room(from);
@@ -144,11 +147,13 @@ export class Dispatcher {
       }
       const { at, length } = cursor;
       if (at + length - from > BATCH_BYTES) break;
-      steering.steer(bytes, at, length);
       this.#pending = false;
-      const { shard } = steering;
-      const owner = owners[shard]!;
-      if (owner < 0) continue;
+      let shard: number = UNSTEERED;
+      if (this.#isShare || dependsOnOthers(bytes, at, length)) {
+        steering.steer(bytes, at, length);
+        shard = steering.shard;
+        if (owners[shard]! < 0) continue;
+      }
       const hook = this.#interfaces.hookOf(cursor.interfaceId, bytes, at, length);
       if (hook === RECEIVED) {
         this.received++;
@@ -166,8 +171,6 @@ export class Dispatcher {
       u32[entry + ENTRY.flowLow] = steering.flowLow;
       u32[entry + ENTRY.flowHigh] = steering.flowHigh;
       u32[entry + ENTRY.interface] = cursor.interfaceId;
-      const list = this.#lists[owner]!;
-      u16[list + ++u16[list]!] = count;
       end = at + length;
       count++;
     }

@@ -4,6 +4,7 @@ import {
   cilFromContainer,
   cilFromHost,
   cilFromNetdev,
+  cilToHost,
   cilToNetdev,
   Datapath,
   type DatapathOptions,
@@ -80,7 +81,9 @@ export class NodePath {
       skb.loadFrom(at, length, node.ciliumHostIfindex);
       skb.ingressIfindex = 0;
       skb.mark = MARK_FROM_HOST;
-      this.#end(dp, cilFromHost(dp, skb));
+      // The stack has a route to pods by cilium_host, and with tunnels to those of other nodes too.
+      if (!dp.config.tunnelMode && this.#leavesNode(dp)) this.#toNetdev(dp);
+      else this.#end(dp, cilFromHost(dp, skb));
     } else {
       skb.loadFrom(at, length, node.netdev.ifindex);
       this.#afterNetdev(dp, cilFromNetdev(dp, skb));
@@ -143,8 +146,15 @@ export class NodePath {
     const { ingressIfindex, data, len } = this.#skb;
     if (ifindex === ingressIfindex) this.fate = isAnswer(this.#memory.u8, data, len) ? FATE_ANSWERED : FATE_TO_ENDPOINT;
     else if (ifindex === netdev.ifindex) this.#toNetdev(dp);
-    else if (ifindex === ciliumHostIfindex || ifindex === ciliumNetIfindex) this.fate = FATE_TO_STACK;
+    else if (ifindex === ciliumHostIfindex || ifindex === ciliumNetIfindex) this.#toHost(dp, ifindex);
     else this.fate = FATE_TO_ENDPOINT;
+  }
+
+  /** Out of cilium_host or cilium_net, to the stack: there the policy of the node is asked. */
+  #toHost(dp: ShardDatapath, ifindex: number): void {
+    this.#skb.ifindex = ifindex;
+    if (dp.config.hostFirewall && cilToHost(dp, this.#skb) === CTX_ACT_DROP) this.#dropped(dp);
+    else this.fate = FATE_TO_STACK;
   }
 
   /** The program has just built its drop notification: the code is in there. */

@@ -5,7 +5,9 @@ import { EventStream } from './event_stream.ts';
 import { FlowTable } from './flow_table.ts';
 import { newLatency, recordLatency } from './latency.ts';
 import { defaultRoute, NodePath, ShardDatapath } from './node_path.ts';
-import { BATCH_PACKETS, ENTRY, FATE_DROPPED, type FlowRow, type PacketsTask, type WorkerResult } from './protocol.ts';
+import { Places } from './places.ts';
+import { ENTRY, FATE_DROPPED, type FlowRow, type PacketsTask, UNSTEERED, type WorkerResult } from './protocol.ts';
+import { Steering } from './steering.ts';
 import { Counters } from './tally.ts';
 
 /** Of a shard's ring: what the events of one packet need, when someone reads them; else so little that none stay. */
@@ -21,7 +23,9 @@ export class PacketWorker {
   readonly #task: PacketsTask;
   readonly #ring: BatchTaker;
   readonly #skb: Skb;
+  readonly #shards: readonly number[];
   readonly #path: NodePath;
+  readonly #steering: Steering;
   readonly #datapaths: (ShardDatapath | undefined)[] = [];
   readonly #tables: (FlowTable | undefined)[] = [];
   readonly #collectors: (ShardCollector | undefined)[] = [];
@@ -39,9 +43,11 @@ export class PacketWorker {
     this.#ring = new BatchTaker(memory, task.ring, task.worker);
     this.#skb = new Skb(memory);
     this.#path = new NodePath(this.#skb);
+    this.#steering = new Steering(new Places(memory), config, task.owners.length);
+    this.#shards = task.owners.flatMap((owner, shard) => (owner === task.worker ? [shard] : []));
     this.#events = task.events === NULL ? undefined : EventStream.attach(memory, task.events);
     const fib = defaultRoute(config.node.netdev.ifindex);
-    for (const shard of task.shards) {
+    for (const shard of this.#shards) {
       const events = EventRing.create(memory, this.#events === undefined ? NO_READER_BYTES : RING_BYTES);
       this.#datapaths[shard] = new ShardDatapath(memory, { shard, seed, config, events, fib });
       this.#tables[shard] = new FlowTable(memory, task.flows);
@@ -53,12 +59,15 @@ export class PacketWorker {
   run(): WorkerResult {
     const reader = Reader.join(this.#memory);
     try {
-      for (let batch = 0; ; batch++) {
+      for (let batch = 0, steered = 0; ; batch++) {
         reader.pause();
         const asked = performance.now();
         if (!this.#ring.take(batch)) break;
         const began = performance.now();
         reader.quiet();
+        // The next one too if it is there: the others then do not have to wait for this worker's part of it.
+        while (steered <= batch || (steered === batch + 1 && this.#ring.isThere(steered))) this.steer(steered++);
+        this.#ring.awaitSteering(batch);
         this.work(batch);
         this.#ring.finish(batch);
         this.#waitedMs += began - asked;
@@ -70,11 +79,38 @@ export class PacketWorker {
     }
   }
 
-  /** The worker's packets of one batch. */
+  /** Finds the shards of this worker's part of a batch, whoever they belong to. */
+  steer(batch: number): void {
+    const { u8, u16, u32 } = this.#memory;
+    const { worker, owners, ring } = this.#task;
+    const steering = this.#steering;
+    const count = this.#ring.count(batch);
+    const entries = this.#ring.entries(batch);
+    for (let to = 0; to < ring.workers; to++) u16[this.#ring.list(batch, worker, to)] = 0;
+    const end = Math.floor((count * (worker + 1)) / ring.workers);
+    for (let index = Math.floor((count * worker) / ring.workers); index < end; index++) {
+      const entry = entries + index * ENTRY.words;
+      if (u32[entry + ENTRY.shard] === UNSTEERED) {
+        steering.steer(u8, u32[entry + ENTRY.at]!, u32[entry + ENTRY.length]!);
+        u32[entry + ENTRY.shard] = steering.shard;
+        u32[entry + ENTRY.flowLow] = steering.flowLow;
+        u32[entry + ENTRY.flowHigh] = steering.flowHigh;
+      }
+      const list = this.#ring.list(batch, worker, owners[u32[entry + ENTRY.shard]!]!);
+      u16[list + ++u16[list]!] = index;
+    }
+    this.#ring.endSteering(batch);
+  }
+
+  /** The worker's packets of one batch, all of whose parts are steered. */
   work(batch: number): void {
+    for (let part = 0; part < this.#task.ring.workers; part++) this.#workPart(batch, part);
+  }
+
+  #workPart(batch: number, part: number): void {
     const { u16 } = this.#memory;
-    const list = this.#ring.list(batch, this.#task.worker);
-    const count = Math.min(u16[list]!, BATCH_PACKETS);
+    const list = this.#ring.list(batch, part, this.#task.worker);
+    const count = u16[list]!;
     const entries = this.#ring.entries(batch);
     const size = this.#task.batch;
     for (let from = 1; from <= count; from += size) {
@@ -139,7 +175,7 @@ export class PacketWorker {
     const flows: FlowRow[] = this.#tables.flatMap((table) => table?.top(TOP_FLOWS) ?? []);
     const flowTotals = { connections: 0, forgotten: 0 };
     let lost = 0;
-    for (const shard of this.#task.shards) {
+    for (const shard of this.#shards) {
       const { connections, forgotten } = this.#tables[shard]!.totals;
       flowTotals.connections += connections;
       flowTotals.forgotten += forgotten;

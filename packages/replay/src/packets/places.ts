@@ -14,6 +14,7 @@ import {
   NULL,
   openMap,
   pinned,
+  SERVICE_FLAG,
 } from '@ciliate/maps';
 import { WordTable } from './word_table.ts';
 
@@ -22,7 +23,6 @@ export const OUTSIDE = 0;
 export const LOCAL_POD = 1;
 export const NODE = 2;
 
-const SVC_FLAG_AFFINITY = 1 << 4;
 const FAMILY_IPV4 = 1;
 const KIND_BITS = 2;
 
@@ -110,7 +110,7 @@ export class Places {
     for (const { address, port, protocol, flags, backends } of this.services) {
       const [a, b, c, d] = address as [number, number, number, number];
       const group = groups[this.groupOf(a, b, c, d, port, protocol)]!;
-      group.sticky ||= (flags & SVC_FLAG_AFFINITY) !== 0;
+      group.sticky ||= (flags & SERVICE_FLAG.sessionAffinity) !== 0;
       group.remote ||= backends.some((backend) => {
         const [e, f, g, h] = backend.address as [number, number, number, number];
         return this.kindOf(e, f, g, h) !== LOCAL_POD;

@@ -9,7 +9,7 @@ export const ENTRY = {
   /** Address and bytes of the frame as it was recorded. */
   at: 0,
   length: 1,
-  /** The shard of its connection, and the hook (HOOK_*) that it comes in by. */
+  /** The shard of its connection, at first UNSTEERED where any thread may say; the hook (HOOK_*) that it comes in by. */
   shard: 2,
   hook: 3,
   /** Endpoint id; valid only for HOOK_FROM_CONTAINER. */
@@ -33,6 +33,8 @@ export const ENTRY = {
   outAt: 13,
   outLength: 14,
 } as const;
+
+export const UNSTEERED = 0xffff;
 
 /** The hook that a packet comes in by. */
 export const HOOK_FROM_CONTAINER = 0;
@@ -86,7 +88,8 @@ export interface WorkerInit {
 export interface PacketsTask {
   ring: RingLayout;
   worker: number;
-  shards: number[];
+  /** Worker of each shard. */
+  owners: readonly number[];
   /** Packets that are timed together. */
   batch: number;
   /** Where to write events; NULL: nobody reads them. */

@@ -138,9 +138,8 @@ class Run {
     const count = this.#workers;
     this.#pool = new Piscina({ filename, workerData, minThreads: count, maxThreads: count });
     const tasks = Array.from({ length: count }, (_, worker): PacketsTask => {
-      const shards = this.#owners.flatMap((owner, shard) => (owner === worker ? [shard] : []));
       const events = this.#streams[worker]?.address ?? NULL;
-      return { ring: this.#ring.layout, worker, shards, batch: TIMED_TOGETHER, events, flows: FLOW_ROWS };
+      return { ring: this.#ring.layout, worker, owners: this.#owners, batch: TIMED_TOGETHER, events, flows: FLOW_ROWS };
     });
     this.#tasks = Promise.all(tasks.map((task): Promise<WorkerResult> => this.#pool!.run(task)));
     this.#tasks.catch((error: unknown) => {

@@ -192,6 +192,13 @@ export class Steering {
   }
 }
 
+/** May other packets have to say where this one belongs, as a datagram's first fragment says for the rest? */
+export function dependsOnOthers(u8: Uint8Array, at: number, length: number): boolean {
+  const type = length >= 34 ? (u8[at + 12]! << 8) | u8[at + 13]! : 0;
+  if (type === ETH_P_IP) return (half(u8, at + 20) & 0x3fff) !== 0;
+  return type === ETH_P_IPV6 && length >= 54 && isIpv6Extension(u8[at + 20]!);
+}
+
 const word = (u8: Uint8Array, at: number): number =>
   (u8[at]! << 24) | (u8[at + 1]! << 16) | (u8[at + 2]! << 8) | u8[at + 3]!;
 

@@ -6,6 +6,7 @@ import {
   cilFromContainer,
   cilFromHost,
   cilFromNetdev,
+  cilToHost,
   cilToNetdev,
   Datapath,
   DEFAULT_NODE,
@@ -131,15 +132,24 @@ export class TraceMachine {
     }
     this.#enter(recorder, 'cil_from_container', sender.id);
     const action = cilFromContainer(this.#datapath, this.#datapath.program(sender.id)!, this.#skb);
+    if (action === CTX_ACT_REDIRECT && this.#skb.redirectIfindex === DEFAULT_NODE.ciliumNetIfindex)
+      return this.#toHost(recorder);
     const end = this.#endOf(action, recorder);
     if (end !== undefined) return end;
     const to = this.#destination;
-    if (to === undefined || this.#agent.nodeAddresses.includes(to)) return { kind: 'host' };
+    if (to === undefined || this.#agent.isHostAddress(to)) return { kind: 'host' };
     if (!this.#forward(recorder)) return { kind: 'expired' };
     const { ifindex } = DEFAULT_NODE.netdev;
     this.#skb.ifindex = ifindex;
     this.#enter(recorder, 'cil_to_netdev', 0);
     return this.#endOf(cilToNetdev(this.#datapath, this.#skb), recorder) ?? { kind: 'network', ifindex };
+  }
+
+  /** Out of cilium_net to the node itself, whose policy is asked there. */
+  #toHost(recorder: StepRecorder | undefined): End {
+    this.#skb.ifindex = DEFAULT_NODE.ciliumNetIfindex;
+    this.#enter(recorder, 'cil_to_host', this.#agent.hostEndpoint.id);
+    return this.#endOf(cilToHost(this.#datapath, this.#skb), recorder) ?? { kind: 'host' };
   }
 
   #fromNetdev(action: number, recorder: StepRecorder | undefined): End {

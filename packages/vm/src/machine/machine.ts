@@ -1,4 +1,4 @@
-import { type Address, type BpfMap, type Memory, openMap } from '@ciliate/maps';
+import { type Address, type BpfMap, MAP_HEADER, type Memory, openMap } from '@ciliate/maps';
 import { fault } from '../errors.ts';
 import { Packet, SKB } from './packet.ts';
 import { Regions } from './regions.ts';
@@ -12,6 +12,11 @@ export const MAX_TAIL_CALLS = 33;
  * so many of its bytes in their order; what a walk through a trie compares by.
  */
 export const STATE = { size: 192, tailCalls: 0, cpu: 4, masks: 64 } as const;
+
+interface OpenedMap {
+  map: BpfMap;
+  elements: number;
+}
 
 export interface MachineOptions {
   /** Which worker this is: what bpf_get_smp_processor_id answers, and which values of per-CPU maps are its own. */
@@ -39,7 +44,7 @@ export class Machine {
   readonly traces: string[] = [];
   /** Calls the function with this index, for helpers that take one. Set by the back end that runs. */
   callFunction: (index: number, a: number, b: number, c: number, d: number) => number;
-  private readonly opened = new Map<Address, BpfMap>();
+  private readonly opened = new Map<Address, OpenedMap>();
   private random: number;
 
   constructor(memory: Memory, { cpu = 0, seed = 1 }: MachineOptions = {}) {
@@ -68,14 +73,34 @@ export class Machine {
   /** The map whose header is at `address`. @throws VmError FAULT if there is none */
   map(address: Address): BpfMap {
     const known = this.opened.get(address);
-    if (known !== undefined) return known;
+    if (known !== undefined && this.isStill(known)) return known.map;
     try {
       const map = openMap(this.memory, address, this.cpu);
-      this.opened.set(address, map);
+      this.opened.set(address, { map, elements: this.elementsOf(address) });
       return map;
     } catch (cause) {
       throw fault(`a helper got 0x${address.toString(16)}, which is no map: ${(cause as Error).message}`);
     }
+  }
+
+  /** An inner map that is gone may have left its address to another one. */
+  private isStill({ map, elements }: OpenedMap): boolean {
+    const { keySize, valueSize, maxEntries } = map.spec;
+    const header = map.address >> 2;
+    const { u32 } = this.memory;
+    return (
+      u32[header + (MAP_HEADER.type >> 2)] === map.type &&
+      u32[header + (MAP_HEADER.keySize >> 2)] === keySize &&
+      u32[header + (MAP_HEADER.valueSize >> 2)] === valueSize &&
+      u32[header + (MAP_HEADER.maxEntries >> 2)] === maxEntries &&
+      this.elementsOf(map.address) === elements
+    );
+  }
+
+  /** Where elements or buckets are: a map has one of the two, or neither. */
+  private elementsOf(map: Address): number {
+    const { u32 } = this.memory;
+    return u32[(map + MAP_HEADER.data) >> 2]! + u32[(map + MAP_HEADER.buckets) >> 2]!;
   }
 
   /** The running program has got the address of a value of this map. */

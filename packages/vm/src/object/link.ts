@@ -14,7 +14,7 @@ import { CALL, LDDW } from '../insn/opcodes.ts';
 import type { Region } from '../machine/regions.ts';
 import { checkCallDepth } from './call_depth.ts';
 import type { LinkedFunction } from './linked.ts';
-import type { BpfObject, FunctionDef, MapDef } from './object.ts';
+import type { BpfObject, DataSection, FunctionDef, MapDef } from './object.ts';
 
 const TAIL_TAG = /^tail:([^/]+)\/(\d+)$/;
 
@@ -23,7 +23,10 @@ export interface LinkOptions {
   firstIndex: number;
   /** How many workers there will be: values of per-CPU maps, slots of perf event arrays. */
   cpus?: number;
-  /** Maps that exist already, by name: used instead of new ones. */
+  /**
+   * Maps and sections of variables that exist already, by name: used instead of new ones. Another worker passes all those of
+   * the first one's image.
+   */
   maps?: ReadonlyMap<string, BpfMap>;
 }
 
@@ -51,10 +54,10 @@ export function link(
   for (const def of object.maps.values())
     maps.set(def.name, existing.get(def.name) ?? makeMap(memory, def, cpus, object.name));
   const data: Region[] = [];
-  for (const { name, bytes, isReadOnly } of object.data.values()) {
-    const map = createMap(memory, BPF_MAP_TYPE_ARRAY, { keySize: 4, valueSize: bytes.length, maxEntries: 1, name });
+  for (const section of object.data.values()) {
+    const { name, bytes, isReadOnly } = section;
+    const map = existing.get(name) ?? makeData(memory, section);
     const from = [...map.entries()][0]!.value;
-    memory.u8.set(bytes, from);
     maps.set(name, map);
     data.push({ from, to: from + bytes.length, isReadOnly, name });
   }
@@ -64,6 +67,13 @@ export function link(
   for (const fn of functions.values()) fn.code = patch(fn.def, functions, maps, data);
   fillMaps(object, memory, functions, maps);
   return { object, functions, maps, data };
+}
+
+function makeData(memory: Memory, { name, bytes }: DataSection): BpfMap {
+  const spec = { keySize: 4, valueSize: bytes.length, maxEntries: 1, name };
+  const map = createMap(memory, BPF_MAP_TYPE_ARRAY, spec);
+  memory.u8.set(bytes, [...map.entries()][0]!.value);
+  return map;
 }
 
 function makeMap(memory: Memory, def: MapDef, cpus: number, file: string): BpfMap {

@@ -1,4 +1,4 @@
-import { type BpfMap, MapError, Memory } from '@ciliate/maps';
+import { type BpfMap, MapError, Memory, Reader } from '@ciliate/maps';
 import { VmError } from '../errors.ts';
 import { HELPERS } from '../helpers/table.ts';
 import { Interpreter, type Observer } from '../interpreter/interpreter.ts';
@@ -17,6 +17,11 @@ export interface VmOptions extends MachineOptions {
   engine?: Engine;
   /** How many workers per-CPU maps are made for. */
   cpus?: number;
+  /**
+   * Other threads write the same maps: what they take out is used again only when this worker has left its run. A run that
+   * itself replaces or deletes more than 256 entries of one map then waits for itself, and gets -EBUSY after 10 s.
+   */
+  isShared?: boolean;
   /** How many instructions of the interpreter, or turns of loops of the others, a run may take. By default 100 million. */
   budget?: number;
   /** Of the interpreter: sees each instruction. */
@@ -32,6 +37,7 @@ export class Vm {
   private readonly engine: Engine;
   private readonly cpus: number;
   private readonly budget: number;
+  private readonly reader: Reader | undefined;
   private readonly functions: (LinkedFunction | undefined)[] = [undefined];
   private readonly compiled: Compiled;
   private readonly interpreter: Interpreter;
@@ -41,12 +47,14 @@ export class Vm {
     engine = 'compiled',
     cpus = 1,
     budget = DEFAULT_BUDGET,
+    isShared = false,
     observer,
     ...options
   }: VmOptions = {}) {
     this.machine = new Machine(memory ?? Memory.create(DEFAULT_MEMORY), options);
     this.engine = engine;
     this.cpus = cpus;
+    this.reader = isShared ? Reader.join(this.machine.memory) : undefined;
     this.budget = budget;
     this.compiled = new Compiled(this.machine, HELPERS, { isChecked: engine === 'checked' });
     this.interpreter = new Interpreter(this.machine, this.functions, HELPERS);
@@ -71,7 +79,19 @@ export class Vm {
   /** Runs a program on the machine's packet. @returns its answer. @throws VmError FAULT */
   run(fn: LinkedFunction): number {
     this.machine.reset();
+    this.reader?.quiet();
     return this.engine === 'interpreter' ? this.interpreter.run(fn, this.budget) : this.compiled.run(fn, this.budget);
+  }
+
+  /** Before waiting for something else than a packet: writers in other threads need not wait for this worker. */
+  pause(): void {
+    this.reader?.pause();
+  }
+
+  /** Gives the machine's memory back; maps stay. */
+  destroy(): void {
+    this.reader?.leave();
+    this.machine.destroy();
   }
 }
 

@@ -1,0 +1,120 @@
+import { type Prefix, type PrefixInfo, parsePrefix, type Source } from '@ciliate/identity';
+import type { EndpointSlice, NodeAddress, ObjectStore } from '@ciliate/k8s';
+import { filterIdentityLabels, Labels } from '@ciliate/labels';
+import { SERVICE_NAME_LABEL } from '@ciliate/loadbalancer';
+import { type IpAddress, isIpv6, parseIp } from '@ciliate/packet';
+import type { Families } from './families.ts';
+
+/** For a cluster that does not say where its node is; from the blocks for examples, RFC 5737 and RFC 3849. */
+const DEFAULT_NODE_ADDRESSES = { ipv4: '192.0.2.1', ipv6: '2001:db8::1' } as const;
+
+const HOST = Labels.parse(['reserved:host']);
+const REMOTE_NODE = Labels.parse(['reserved:remote-node']);
+const HEALTH = Labels.parse(['reserved:health']);
+const INGRESS = Labels.parse(['reserved:ingress']);
+const KUBE_APISERVER = Labels.parse(['reserved:kube-apiserver']);
+
+/** What is known about one node from its two objects. */
+interface ClusterNode {
+  /** Of the Node; the agent there copies them into its CiliumNode. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly addresses: readonly NodeAddress[];
+  readonly health: readonly string[];
+  readonly ingress: readonly string[];
+}
+
+/**
+ * The name of the node that all pods are on: of the one that has the address that pods call their `hostIP`, else as the
+ * first pod says that names its node, else of the first that there is.
+ */
+export function localNodeName(store: ObjectStore): string | undefined {
+  const names = [...store.list('Node'), ...store.list('CiliumNode')].map(({ metadata }) => metadata.name);
+  const hostIP = hostIpOf(store);
+  const hasHostIP = (name: string) => nodeOf(store, name)!.addresses.some(({ ip }) => ip === hostIP);
+  const told = store.list('Pod').find(({ spec }) => spec.nodeName !== undefined)?.spec.nodeName;
+  return (hostIP === undefined ? undefined : names.find(hasHostIP)) ?? told ?? names[0];
+}
+
+/**
+ * The addresses of that node, IPv4 first: in each family what the first pod with such a `hostIPs` says, else its internal
+ * one. They also stand for the addresses of cilium_host, since address management is not modelled.
+ */
+export function nodeAddressesOf(store: ObjectStore, { ipv4, ipv6 }: Families): IpAddress[] {
+  const name = localNodeName(store);
+  const own = name === undefined ? [] : (nodeOf(store, name)?.addresses ?? []);
+  const internal = own.filter(({ type }) => type === 'InternalIP').map(({ ip }) => parseIp(ip)!);
+  const told = store.list('Pod').flatMap(({ status }) => status.hostIPs.map((text) => parseIp(text)!));
+  const known = [...told, ...internal];
+  return [
+    ...(ipv4 ? [known.find((one) => !isIpv6(one)) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv4)!] : []),
+    ...(ipv6 ? [known.find(isIpv6) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv6)!] : []),
+  ];
+}
+
+const hostIpOf = (store: ObjectStore): string | undefined =>
+  store.list('Pod').find(({ status }) => status.hostIP !== undefined)?.status.hostIP;
+
+/** A Node without a CiliumNode stands for the one that the agent there would make of it. */
+function nodeOf(store: ObjectStore, name: string): ClusterNode | undefined {
+  const node = store.get({ kind: 'Node', namespace: '', name });
+  const told = store.get({ kind: 'CiliumNode', namespace: '', name });
+  if (node === undefined && told === undefined) return undefined;
+  const addresses = [...(told?.spec.addresses ?? []), ...(node?.status.addresses ?? [])];
+  return {
+    labels: (node ?? told)!.metadata.labels,
+    addresses: [...new Map(addresses.map((one) => [one.ip, one])).values()],
+    health: told?.spec.health ?? [],
+    ingress: told?.spec.ingress ?? [],
+  };
+}
+
+/** The labels of the host endpoint. Source: pkg/endpoint/endpoint.go, InitWithNodeLabels. */
+export function hostLabelsOf(store: ObjectStore, localName: string): Labels {
+  const labels = Object.entries(nodeOf(store, localName)?.labels ?? {});
+  const own = Labels.of(labels.map(([key, value]) => ({ source: 'k8s', key, value })));
+  return Labels.of([...HOST, ...filterIdentityLabels(own)]);
+}
+
+/** What is known of a node's addresses. Source: pkg/node/manager/manager.go, NodeUpdated. */
+export function nodePrefixes(store: ObjectStore, name: string, localName: string): (readonly [Prefix, PrefixInfo])[] {
+  const node = nodeOf(store, name);
+  if (node === undefined) return [];
+  const source: Source = name === localName ? 'local' : 'custom-resource';
+  const say = (ips: readonly string[], labels: Labels) =>
+    ips.map((ip) => [parsePrefix(ip), { source, labels }] as const);
+  const own = name === localName ? HOST : REMOTE_NODE;
+  return [
+    ...say(
+      node.addresses.map(({ ip }) => ip),
+      own,
+    ),
+    ...say(node.health, HEALTH),
+    ...say(node.ingress, INGRESS),
+  ];
+}
+
+/** The addresses that a node has in its objects, of the families in use. */
+export const ownAddressesOf = (store: ObjectStore, name: string, { ipv4, ipv6 }: Families): IpAddress[] =>
+  (nodeOf(store, name)?.addresses ?? [])
+    .map(({ ip }) => parseIp(ip)!)
+    .filter((address) => (isIpv6(address) ? ipv6 : ipv4));
+
+/** For the node itself, which has its first addresses whatever objects say. */
+export const hostPrefix = (address: IpAddress): readonly [Prefix, PrefixInfo] => [
+  isIpv6(address) ? { family: 6, address, length: 128 } : { family: 4, address: BigInt(address), length: 32 },
+  { source: 'local', labels: HOST },
+];
+
+/**
+ * Where the API server listens: the endpoints of the service `kubernetes` of the namespace `default`.
+ * Source: pkg/k8s/watchers/endpoints.go.
+ */
+export const apiServerPrefixes = (store: ObjectStore): (readonly [Prefix, PrefixInfo])[] =>
+  store
+    .list('EndpointSlice')
+    .filter(isOfApiServer)
+    .flatMap(({ endpoints }) => endpoints.flatMap(({ addresses }) => addresses))
+    .map((ip) => [parsePrefix(ip), { source: 'kube-apiserver', labels: KUBE_APISERVER }]);
+
+const isOfApiServer = ({ metadata: { namespace, labels } }: EndpointSlice): boolean =>
+  namespace === 'default' && labels[SERVICE_NAME_LABEL] === 'kubernetes';
