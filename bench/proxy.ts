@@ -13,6 +13,9 @@ const ROUNDS = 5;
 const QUICK_ROUNDS = 3;
 const SUBJECTS = ['byte-pump', 'nginx', 'node-http', 'ciliate', 'ciliate-no-log', 'ciliate-2-workers'] as const;
 type SubjectName = (typeof SUBJECTS)[number];
+/** With the processor time of the proxy's whole process, where that can be known. */
+type Run = LoadResult & { readonly cpuUs: number | undefined };
+
 const CASES = [
   { mode: 'allowed', method: 'GET', status: 200 },
   { mode: 'denied', method: 'PUT', status: 403 },
@@ -28,19 +31,17 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
   const ports = new Map<SubjectName, number>();
   for (const name of names) ports.set(name, await portOf(machine, name, backend));
 
-  const taken = new Map<string, LoadResult[]>();
+  const taken = new Map<string, Run[]>();
   const rounds = options.quick ? QUICK_ROUNDS : ROUNDS;
   for (let n = 0; n <= rounds; n++) {
     for (let i = 0; i < names.length; i++) {
       const name = names[(i + n) % names.length]!;
       for (const { mode, method } of CASES.slice(0, name === 'byte-pump' ? 1 : 2)) {
-        const result = await machine.load(
-          ports.get(name)!,
-          CONNECTIONS,
-          Math.max(200, options.durationMs),
-          method,
-          '/v1/x',
-        );
+        const port = ports.get(name)!;
+        const before = machine.cpuUs(port);
+        const load = await machine.load(port, CONNECTIONS, Math.max(200, options.durationMs), method, '/v1/x');
+        const cpuUs = before === undefined ? undefined : machine.cpuUs(port)! - before;
+        const result = { ...load, cpuUs };
         // The first round only warms up.
         if (n > 0) taken.set(`${name} ${mode}`, [...(taken.get(`${name} ${mode}`) ?? []), result]);
       }
@@ -54,7 +55,7 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
   );
   const floor = Number(results[0]!.p50Us);
   for (const row of results) row.addedP50Us = row.mode === 'allowed' ? round(Number(row.p50Us) - floor, 0) : null;
-  const columns = ['engine', 'mode', 'requestsPerSecond', 'p50Us', 'p99Us', 'addedP50Us', 'agrees'];
+  const columns = ['engine', 'mode', 'requestsPerSecond', 'p50Us', 'p99Us', 'addedP50Us', 'cpuUsPerRequest', 'agrees'];
   printTable(
     options.say,
     `proxy: requests a second, ${CONNECTIONS} connections, one request at a time on each`,
@@ -71,13 +72,21 @@ function portOf(machine: Machine, name: SubjectName, backend: number): Promise<n
   return machine.proxy(name, backend, 1);
 }
 
-function rowOf(engine: string, mode: string, status: number, runs: readonly LoadResult[]): ResultRow {
+function rowOf(engine: string, mode: string, status: number, runs: readonly Run[]): ResultRow {
   const rates = runs.map(({ requests, microseconds }) => (requests * 1e6) / microseconds);
   return {
     ...{ question: 'proxy', engine, entries: CONNECTIONS, mode, requestsPerSecond: round(median(rates), 0) },
     ...{ p50Us: median(runs.map(({ p50Us }) => p50Us)), p99Us: median(runs.map(({ p99Us }) => p99Us)) },
+    cpuUsPerRequest: cpuOf(runs),
     agrees: runs.every((one) => one.status === status && one.errors === 0),
   };
+}
+
+/** All runs together: the system counts in steps of 10 ms. */
+function cpuOf(runs: readonly Run[]): number | null {
+  const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+  const times = runs.flatMap(({ cpuUs }) => cpuUs ?? []);
+  return times.length === 0 ? null : round(sum(times) / sum(runs.map(({ requests }) => requests)), 1);
 }
 
 /** What is asked of the ratio, if anything. */

@@ -34,8 +34,8 @@ const QUESTIONS: Record<string, (options: BenchOptions) => Promise<QuestionResul
   policy,
   'http-rules': httpRules,
   kvstore,
-  bytecode,
   proxy,
+  bytecode,
 };
 const DURATION_MS = 1000;
 const QUICK_DURATION_MS = 100;

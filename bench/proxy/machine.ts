@@ -1,12 +1,15 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** USER_HZ is 100 on every Linux. */
+const TICK_US = 10_000;
 
 export interface LoadResult {
   readonly requests: number;
@@ -32,6 +35,8 @@ export class Machine implements AsyncDisposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'ciliate-bench-proxy-'));
   readonly #peer = join(this.#folder, 'http_peer');
   readonly #children: ChildProcess[] = [];
+  /** By port; nginx, whose work a child of it does, has none. */
+  readonly #pids = new Map<number, number>();
 
   /** Compiles the two ends. @throws if there is no C compiler */
   constructor() {
@@ -46,6 +51,14 @@ export class Machine implements AsyncDisposable {
   /** @returns the port of a proxy of subject.ts */
   proxy(name: string, backend: number, workers: number): Promise<number> {
     return this.#start(process.execPath, [here('subject.ts'), name, `${backend}`, `${workers}`]);
+  }
+
+  /** Processor time that the process with this port has had, in microseconds; undefined where the system does not say. */
+  cpuUs(port: number): number | undefined {
+    const pid = this.#pids.get(port);
+    if (pid === undefined || process.platform !== 'linux') return undefined;
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * TICK_US;
   }
 
   /** nginx with the same rule as the others. @returns its port */
@@ -85,6 +98,7 @@ export class Machine implements AsyncDisposable {
   async #start(program: string, args: string[]): Promise<number> {
     const child = this.#keep(spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] }));
     const [line] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string];
+    this.#pids.set(Number(line), child.pid!);
     return Number(line);
   }
 
