@@ -69,6 +69,7 @@ const MAX_DEPTH = 32;
 export class Btf {
   readonly types: readonly BtfType[];
   private readonly strings: ByteReader;
+  private readonly known = new Map<number, string>();
   private readonly stringsAt: number;
   private readonly stringBytes: number;
 
@@ -126,7 +127,13 @@ export class Btf {
   /** A string of the string section. */
   text(offset: number): string {
     if (offset >= this.stringBytes) throw badInput(`${this.strings.what}: a name outside of the names`, { offset });
-    return this.strings.text(this.stringsAt + offset);
+    // Lines of one function name the same file again and again.
+    let text = this.known.get(offset);
+    if (text === undefined) {
+      text = this.strings.text(this.stringsAt + offset);
+      this.known.set(offset, text);
+    }
+    return text;
   }
 
   /** @throws VmError BAD_INPUT */

@@ -1,5 +1,7 @@
 import { badInput } from '../errors.ts';
 
+const DECODER = new TextDecoder();
+
 /** Bytes of a file with every access checked: what lies outside is an error of the input, not of the host. */
 export class ByteReader {
   readonly bytes: Uint8Array;
@@ -51,7 +53,7 @@ export class ByteReader {
     this.check(at, 1);
     const end = this.bytes.indexOf(0, at);
     if (end < 0) throw badInput(`${this.what}: a name has no end`, { offset: at });
-    return new TextDecoder().decode(this.bytes.subarray(at, end));
+    return DECODER.decode(this.bytes.subarray(at, end));
   }
 
   private check(at: number, size: number): void {
