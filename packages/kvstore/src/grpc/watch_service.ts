@@ -80,9 +80,12 @@ class WatchStream {
     const wantedId = toBigint(request.watch_id);
     const refuse = (cancel_reason: string): void =>
       this.#write(NO_WATCH, { created: true, canceled: true, cancel_reason });
-    if (this.#entries.has(wantedId) && wantedId !== 0n)
-      return refuse('mvcc: duplicate watch ID provided on the WatchStream');
-    if (end !== '' && end !== FROM_KEY && end <= key) return refuse('mvcc: watcher range is empty');
+    const isTaken = wantedId !== 0n && this.#entries.has(wantedId);
+    const isEmpty = end !== '' && end !== FROM_KEY && end <= key;
+    if (isTaken || isEmpty) {
+      refuse(isTaken ? 'mvcc: duplicate watch ID provided on the WatchStream' : 'mvcc: watcher range is empty');
+      return;
+    }
     let id = wantedId;
     if (id === 0n) {
       while (this.#entries.has(this.#nextId)) this.#nextId++;
