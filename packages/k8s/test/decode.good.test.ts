@@ -215,7 +215,7 @@ test('one of everything', () => {
     {
       kind: 'Node',
       position: at(133, 1),
-      metadata: { ...meta, namespace: '', name: 'worker', labels: { role: 'db' } },
+      metadata: { ...meta, namespace: '', name: 'worker', labels: { tier: 'db' } },
       status: {
         addresses: [
           { type: 'InternalIP', ip: '192.168.0.2' },

@@ -163,7 +163,7 @@ ports: []
 ---
 apiVersion: v1
 kind: Node
-metadata: {name: worker, labels: {role: db}}
+metadata: {name: worker, labels: {tier: db}}
 spec: {podCIDR: 10.0.0.0/24}
 status:
   addresses: [{type: InternalIP, address: 192.168.0.2}, {type: Hostname, address: worker}, {type: ExternalIP, address: "2001:db8::2"}]
