@@ -44,6 +44,11 @@ const verdicts: [name: string, args: string[], want: object][] = [
     { outcome: 'dropped', destination: 'default/deathstar-2:80' },
   ],
   [
+    'the port may stand behind the name, and the protocol behind the port',
+    ['--from', 'xwing', '--to', '8.8.8.8:53/UDP'],
+    { outcome: 'forwarded', destination: '8.8.8.8:53' },
+  ],
+  [
     'an address of a pod is that pod',
     ['--from', 'xwing', '--to', '10.0.0.11', '--port', '80'],
     { outcome: 'dropped', destination: 'default/deathstar-1:80' },
@@ -265,6 +270,17 @@ const bad: [name: string, args: () => string[], message: RegExp][] = [
     'a pod that asks itself',
     () => ['verdict', '-f', DEATHSTAR, '--from', 'xwing', '--to', 'xwing', '--port', '80'],
     /--to xwing: a pod that asks its own address sends nothing/,
+  ],
+  ['no port', () => ['verdict', '-f', DEATHSTAR, '--from', 'xwing', '--to', 'deathstar'], /--to deathstar:80/],
+  [
+    'a port in two places',
+    () => ['verdict', '-f', DEATHSTAR, '--from', 'xwing', '--to', 'deathstar:80', '--port', '80'],
+    /so does --port/,
+  ],
+  [
+    'a bad port behind a name',
+    () => ['verdict', '-f', DEATHSTAR, '--from', 'xwing', '--to', 'deathstar:0'],
+    /--to deathstar:0: want a port/,
   ],
   ['a bad port', () => ['verdict', '-f', DEATHSTAR, '--from', 'xwing', '--to', 'deathstar', '--port', '80x'], /--port/],
   [

@@ -19,6 +19,7 @@ import { type AddressPair, addressPair, type FamilyOptions, withFamilyOption } f
 import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, natural, startAgent, toJson, withCommonOptions } from '../options.ts';
 import { renderTrace } from '../render_trace.ts';
+import { splitPort } from '../target.ts';
 import { readTrace } from './replay.ts';
 
 /** Names of the agent's option monitor-aggregation. */
@@ -159,15 +160,6 @@ function fromWorld(addresses: readonly IpAddress[], { fromWorld: from, to, ipv6 
   const target = addresses.find((address) => isIpv6(address) === isIpv6(from!));
   if (target !== undefined) return { from: from!, to: target };
   throw new InputError(`--to ${to}: no address in the family of the source`, {});
-}
-
-/** The name, without the brackets of an IPv6 address, and the port. */
-function splitPort(to: string): [name: string, digits: string | undefined] {
-  const bracketed = /^\[([^\]]*)\](?::(\d{1,5}))?$/.exec(to);
-  if (bracketed !== null) return [bracketed[1]!, bracketed[2]];
-  if (parseIp(to) !== undefined) return [to, undefined];
-  const [, name = '', digits] = /^(.*?)(?::(\d{1,5}))?$/.exec(to)!;
-  return [name, digits];
 }
 
 interface Target {

@@ -8,6 +8,7 @@ import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
 import { type Protocol, policyVerdict, renderPolicyVerdict, workload, workloadAt } from '../policy_verdict.ts';
 import { explanationLines, remedyLines } from '../render_explanation.ts';
+import { splitPort } from '../target.ts';
 
 /** Protocols of which packets are made. */
 type Played = 'TCP' | 'UDP';
@@ -19,19 +20,26 @@ interface VerdictOptions<P extends Protocol = Protocol> extends CommonOptions, F
   http?: { method: string; target: string };
 }
 
+/** The port may stand in `--to`. */
+type AskedOptions = Omit<VerdictOptions, 'port'> & Partial<Pick<VerdictOptions, 'port'>>;
+
 export function verdictCommand(): Command {
   return withFamilyOption(withCommonOptions(new Command('verdict')))
     .description('may this client do this? The answer, each step to it, and what the client sees; exit 0 either way')
     .requiredOption('--from <client>', 'a pod, [pod/][NAMESPACE/]NAME; by policy alone also an address or an entity')
-    .requiredOption('--to <server>', 'a pod or service, [pod/|svc/][NAMESPACE/]NAME, an address, or an entity')
     .requiredOption(
+      '--to <server>',
+      'a pod or service, [pod/|svc/][NAMESPACE/]NAME, an address, or an entity; or NAME:PORT',
+    )
+    .option(
       '--port <port/protocol>',
       'as the client addresses it, for example 80/TCP; 8/ICMP or 128/ICMPv6: a type of ICMP',
       portAndProtocol,
     )
     .option('--http <request>', "a request on the connection, for example 'PUT /v1/exhaust-port'", httpRequest)
-    .action(async (options: VerdictOptions) => {
-      const store = loadStore(options.file);
+    .action(async (asked: AskedOptions) => {
+      const store = loadStore(asked.file);
+      const options = withPort(asked);
       const { from, to, port } = options;
       if (options.http !== undefined && port.protocol !== 'TCP') throw new InputError('--http wants a TCP port', {});
       const reason = isPlayable(options) ? await play(store, options) : whyUnplayable(options);
@@ -71,6 +79,22 @@ async function play(store: ObjectStore, options: VerdictOptions<Played>): Promis
     return undefined;
   } finally {
     await agent.stop();
+  }
+}
+
+/** @throws InputError if no port is named, or two */
+function withPort({ port, ...options }: AskedOptions): VerdictOptions {
+  const [, place = '', protocol] = /^(.+:\d{1,5})(?:\/([A-Za-z]\w*))?$/.exec(options.to) ?? [];
+  const [to, digits] = splitPort(place);
+  if (digits === undefined) {
+    if (port !== undefined) return { ...options, port };
+    throw new InputError(`--port: say which, for example --port 80/TCP or --to ${options.to}:80`, {});
+  }
+  if (port !== undefined) throw new InputError(`--to ${options.to}: it names a port, and so does --port`, {});
+  try {
+    return { ...options, to, port: portAndProtocol(protocol === undefined ? digits : `${digits}/${protocol}`) };
+  } catch (error) {
+    throw new InputError(`--to ${options.to}: ${(error as Error).message}`, {});
   }
 }
 
