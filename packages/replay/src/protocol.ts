@@ -1,10 +1,10 @@
 import type { DatapathConfig } from '@ciliate/bpf';
-import type { Address } from '@ciliate/maps';
+import type { Address, WasmMemory } from '@ciliate/maps';
 import type { TraceInMemory } from './trace_memory.ts';
 
-/** Everything that crosses a thread boundary for measuring. The maps, keys and packets lie in the one shared memory. */
+/** What each worker starts with. The maps, keys and packets lie in the one shared memory. */
 export interface WorkerInit {
-  buffer: SharedArrayBuffer;
+  memory: WasmMemory;
   seed: number;
   config: DatapathConfig;
 }

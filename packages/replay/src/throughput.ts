@@ -59,7 +59,7 @@ export async function measureThroughput(
     );
   const keys = putKeys(agent, recorded);
   const trace = putTrace(agent, recorded);
-  const workerData: WorkerInit = { buffer: agent.memory.buffer, seed: agent.seed, config: agent.config };
+  const workerData: WorkerInit = { memory: agent.memory.wasm, seed: agent.seed, config: agent.config };
   const filename = new URL('worker.ts', import.meta.url).href;
   const pool = new Piscina({ filename, workerData, minThreads: workers, maxThreads: workers });
   const run = (tasks: Task[]): Promise<Measurement[]> => Promise.all(tasks.map((task) => pool.run(task)));

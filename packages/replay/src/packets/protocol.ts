@@ -1,5 +1,4 @@
-import type { DatapathConfig } from '@ciliate/bpf';
-import type { Address, WasmMemory } from '@ciliate/maps';
+import type { Address } from '@ciliate/maps';
 
 /** Everything that crosses a thread boundary in mode packets. Frames and what became of them lie in the shared memory. */
 
@@ -76,12 +75,6 @@ export interface RingLayout {
   readonly workers: number;
   /** Bytes behind each batch for frames that grew; 0: frames are not kept. */
   readonly growth: number;
-}
-
-export interface WorkerInit {
-  memory: WasmMemory;
-  seed: number;
-  config: DatapathConfig;
 }
 
 /** One worker's work, until the ring ends. */

@@ -5,6 +5,7 @@ import type { DatapathConfig } from '@ciliate/bpf';
 import { NULL } from '@ciliate/maps';
 import { CaptureError } from '@ciliate/packet';
 import { Piscina } from 'piscina';
+import type { WorkerInit } from '../protocol.ts';
 import { BatchFiller } from './batch_ring.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { EventStream } from './event_stream.ts';
@@ -13,7 +14,7 @@ import { flushConnections } from './flush.ts';
 import { addLatency, newLatency, percentile } from './latency.ts';
 import { type Output, PcapOutput } from './pcap_output.ts';
 import { Places } from './places.ts';
-import { BATCHES, type PacketsTask, type WorkerInit, type WorkerResult } from './protocol.ts';
+import { BATCHES, type PacketsTask, type WorkerResult } from './protocol.ts';
 import { type PacketsResult, packetsResult, type Share, type Timings } from './result.ts';
 
 export interface ReplayPacketsOptions {

@@ -1,7 +1,8 @@
 import { workerData } from 'node:worker_threads';
 import { Memory } from '@ciliate/maps';
+import type { WorkerInit } from '../protocol.ts';
 import { PacketWorker } from './packet_worker.ts';
-import type { PacketsTask, WorkerInit, WorkerResult } from './protocol.ts';
+import type { PacketsTask, WorkerResult } from './protocol.ts';
 
 const { memory: wasm, seed, config } = workerData as WorkerInit;
 const memory = Memory.attach(wasm);
