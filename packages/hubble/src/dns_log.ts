@@ -1,15 +1,9 @@
-import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
-import { EVENT_ACCESS_LOG, type Flow, type FlowDns, type Resolver, resolveEndpoint } from './flow.ts';
+import type { Flow, FlowDns, Resolver } from './flow.ts';
+import { flowFromRecord, type L7Record } from './l7_record.ts';
 
-/** What the DNS proxy logs of a question, of its denial, or of the answer to it; `source` is always the client. */
-export interface DnsRecord {
-  readonly timestampNs: bigint;
-  readonly entryType: 'Request' | 'Response' | 'Denied';
+/** What the DNS proxy logs of a question, of its denial, or of the answer to it. */
+export interface DnsRecord extends L7Record {
   readonly protocol: 'UDP' | 'TCP';
-  readonly sourceIdentity: number;
-  readonly destinationIdentity: number;
-  readonly source: { readonly ip: IpAddress; readonly port: number };
-  readonly destination: { readonly ip: IpAddress; readonly port: number };
   /** Absolute. */
   readonly query: string;
   readonly qtype: string;
@@ -36,36 +30,9 @@ const RCODES: Readonly<Record<number, string>> = {
 
 /** The flow of a record of the DNS proxy. Source: pkg/hubble/parser/seven/dns.go. */
 export function flowFromDnsLog(record: DnsRecord, resolver: Resolver): Flow {
-  const client = { ...record.source, identity: record.sourceIdentity };
-  const server = { ...record.destination, identity: record.destinationIdentity };
-  const isReply = record.entryType === 'Response';
-  const [from, to] = isReply ? [server, client] : [client, server];
   const l7 = dns(record);
-  return {
-    timeNs: record.timestampNs,
-    type: 'L7',
-    verdict: record.entryType === 'Denied' ? 'DROPPED' : 'FORWARDED',
-    dropReason: 0,
-    authType: 'DISABLED',
-    ethernet: undefined,
-    ip: {
-      version: isIpv6(from.ip) ? 'IPv6' : 'IPv4',
-      source: formatIp(from.ip),
-      destination: formatIp(to.ip),
-      sourceXlated: undefined,
-    },
-    l4: { protocol: record.protocol, sourcePort: from.port, destinationPort: to.port },
-    source: resolveEndpoint(from.ip, from.identity, resolver),
-    destination: resolveEndpoint(to.ip, to.identity, resolver),
-    sourceService: resolver.serviceOf(from.ip, from.port),
-    destinationService: resolver.serviceOf(to.ip, to.port),
-    l7,
-    eventType: { type: EVENT_ACCESS_LOG, subType: 0 },
-    trafficDirection: 'EGRESS',
-    policyMatchType: 0,
-    isReply,
-    summary: summary(l7),
-  };
+  const part = { transport: record.protocol, l7, summary: summary(l7), trafficDirection: 'EGRESS' } as const;
+  return flowFromRecord(record, part, resolver);
 }
 
 function dns({ entryType, query, qtype, answer }: DnsRecord): FlowDns {

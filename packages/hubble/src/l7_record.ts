@@ -1,0 +1,55 @@
+import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
+import { EVENT_ACCESS_LOG, type Flow, type Resolver, resolveEndpoint } from './flow.ts';
+
+/** What every proxy logs of a request, of its denial, or of the answer to it; `source` is always the client. */
+export interface L7Record {
+  readonly timestampNs: bigint;
+  readonly entryType: 'Request' | 'Response' | 'Denied';
+  readonly sourceIdentity: number;
+  readonly destinationIdentity: number;
+  readonly source: { readonly ip: IpAddress; readonly port: number };
+  readonly destination: { readonly ip: IpAddress; readonly port: number };
+}
+
+/** What the protocol adds. */
+type L7Part = Pick<Flow, 'l7' | 'summary' | 'trafficDirection'> & { readonly transport: 'TCP' | 'UDP' };
+
+/**
+ * The flow of a proxy's record. A response flows from server to client, so its ends are exchanged; what answers a denied
+ * request is a response like any other. Source: pkg/hubble/parser/seven.
+ */
+export function flowFromRecord(
+  record: L7Record,
+  { transport, l7, summary, trafficDirection }: L7Part,
+  resolver: Resolver,
+): Flow {
+  const client = { ...record.source, identity: record.sourceIdentity };
+  const server = { ...record.destination, identity: record.destinationIdentity };
+  const isReply = record.entryType === 'Response';
+  const [from, to] = isReply ? [server, client] : [client, server];
+  return {
+    timeNs: record.timestampNs,
+    type: 'L7',
+    verdict: record.entryType === 'Denied' ? 'DROPPED' : 'FORWARDED',
+    dropReason: 0,
+    authType: 'DISABLED',
+    ethernet: undefined,
+    ip: {
+      version: isIpv6(from.ip) ? 'IPv6' : 'IPv4',
+      source: formatIp(from.ip),
+      destination: formatIp(to.ip),
+      sourceXlated: undefined,
+    },
+    l4: { protocol: transport, sourcePort: from.port, destinationPort: to.port },
+    source: resolveEndpoint(from.ip, from.identity, resolver),
+    destination: resolveEndpoint(to.ip, to.identity, resolver),
+    sourceService: resolver.serviceOf(from.ip, from.port),
+    destinationService: resolver.serviceOf(to.ip, to.port),
+    l7,
+    eventType: { type: EVENT_ACCESS_LOG, subType: 0 },
+    trafficDirection,
+    policyMatchType: 0,
+    isReply,
+    summary,
+  };
+}
