@@ -13,7 +13,6 @@ import {
   CT_RELATED,
   CT_REPLY,
   CTX_ACT_OK,
-  CTX_ACT_REDIRECT,
   ETH_HLEN,
   getIdentity,
   HOST_ID,
@@ -49,6 +48,7 @@ import {
   DROP_INVALID,
   DROP_INVALID_SIP,
   DROP_INVALID_TC_BUFFER,
+  DROP_NO_FIB,
   DROP_NO_SERVICE,
   DROP_UNKNOWN_L3,
   DROP_UNKNOWN_TARGET,
@@ -57,7 +57,7 @@ import {
 import { encapAndRedirect } from './lib/encap.ts';
 import { hasTunnelEndpoint, identityOf, lookupEndpoint, lookupRemoteEndpoint, skipsTunnel } from './lib/endpoints.ts';
 import type { Family } from './lib/family.ts';
-import { fibRedirectRouted } from './lib/fib.ts';
+import { fibDoRedirect } from './lib/fib.ts';
 import { loadPorts } from './lib/fragments.ts';
 import { hasIpHeader, readHeaders } from './lib/headers.ts';
 import { BPF_F_INGRESS, hostProgram } from './lib/host_firewall.ts';
@@ -345,10 +345,13 @@ function forwardFromPod(
   if (isTunnelled && hasTunnelEndpoint(dp, info))
     return encapAndRedirect(dp, skb, ep.id, info, identity, dstIdentity, status, ct.monitor);
   if (config.hostRouting) {
-    const ret = fibRedirectRouted(dp, fam, skb, ep);
-    if (ret < 0) return dropFromPod(dp, ep, skb, dstIdentity, ret);
-    if (skb.redirectHelper === 'redirect' && ret !== CTX_ACT_REDIRECT) return ret;
-    const ifindex = skb.redirectIfindex;
+    const route = dp.fib(fam, fam.saddr(skb), fam.daddr(skb));
+    if (route === undefined) return dropFromPod(dp, ep, skb, dstIdentity, DROP_NO_FIB);
+    const err = routeL3(dp, fam, skb, ep, METRIC_EGRESS, NULL, NULL);
+    if (err < 0) return dropFromPod(dp, ep, skb, dstIdentity, err);
+    if (err !== CTX_ACT_OK) return err; // an answer to the pod by now, which goes nowhere else
+    const { ifindex } = route;
+    const ret = fibDoRedirect(skb, route);
     sendTraceNotify(dp, skb, ep.id, TRACE_TO_NETWORK, identity, dstIdentity, 0, ifindex, status, ct.monitor);
     dp.steps?.push({ kind: 'to-network', endpoint: ep.id, ifindex });
     return ret;

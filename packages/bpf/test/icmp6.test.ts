@@ -16,6 +16,8 @@ const HOP_BY_HOP = [IPPROTO_UDP, 0, 1, 4, 0, 0, 0, 0];
 const LENGTH_AT = 18;
 const NEXT_HEADER_AT = 20;
 const CHECKSUM_AT = 56;
+const CILIUM_NOTIFY_TRACE = 4;
+const TRACE_TO_NETWORK = 11;
 
 /** A world of its own: what the pod sends, and what came of it. */
 function fromPod(frame: Uint8Array): { ret: number; frame: Uint8Array; drops: Uint8Array[] } {
@@ -54,6 +56,25 @@ test.each(timeExceeded)('a packet with no hop left %s', (_, frame, drop) => {
   if (drop === undefined) expect(answer.length).toBe(54 + 8 + 40 + 8 + frame.length - 54 - frame[LENGTH_AT + 1]!);
   // The next header is written before anything else is looked at: so the drop's packet is one of ICMPv6.
   if (drop === 141) expect(drops[0]![40 + NEXT_HEADER_AT]).toBe(58);
+});
+
+// Found by running Cilium's own program with the same defines.
+test.each([
+  ['that has a hop left is told to leave for the network', 2, 1],
+  ['with no hop left is answered, and not told to leave', 1, 0],
+])('with BPF host routing a packet %s', (_, ttl, told) => {
+  const { config } = scenario;
+  const defines = [...config.defines, 'ENABLE_HOST_ROUTING'];
+  const { datapath, skb, events } = new World({ ...scenario, config: { ...config, defines } });
+  const program = datapath.program(101)!;
+  const dst = address('2001:db8:1::7');
+  skb.load(build({ src: POD, dst, protocol: IPPROTO_UDP, l4: udp(1000, 53), ttl }), program.ifindex);
+  expect(cilFromContainer(datapath, program, skb)).toBe(CTX_ACT_REDIRECT);
+  let toNetwork = 0;
+  events.drain((event) => {
+    if (event[0] === CILIUM_NOTIFY_TRACE && event[1] === TRACE_TO_NETWORK) toNetwork++;
+  });
+  expect(toNetwork).toBe(told);
 });
 
 const solicitation = (target: Uint8Array, options: number[]): Uint8Array =>

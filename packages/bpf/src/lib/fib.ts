@@ -1,12 +1,11 @@
 import { type Address, NULL } from '@ciliate/maps';
 import type { Datapath } from '../datapath.ts';
 import type { Skb } from '../skb.ts';
-import { CTX_ACT_OK, CTX_ACT_REDIRECT } from './common.ts';
+import { CTX_ACT_REDIRECT } from './common.ts';
 import { DROP_NO_FIB } from './drop_reasons.ts';
 import type { Family } from './family.ts';
-import { redirect, type Site } from './icmp6.ts';
-import { routeL3, setMacs } from './l3.ts';
-import { METRIC_EGRESS } from './metrics.ts';
+import { redirect } from './icmp6.ts';
+import { setMacs } from './l3.ts';
 
 /** What the kernel's routing table and neighbours say about a destination. */
 export interface FibEntry {
@@ -18,14 +17,6 @@ export interface FibEntry {
 
 /** bpf_fib_lookup: the host's routes, which are not Cilium's. @returns undefined if there is none */
 export type FibLookup = (fam: Family, saddr: Address, daddr: Address) => FibEntry | undefined;
-
-/** fib_redirect_v4/v6: as the kernel would route the packet, one hop less to live. */
-export function fibRedirectRouted(dp: Datapath, fam: Family, skb: Skb, site: Site): number {
-  const entry = dp.fib(fam, fam.saddr(skb), fam.daddr(skb));
-  if (entry === undefined) return DROP_NO_FIB;
-  const err = routeL3(dp, fam, skb, site, METRIC_EGRESS, NULL, NULL);
-  return err !== CTX_ACT_OK ? err : fibDoRedirect(skb, entry);
-}
 
 /** fib_redirect. @param saddr,daddr of the lookup, which need not be the packet's */
 export function fibRedirect(dp: Datapath, fam: Family, skb: Skb, saddr: Address, daddr: Address): number {
