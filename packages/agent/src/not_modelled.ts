@@ -54,7 +54,6 @@ function portDemands(rule: PortRule, at: string, ofNode: boolean): Demand[] {
     rule.originatingTLS !== undefined && [`${at}.originatingTLS`, 'TLS in the proxy'],
     Boolean(rule.serverNames?.length) && [`${at}.serverNames`, 'names of TLS servers'],
     ofNode && Boolean(l7?.dns?.length) && [`${at}.rules.dns`, 'the DNS proxy for the node itself'],
-    Boolean(l7?.kafka?.length) && [`${at}.rules.kafka`, "the proxy's filter for Kafka"],
     Boolean(l7?.l7proto) && [`${at}.rules.l7proto`, `the proxy's filter "${l7?.l7proto}"`],
   ];
   return found.filter((one) => one !== false);

@@ -1,5 +1,5 @@
 import type { NetworkPolicy, PortNetworkPolicy, PortNetworkPolicyRule } from '@ciliate/envoy';
-import { httpRulesToNpds } from '@ciliate/envoy';
+import { httpRulesToNpds, kafkaRuleToNpds } from '@ciliate/envoy';
 import { formatIp } from '@ciliate/packet';
 import { type EndpointPolicy, formatOrigin, type L4Filter, type RedirectSelector, redirectOf } from '@ciliate/policy';
 import type { Endpoint } from './endpoint.ts';
@@ -54,5 +54,6 @@ function ruleOf({ identities, l7, origins }: RedirectSelector): PortNetworkPolic
     name: origins.map(formatOrigin).join('; '),
     remotePolicies: [...identities], // none: everybody
     ...(httpRules === undefined ? {} : { httpRules }),
+    ...(l7.kafka.length === 0 ? {} : { l7Proto: 'kafka', kafkaRules: { kafkaRules: l7.kafka.map(kafkaRuleToNpds) } }),
   };
 }

@@ -1,5 +1,5 @@
 import type { SessionSink } from './carrier.ts';
-import type { HttpAccessLog, ProxyAction, Side } from './protocol.ts';
+import type { AccessLog, ProxyAction, Side } from './protocol.ts';
 
 /** Actions in order; bytes for the same side with nothing between them become one action. */
 export class ActionList implements SessionSink {
@@ -24,7 +24,7 @@ export class ActionList implements SessionSink {
     this.#actions.push({ type });
   }
 
-  log(request: number, record: HttpAccessLog): void {
+  log(request: number, record: AccessLog): void {
     this.#flush();
     this.#actions.push({ type: 'log', request, record });
   }

@@ -1,6 +1,6 @@
 // What a session and whoever carries its bytes (sockets, or an emulated network) say to each other.
 import type { HttpConfig } from './http_config.ts';
-import type { HttpAccessLog, Side } from './protocol.ts';
+import type { AccessLog, Side } from './protocol.ts';
 import type { UpstreamFailure } from './responses.ts';
 
 /**
@@ -15,7 +15,7 @@ export interface SessionSink {
   isFull(side: Side): boolean;
   bytes(to: Side, bytes: Uint8Array): void;
   add(type: 'closeUpstream' | 'closeDownstream' | 'resetDownstream'): void;
-  log(request: number, record: HttpAccessLog): void;
+  log(request: number, record: AccessLog): void;
 }
 
 /** A client's connection as whoever carries its bytes sees it, whatever protocol it speaks. Times are since 1970. */
@@ -27,7 +27,7 @@ export interface ConnectionSession {
   /** Bytes of the client that wait for an answer, or for room in the sink. */
   readonly unread: number;
   /** May the connection stay? */
-  open(): void;
+  open(nowNs: bigint): void;
   data(from: Side, bytes: Uint8Array, nowNs: bigint): void;
   /** There is room in the sink again. */
   resume(nowNs: bigint): void;

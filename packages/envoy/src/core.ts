@@ -38,17 +38,17 @@ export class ProxyCore {
   }
 
   /**
-   * A redirected connection was established: may it stay? Its time is not used yet: of connections nothing is logged.
+   * A redirected connection was established: may it stay?
    * @returns nothing, or that it must be reset
    * @throws ProxyError EXISTS if the id belongs to an open connection
    */
-  open(connection: ProxyConnection, _nowNs: bigint): ProxyAction[] {
+  open(connection: ProxyConnection, nowNs: bigint): ProxyAction[] {
     const { id, endpointId } = connection;
     if (this.#sessions.has(id)) throw new ProxyError('EXISTS', 'the connection is open already', { id });
     const options = { seed: this.#seed, http: RECORDED_SERVER };
     const session = new Session(connection, options, () => this.#policies.get(endpointId), this.#actions);
     this.#sessions.set(id, session);
-    session.open();
+    session.open(nowNs);
     return this.#after(id, session);
   }
 

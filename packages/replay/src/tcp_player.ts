@@ -1,4 +1,4 @@
-import { type Agent, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import { type Agent, type Endpoint, PROXY_PORT_DNS, PROXY_PORT_KAFKA, podName } from '@ciliate/agent';
 import { MARK_MAGIC_PROXY_EGRESS } from '@ciliate/bpf';
 import { InputError } from '@ciliate/k8s';
 import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
@@ -89,7 +89,7 @@ export class TcpPlayer {
   }
 
   async #reachProxy(packet: RecordedPacket, fate: Extract<Fate, { kind: 'proxy' }>): Promise<void> {
-    if (fate.port === PROXY_PORT_DNS) throw overTcp(packet.sender!);
+    if (fate.port === PROXY_PORT_DNS || fate.port === PROXY_PORT_KAFKA) throw notReplayed(packet.sender!, fate.port);
     if (this.proxied === undefined) {
       const pod = packet.sender!;
       const place = flowOf(parseFrame(fate.frame))!.dst;
@@ -127,9 +127,11 @@ export class TcpPlayer {
   }
 }
 
-const overTcp = (client: Endpoint): InputError => {
+const notReplayed = (client: Endpoint, proxyPort: number): InputError => {
   const pod = podName(client);
-  return new InputError(`${pod} asks the DNS proxy over TCP: only questions over UDP can be replayed through it`, {
-    pod,
-  });
+  const why =
+    proxyPort === PROXY_PORT_DNS
+      ? 'asks the DNS proxy over TCP: only questions over UDP can be replayed through it'
+      : 'speaks Kafka through the proxy: recorded answers of a broker cannot be replayed, live pods can try it';
+  return new InputError(`${pod} ${why}`, { pod });
 };

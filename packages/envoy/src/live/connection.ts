@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { formatIp } from '@ciliate/packet';
 import type { ConnectionSession, SessionSink } from '../carrier.ts';
 import { KafkaSession } from '../kafka/session.ts';
-import type { HttpAccessLog, Side } from '../protocol.ts';
+import type { AccessLog, Side } from '../protocol.ts';
 import type { UpstreamFailure } from '../responses.ts';
 import { Session } from '../session.ts';
 import { Outlet } from './outlet.ts';
@@ -52,7 +52,7 @@ export class LiveConnection implements SessionSink {
 
   /** May it stay? Then its bytes count. @param first the client's that came with the preamble */
   open(first: Uint8Array): void {
-    this.#session.open();
+    this.#session.open(this.#runtime.nowNs());
     if (this.#session.closed) return;
     this.#runtime.connections.add(this);
     this.#down.on('data', (bytes: Uint8Array) => this.#onData('downstream', bytes));
@@ -93,7 +93,7 @@ export class LiveConnection implements SessionSink {
     }
   }
 
-  log(request: number, record: HttpAccessLog): void {
+  log(request: number, record: AccessLog): void {
     this.#runtime.log(this.#preamble.connection.id, request, record);
   }
 
