@@ -10,6 +10,7 @@ export {
   whyRequestDenied,
   whyRequestPassed,
 } from './explain.ts';
+export { networkPolicyOf } from './npds.ts';
 export type { PolicyReceiver } from './proxy_policy.ts';
 export { PROXY_PORT_DNS, PROXY_PORT_HTTP, PROXY_PORT_KAFKA } from './proxy_ports.ts';
 export { backingSlices } from './services.ts';

@@ -49,13 +49,14 @@ interface LivePod {
 /** A small cluster on loopback: an agent, emulated wires, real servers behind pods' addresses, and ways in for real clients. */
 export class LiveCluster {
   readonly agent: Agent;
+  /** Of the L7 proxy; the agent tells it what policy says. */
+  readonly proxy: ProxyServer;
   /** Lines as `hubble observe` prints them. */
   readonly flows = new Topic<string>();
   /** What a failure that a client saw stands for. */
   readonly notes = new Topic<{ readonly pod: string; readonly text: string }>();
   readonly #options: LiveClusterOptions;
   readonly #network: Network;
-  readonly #proxy: ProxyServer;
   readonly #redirect: ProxyRedirect;
   readonly #dns: ClusterDns;
   readonly #resolver: Resolver;
@@ -107,7 +108,7 @@ export class LiveCluster {
   ) {
     this.#options = options;
     this.agent = agent;
-    this.#proxy = proxy;
+    this.proxy = proxy;
     const onFlow = (flow: Parameters<typeof formatCompact>[0]): void => this.flows.publish(formatCompact(flow));
     this.#network = new Network({ agent, onFlow, nowNs });
     this.#redirect = new ProxyRedirect(agent, this.#network, ports);
@@ -169,7 +170,7 @@ export class LiveCluster {
     this.#network.close();
     await Promise.all([...[...this.#pods.values()].map(({ servers }) => servers.close()), this.#world.close()]);
     await this.agent.stop();
-    await this.#proxy.stop();
+    await this.proxy.stop();
   }
 
   #inTurn<T>(step: () => Promise<T>): Promise<T> {
