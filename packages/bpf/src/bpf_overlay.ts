@@ -86,7 +86,7 @@ export function cilFromOverlay(dp: Datapath, skb: Skb): number {
     TRACE_REASON_UNKNOWN,
     TRACE_PAYLOAD_LEN,
   );
-  if (fam !== undefined && dp.known !== null && dp.steps === null) {
+  if (fam !== undefined && !decrypted && dp.known !== null && dp.steps === null) {
     const answer = dp.known.fromOverlay(dp, skb, identity);
     if (answer >= 0) return answer;
   }
