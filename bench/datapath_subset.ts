@@ -22,8 +22,7 @@ export class Subset {
 
   /** @returns 0: allowed; 1: not a known connection; else the negated drop code */
   once(): number {
-    const { datapath: dp, skb } = this.#world;
-    return Math.abs(this.#known.lookUp(dp, this.#program, skb));
+    return Math.abs(this.#known.lookUp(this.#program, this.#world.skb));
   }
 
   /** The loop and the call. */
