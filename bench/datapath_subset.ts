@@ -22,7 +22,8 @@ export class Subset {
 
   /** @returns 0: allowed; 1: not a known connection; else the negated drop code */
   once(): number {
-    return Math.abs(this.#known.lookUp(this.#program, this.#world.skb));
+    const { datapath: dp, skb } = this.#world;
+    return Math.abs(this.#known.lookUp(dp, this.#program, skb));
   }
 
   /** The loop and the call. */

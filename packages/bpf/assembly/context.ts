@@ -38,11 +38,8 @@ export const METRICS: u32 = 28;
 export const PROGRAMS: u32 = 32;
 export const IPCACHE_ROOT: u32 = 36;
 export const STATS_CPU: u32 = 40;
-/** What the clock word was when it was last looked at (u64 at CLOCK), and its seconds. */
-const CLOCK: u32 = 920;
-const SECONDS: u32 = 928;
-const CLOCK_WORD: u32 = 8;
-const NS_PER_S: u64 = 1_000_000_000;
+/** Where a notification is put together (`Stack.event`). */
+export const EVENT: u32 = 44;
 /** Tables: the links to the first nodes, the mask that chooses one, the map's header. */
 export const LXC: u32 = 48;
 export const STATS: u32 = 60;
@@ -81,17 +78,6 @@ export function family<F>(ctx: u32): u32 {
 @inline
 export function has(ctx: u32, option: u32): bool {
   return (load<u32>(ctx, OPTIONS) & option) !== 0;
-}
-
-/** Seconds of the clock word. */
-@inline
-export function nowSeconds(ctx: u32): u32 {
-  const ns = load<u64>(CLOCK_WORD);
-  if (ns !== load<u64>(ctx, CLOCK)) {
-    store<u64>(ctx, ns, CLOCK);
-    store<u32>(ctx, <u32>(ns / NS_PER_S), SECONDS);
-  }
-  return load<u32>(ctx, SECONDS);
 }
 
 /** What the caller knows of an endpoint's program: addresses of its own addresses, then numbers. */

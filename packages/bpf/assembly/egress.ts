@@ -18,7 +18,6 @@ import {
   NEW,
   NODE_PORT,
   NOT_USUAL,
-  nowSeconds,
   programOf,
   REPLY,
   ROUTING,
@@ -126,8 +125,8 @@ let endpoint: u32 = 0;
 let destination: u32 = 0;
 
 /** @param ep record of the pod's program. @returns answer of the program, or NOT_USUAL: then nothing is changed */
-export function handleFromLxc<F>(ctx: u32, ep: u32, at: u32, len: u32, device: u32): i32 {
-  if (!parse<F>(at, len, nowSeconds(ctx))) return NOT_USUAL;
+export function handleFromLxc<F>(ctx: u32, ep: u32, at: u32, len: u32, now: u32, device: u32): i32 {
+  if (!parse<F>(at, len, now)) return NOT_USUAL;
   if (has(ctx, CHECK_SOURCE) && !sameAddress<F>(saddrAt, load<u32>(ep, isV6<F>() ? EP_ADDRESS6 : EP_ADDRESS)))
     return NOT_USUAL;
   service = 0;

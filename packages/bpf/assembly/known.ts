@@ -1,4 +1,4 @@
-import { EGRESS, FROM_JUDGED, has, NEW, NOT_USUAL, nowSeconds, programOf, REPLY, V4, V6, WITH_IPV4, WITH_IPV6 } from './context';
+import { EGRESS, FROM_JUDGED, has, NEW, NOT_USUAL, programOf, REPLY, V4, V6, WITH_IPV4, WITH_IPV6 } from './context';
 import { hasRoomFor, keep, peek, status } from './conntrack';
 import { handleFromLxc } from './egress';
 import { count, FORWARDED, METRIC_EGRESS } from './events';
@@ -13,7 +13,7 @@ import { judge, VERDICT } from './policy';
  * nothing before it knows that a packet is one; then it does exactly what the programs do. Built by build.ts.
  *
  * Of every call: `ctx` is the block of the `Datapath` (context.ts), `id` the endpoint's, whose program is there, `at` where the
- * frame of `len` bytes lies, `device` the one the program runs at. The answer is that of the program (ingress.ts)
+ * frame of `len` bytes lies, `now` seconds, `device` the one the program runs at. The answer is that of the program (ingress.ts)
  * or NOT_USUAL.
  */
 
@@ -30,19 +30,19 @@ function isFamily<F>(ctx: u32, at: u32, len: u32): bool {
 }
 
 /** cilFromContainer, once it has told of the packet. */
-export function fromContainer(ctx: u32, id: u32, at: u32, len: u32, device: u32): i32 {
+export function fromContainer(ctx: u32, id: u32, at: u32, len: u32, now: u32, device: u32): i32 {
   const ep = programOf(ctx, id);
   if (ep === 0) return NOT_USUAL;
   setDevice(device);
-  if (isFamily<V4>(ctx, at, len)) return handleFromLxc<V4>(ctx, ep, at, len, device);
-  return isFamily<V6>(ctx, at, len) ? handleFromLxc<V6>(ctx, ep, at, len, device) : NOT_USUAL;
+  if (isFamily<V4>(ctx, at, len)) return handleFromLxc<V4>(ctx, ep, at, len, now, device);
+  return isFamily<V6>(ctx, at, len) ? handleFromLxc<V6>(ctx, ep, at, len, now, device) : NOT_USUAL;
 }
 
 /** cilFromOverlay, once it has told of the packet. @param identity of the sender */
-export function fromOverlay(ctx: u32, at: u32, len: u32, device: u32, identity: u32): i32 {
+export function fromOverlay(ctx: u32, at: u32, len: u32, now: u32, device: u32, identity: u32): i32 {
   setDevice(device);
-  if (isFamily<V4>(ctx, at, len)) return handleFromOverlay<V4>(ctx, at, len, identity);
-  return isFamily<V6>(ctx, at, len) ? handleFromOverlay<V6>(ctx, at, len, identity) : NOT_USUAL;
+  if (isFamily<V4>(ctx, at, len)) return handleFromOverlay<V4>(ctx, at, len, now, identity);
+  return isFamily<V6>(ctx, at, len) ? handleFromOverlay<V6>(ctx, at, len, now, identity) : NOT_USUAL;
 }
 
 /** cilLxcPolicy. @param identity of the sender. @param flags REDIRECTS, FROM_TUNNEL */
@@ -51,6 +51,7 @@ export function lxcPolicy(
   id: u32,
   at: u32,
   len: u32,
+  now: u32,
   device: u32,
   identity: u32,
   flags: u32,
@@ -58,8 +59,8 @@ export function lxcPolicy(
   const ep = programOf(ctx, id);
   if (ep === 0) return NOT_USUAL;
   setDevice(device);
-  if (isFamily<V4>(ctx, at, len)) return policy<V4>(ctx, ep, at, len, identity, flags);
-  if (isFamily<V6>(ctx, at, len)) return policy<V6>(ctx, ep, at, len, identity, flags);
+  if (isFamily<V4>(ctx, at, len)) return policy<V4>(ctx, ep, at, len, now, identity, flags);
+  if (isFamily<V6>(ctx, at, len)) return policy<V6>(ctx, ep, at, len, now, identity, flags);
   return NOT_USUAL;
 }
 
@@ -68,10 +69,11 @@ function policy<F>(
   ep: u32,
   at: u32,
   len: u32,
+  now: u32,
   identity: u32,
   flags: u32,
 ): i32 {
-  if (!parse<F>(at, len, nowSeconds(ctx)) || !expectDelivery<F>(ctx, ep, identity)) return NOT_USUAL;
+  if (!parse<F>(at, len, now) || !expectDelivery<F>(ctx, ep, identity)) return NOT_USUAL;
   if (!hasRoomFor<F>(ctx, newFlows, 0)) return NOT_USUAL;
   return deliver<F>(ctx, ep, identity, (flags & REDIRECTS) !== 0, (flags & FROM_TUNNEL) !== 0);
 }
@@ -80,9 +82,9 @@ function policy<F>(
  * The lookups of a packet that a pod sends alone: conntrack, ipcache, policy, a counter of metrics. For measurements.
  * @returns 0, 1 for no known connection, or a drop code
  */
-export function lookUp(ctx: u32, id: u32, at: u32, len: u32): i32 {
+export function lookUp(ctx: u32, id: u32, at: u32, len: u32, now: u32): i32 {
   const ep = programOf(ctx, id);
-  if (!isFamily<V4>(ctx, at, len) || !parse<V4>(at, len, nowSeconds(ctx))) return 1;
+  if (!isFamily<V4>(ctx, at, len) || !parse<V4>(at, len, now)) return 1;
   const entry = peek<V4>(ctx, EGRESS, false);
   if (status === NEW) return 1;
   const isReply = status === REPLY;

@@ -1,4 +1,4 @@
-import { family, has, INGRESS_BY_DEVICE, NAT_MAX, NAT_MIN, NODE_PORT, NOT_USUAL, nowSeconds, programOf, SNAT } from './context';
+import { family, has, INGRESS_BY_DEVICE, NAT_MAX, NAT_MIN, NODE_PORT, NOT_USUAL, programOf, SNAT } from './context';
 import { findTuple, hasRoomFor } from './conntrack';
 import { deliver, expectDelivery, newFlows } from './ingress';
 import { identityOf, isHostDelivery, lookupEndpoint, lookupRemoteEndpoint, lxcId, macAt, nodeMacAt } from './ipcache';
@@ -29,8 +29,8 @@ function isNodePort<F>(ctx: u32): bool {
 }
 
 /** @param tunnelIdentity of the sender. @returns answer of the program, or NOT_USUAL: then nothing is changed */
-export function handleFromOverlay<F>(ctx: u32, at: u32, len: u32, tunnelIdentity: u32): i32 {
-  if (!parse<F>(at, len, nowSeconds(ctx))) return NOT_USUAL;
+export function handleFromOverlay<F>(ctx: u32, at: u32, len: u32, now: u32, tunnelIdentity: u32): i32 {
+  if (!parse<F>(at, len, now)) return NOT_USUAL;
   if (has(ctx, NODE_PORT) && isNodePort<F>(ctx)) return NOT_USUAL;
   let identity = tunnelIdentity;
   if (isRemoteNode(identity)) {

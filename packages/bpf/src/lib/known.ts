@@ -12,7 +12,7 @@ import { PACKET_HOST } from './local_delivery.ts';
 
 /** The block that the code reads and writes, u32 each (assembly/context.ts). */
 const BLOCK = {
-  size: 936,
+  size: 400 + 65 * 8,
   options: 0,
   tunnelPort: 4,
   encapIfindex: 8,
@@ -24,6 +24,7 @@ const BLOCK = {
   programs: 32,
   ipcacheRoot: 36,
   statsCpu: 40,
+  event: 44,
   lxc: 48,
   stats: 60,
   families: [72, 168],
@@ -61,18 +62,19 @@ const REDIRECTS = 1;
 const FROM_TUNNEL = 2;
 
 interface Code {
-  fromContainer(ctx: Address, id: number, at: Address, len: number, device: number): number;
-  fromOverlay(ctx: Address, at: Address, len: number, device: number, identity: number): number;
+  fromContainer(ctx: Address, id: number, at: Address, len: number, now: number, device: number): number;
+  fromOverlay(ctx: Address, at: Address, len: number, now: number, device: number, identity: number): number;
   lxcPolicy(
     ctx: Address,
     id: number,
     at: Address,
     len: number,
+    now: number,
     device: number,
     identity: number,
     flags: number,
   ): number;
-  lookUp(ctx: Address, id: number, at: Address, len: number): number;
+  lookUp(ctx: Address, id: number, at: Address, len: number, now: number): number;
 }
 
 /** Once for all memories: V8 optimises a module once. */
@@ -124,6 +126,7 @@ export class Known {
     this.#set(BLOCK.natMin, config.node.natPorts.min);
     this.#set(BLOCK.natMax, config.node.natPorts.max);
     this.#set(BLOCK.ring, dp.events.address);
+    this.#set(BLOCK.event, dp.stack.event);
     this.#set(BLOCK.metrics, dp.metrics.slots);
     this.#set(BLOCK.programs, this.#programs);
     this.#set(BLOCK.ipcacheRoot, dp.ipcache.root);
@@ -189,14 +192,14 @@ export class Known {
   /** cilFromContainer once it has told of the packet. @returns its answer, or NOT_USUAL */
   fromContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
     if (dp.program(ep.id) !== ep || skb.tcIndex !== 0) return NOT_USUAL;
-    const answer = this.#code.fromContainer(this.#block, ep.id, skb.data, skb.len, skb.ifindex);
+    const answer = this.#code.fromContainer(this.#block, ep.id, skb.data, skb.len, dp.nowSeconds(), skb.ifindex);
     return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
   }
 
   /** cilFromOverlay once it has told of the packet. @param identity of the sender. @returns its answer, or NOT_USUAL */
   fromOverlay(dp: Datapath, skb: Skb, identity: number): number {
     if (skb.tcIndex !== 0) return NOT_USUAL;
-    const answer = this.#code.fromOverlay(this.#block, skb.data, skb.len, skb.ifindex, identity);
+    const answer = this.#code.fromOverlay(this.#block, skb.data, skb.len, dp.nowSeconds(), skb.ifindex, identity);
     return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
   }
 
@@ -211,13 +214,22 @@ export class Known {
   ): number {
     if (dp.program(ep.id) !== ep || skb.tcIndex !== 0) return NOT_USUAL;
     const flags = (redirects ? REDIRECTS : 0) | (fromTunnel ? FROM_TUNNEL : 0);
-    const answer = this.#code.lxcPolicy(this.#block, ep.id, skb.data, skb.len, skb.ifindex, identity, flags);
+    const answer = this.#code.lxcPolicy(
+      this.#block,
+      ep.id,
+      skb.data,
+      skb.len,
+      dp.nowSeconds(),
+      skb.ifindex,
+      identity,
+      flags,
+    );
     return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
   }
 
   /** The lookups alone, for measurements. @returns 0, 1 for no known connection, or a drop code */
-  lookUp(ep: EndpointProgram, skb: Skb): number {
-    return this.#code.lookUp(this.#block, ep.id, skb.data, skb.len);
+  lookUp(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
+    return this.#code.lookUp(this.#block, ep.id, skb.data, skb.len, dp.nowSeconds());
   }
 
   /** Does what the answer says. @returns that of the program */
