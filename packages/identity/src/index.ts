@@ -29,6 +29,7 @@ export {
   parseIpIdentityPair,
 } from './ip_identity_pair.ts';
 export { Ipcache, type IpcacheEntry, type IpcacheListener } from './ipcache.ts';
+export { readIdentities } from './master_keys.ts';
 export {
   IDENTITY_HEALTH,
   IDENTITY_HOST,

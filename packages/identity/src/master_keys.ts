@@ -11,6 +11,19 @@ import type { IdPool } from './id_pool.ts';
 import type { IdentityCache } from './identity_cache.ts';
 import { ID_PREFIX, labelsToValue, parseMasterKey, valueToLabels } from './keys.ts';
 import type { NumericIdentity } from './numeric.ts';
+import type { IdentityEntry } from './reserved.ts';
+
+/** The identities in the store, in the order of their numbers. @throws KvstoreError */
+export async function readIdentities(client: KvstoreClient): Promise<IdentityEntry[]> {
+  const { entries } = await client.getPrefix(ID_PREFIX);
+  return entries
+    .flatMap((entry): IdentityEntry[] => {
+      const identity = parseMasterKey(entry.key);
+      const value = valueText(entry);
+      return identity === undefined || value === '' ? [] : [[identity, valueToLabels(value)]];
+    })
+    .sort(([a], [b]) => a - b);
+}
 
 /** Master keys that this agent relies on are not forgotten when the store loses them. */
 export interface MasterKeyProtection {
