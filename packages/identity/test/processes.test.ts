@@ -1,11 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { type KvstoreClient, valueText } from '@ciliate/kvstore';
+import { etcdClient, type KvstoreClient, valueText } from '@ciliate/kvstore';
 import { afterEach, describe, expect, test } from 'vitest';
-import { isInstalled, type RunningBackend, realEtcd, served } from '../../kvstore/test/backends.ts';
 import { IdentityGc } from '../src/index.ts';
 import type { Answer, Question } from './support/agent_process.ts';
+import { type Backend, isEtcdHere, realEtcd, served } from './support/backends.ts';
 
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
 console.log(`seed ${seed}`);
@@ -14,9 +14,9 @@ const BASE = 'cilium/state/identities/v1';
 const RANGE = { min: 256, max: 256 + 63 };
 // One a prefix of another.
 const LABELS = Array.from({ length: 12 }, (_, i) => `k8s:a=${i % 6};${i < 6 ? '' : 'k8s:b=;'}`);
-const backends: [name: string, start: () => Promise<RunningBackend>, isHere: boolean][] = [
+const backends: [name: string, start: () => Promise<Backend>, isHere: boolean][] = [
   ['the store over gRPC', served, true],
-  ['real etcd', realEtcd, isInstalled('etcd')],
+  ['real etcd', realEtcd, isEtcdHere()],
 ];
 
 /** An agent in a process of its own. */
@@ -74,15 +74,15 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function start(backend: () => Promise<RunningBackend>) {
+async function start(backend: () => Promise<Backend>) {
   const running = await backend();
-  const client = running.client();
+  const client = etcdClient({ endpoints: [running.endpoint] });
   cleanups.push(async () => {
     await client.close();
     await running.stop();
   });
   const agent = async (node: string): Promise<AgentProcess> => {
-    const started = await AgentProcess.start(running.endpoint!, node);
+    const started = await AgentProcess.start(running.endpoint, node);
     cleanups.push(async () => {
       if (!started.isDead) await started.kill();
     });
