@@ -1,4 +1,4 @@
-import { Agent } from '@ciliate/agent';
+import { Agent, type AgentOptions } from '@ciliate/agent';
 import { InputError, loadObjects, ObjectStore } from '@ciliate/k8s';
 import type { PolicyConfig } from '@ciliate/policy';
 import { MAX_WORKERS } from '@ciliate/replay';
@@ -108,10 +108,13 @@ export function loadStore(paths: readonly string[]): ObjectStore {
 
 export function startAgent(
   store: ObjectStore,
-  { seed, logLevel, enablePolicy, enableHostFirewall }: Pick<RunOptions, 'seed' | 'logLevel'> & Partial<PolicyOptions>,
+  options: Pick<RunOptions, 'seed' | 'logLevel'> &
+    Partial<PolicyOptions> &
+    Partial<Pick<AgentOptions, 'kvstore' | 'clusterId'>>,
 ): Promise<Agent> {
+  const { seed, logLevel, enablePolicy, enableHostFirewall, kvstore, clusterId } = options;
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
-  return Agent.start({ store, seed, log, enablePolicy, enableHostFirewall });
+  return Agent.start({ store, seed, log, enablePolicy, enableHostFirewall, kvstore, clusterId });
 }
 
 /** JSON with bigints as decimal text. */
