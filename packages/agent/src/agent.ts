@@ -19,7 +19,7 @@ import {
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
 import { openConntrack } from './conntrack.ts';
-import { datapathConfigOf } from './datapath_config.ts';
+import { type DatapathFlags, datapathConfigOf } from './datapath_config.ts';
 import { AgentDns } from './dns.ts';
 import { type Endpoint, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
@@ -42,7 +42,7 @@ const NS_PER_S = 1_000_000_000n;
 const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
 
-export interface AgentOptions {
+export interface AgentOptions extends DatapathFlags {
   /**
    * Watched for pods, namespaces, services, policies, CIDR groups and nodes. Which of the nodes this one is, and its first
    * address, are read once, at the start.
@@ -53,12 +53,8 @@ export interface AgentOptions {
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
-  /** `--policy-audit-mode`: what policy would drop is let through and told. The proxies deny all the same. */
-  policyAuditMode?: boolean | undefined;
   /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
   enableHostFirewall?: boolean | undefined;
-  /** `--enable-ipv6`, also for pods that come later; by default if a pod has an IPv6 address at the start. */
-  enableIpv6?: boolean | undefined;
   /** What of the names learnt by DNS differs from Cilium's flags. */
   fqdn?: FqdnConfig | undefined;
   /** `--tofqdns-dns-reject-response-code`, what the DNS proxy answers to a question that no rule allows: `refused` by default. */
@@ -87,6 +83,8 @@ export class Agent {
   readonly nodeAddresses: readonly IpAddress[];
   /** What the programs are compiled with. */
   readonly config: DatapathConfig;
+  /** Where packets for pods of other nodes leave in tunnel mode. */
+  readonly tunnelDevice: string;
   /** Names for what Hubble sees. */
   readonly resolver: Resolver;
   /** DNS of the endpoints: the proxy that judges questions, and the names that answers told. */
@@ -115,10 +113,10 @@ export class Agent {
     this.families = families;
     this.nodeAddresses = nodeAddressesOf(store, families);
     this.config = {
-      ...datapathConfigOf(families, this.nodeAddresses),
-      policyAuditMode: options.policyAuditMode ?? false,
+      ...datapathConfigOf(options, families, this.nodeAddresses),
       hostFirewall: repository.config.hostFirewall,
     };
+    this.tunnelDevice = `cilium_${options.tunnelProtocol ?? 'vxlan'}`;
     this.#allocator = allocator;
     const nodeName = localNodeName(store) ?? NODE_NAME;
     const { nodeAddresses } = this;
@@ -160,7 +158,7 @@ export class Agent {
    * @throws AgentError, PolicyError, IdentityError, ServiceError: what is wrong with the cluster's description
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { store, seed, log, enableIpv6 } = options;
+    const { store, seed, log } = options;
     const { enablePolicy: enforcement = 'default', enableHostFirewall: hostFirewall = false } = options;
     const identities = new IdentityCache(CLUSTER_NAME);
     const allocator = await IdentityAllocator.open({
@@ -172,8 +170,7 @@ export class Agent {
     let proxy: EnvoyProxy | undefined;
     try {
       proxy = await EnvoyProxy.start({ seed });
-      const found = familiesOf(store);
-      const families = { ipv4: found.ipv4, ipv6: enableIpv6 ?? found.ipv6 };
+      const families = familiesOf(store, options);
       const { ipv4: enableIPv4, ipv6: enableIPv6 } = families;
       const policy = { clusterName: CLUSTER_NAME, enforcement, hostFirewall, enableIPv4, enableIPv6 };
       const repository = new PolicyRepository(policy);

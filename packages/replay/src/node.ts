@@ -26,7 +26,7 @@ export type Fate = { frame: Uint8Array; steps: Step[] } & (
   | { kind: 'dropped'; code: number; text: string }
   /** `frame` is the answer that its sender gets, made by the program itself. */
   | { kind: 'answered' }
-  /** To the host's stack, and out of what is emulated. */
+  /** To the host's stack, or by the tunnel to another node, and out of what is emulated. */
   | { kind: 'stack' }
 );
 
@@ -118,8 +118,8 @@ export class Node {
       isAnswer(after.frame, 0, after.frame.length)
     )
       return { ...after, kind: 'answered' };
-    if (action === CTX_ACT_REDIRECT)
-      return { ...after, kind: 'delivered', to: this.#agent.endpointOfInterface(this.#skb.redirectIfindex)! };
+    const to = action === CTX_ACT_REDIRECT ? this.#agent.endpointOfInterface(this.#skb.redirectIfindex) : undefined;
+    if (to !== undefined) return { ...after, kind: 'delivered', to };
     if (program === cilToContainer) return { ...after, kind: 'delivered', to: pod };
     return { ...after, kind: 'stack' };
   }

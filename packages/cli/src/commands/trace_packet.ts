@@ -15,6 +15,7 @@ import {
 } from '@ciliate/packet';
 import { type FramedPacket, framed, START_NS, tracePacket } from '@ciliate/replay';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { type DatapathOptions, withDatapathOptions } from '../datapath_options.ts';
 import { type AddressPair, addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
 import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, natural, startAgent, toJson, withCommonOptions } from '../options.ts';
@@ -43,7 +44,7 @@ type Described = Partial<Record<keyof typeof TCP_FLAGS | 'udp' | 'icmp', true>> 
     sourcePort: number;
   };
 
-interface TracePacketOptions extends CommonOptions, Described {
+interface TracePacketOptions extends CommonOptions, Described, DatapathOptions {
   pcap?: string;
   number?: number;
   alone?: true;
@@ -54,7 +55,7 @@ interface TracePacketOptions extends CommonOptions, Described {
 /** `ciliate trace packet`. */
 export function tracePacketCommand(): Command {
   const flags = Object.keys(TCP_FLAGS);
-  const command = withFamilyOption(withCommonOptions(new Command('packet')))
+  const command = withFamilyOption(withDatapathOptions(withCommonOptions(new Command('packet'))))
     .description('what the programs do with one packet: each lookup with its bytes, each decision, where it goes')
     .option('--pcap <capture>', 'take the packet from a pcap or pcapng; the packets before it go first')
     .option('--number <number>', 'with --pcap: which, from 1', natural)

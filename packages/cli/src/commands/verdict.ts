@@ -3,6 +3,7 @@ import { InputError, isIpv6 as isIpv6Text, type ObjectStore, type Pod } from '@c
 import { type IpAddress, parseIp } from '@ciliate/packet';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
+import { type DatapathOptions, withDatapathOptions } from '../datapath_options.ts';
 import { addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
 import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
@@ -13,7 +14,7 @@ import { splitPort } from '../target.ts';
 /** Protocols of which packets are made. */
 type Played = 'TCP' | 'UDP';
 
-interface VerdictOptions<P extends Protocol = Protocol> extends CommonOptions, FamilyOptions {
+interface VerdictOptions<P extends Protocol = Protocol> extends CommonOptions, FamilyOptions, DatapathOptions {
   from: string;
   to: string;
   port: { port: number; protocol: P };
@@ -24,7 +25,7 @@ interface VerdictOptions<P extends Protocol = Protocol> extends CommonOptions, F
 type AskedOptions = Omit<VerdictOptions, 'port'> & Partial<Pick<VerdictOptions, 'port'>>;
 
 export function verdictCommand(): Command {
-  return withFamilyOption(withCommonOptions(new Command('verdict')))
+  return withFamilyOption(withDatapathOptions(withCommonOptions(new Command('verdict'))))
     .description('may this client do this? The answer, each step to it, and what the client sees; exit 0 either way')
     .requiredOption('--from <client>', 'a pod, [pod/][NAMESPACE/]NAME; by policy alone also an address or an entity')
     .requiredOption(
