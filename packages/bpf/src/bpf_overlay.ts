@@ -86,6 +86,10 @@ export function cilFromOverlay(dp: Datapath, skb: Skb): number {
     TRACE_REASON_UNKNOWN,
     TRACE_PAYLOAD_LEN,
   );
+  if (fam !== undefined && !decrypted && dp.known !== null && dp.steps === null) {
+    const answer = dp.known.fromOverlay(dp, skb, identity);
+    if (answer >= 0) return answer;
+  }
   if (fam !== undefined) return handleFromOverlay(dp, fam, skb, identity);
   return type === dp.v4.ethType || type === dp.v6.ethType ? drop(dp, skb, identity, DROP_UNKNOWN_L3) : CTX_ACT_OK;
 }

@@ -41,10 +41,20 @@ const packetOf = ({ steps }: Scenario): Uint8Array => {
   throw new Error('no packet of a tunnel');
 };
 
-test.each(['v4', 'v6'].flatMap((family) => senders.map((row) => [family, ...row] as const)))(
+const flows = ['icmp-vxlan-noagg-v4', 'icmp-vxlan-noagg-v6', 'ingress-verdicts-vxlan-v4', 'ingress-verdicts-vxlan-v6'];
+
+/** Every notification is sent. */
+function talkative(scenario: Scenario): Scenario {
+  const defines = scenario.config.defines.map((define) =>
+    define.replace(/^MONITOR_AGGREGATION=.*/, 'MONITOR_AGGREGATION=0'),
+  );
+  return { ...scenario, config: { ...scenario.config, defines } };
+}
+
+test.each(flows.flatMap((flow) => senders.map((row) => [flow, ...row] as const)))(
   '%s: a packet %s',
-  (family, _name, mark, vni, point, traced, judged) => {
-    const scenario = scenarios.find(({ name }) => name === `icmp-vxlan-noagg-${family}`)!;
+  (flow, _name, mark, vni, point, traced, judged) => {
+    const scenario = talkative(scenarios.find(({ name }) => name === flow)!);
     const { datapath, skb, events } = new World(scenario);
     skb.load(packetOf(scenario), scenario.node.cilium_vxlan.ifindex);
     skb.mark = mark;
