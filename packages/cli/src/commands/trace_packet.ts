@@ -4,7 +4,6 @@ import { findWorkload, InputError, type ObjectStore } from '@ciliate/k8s';
 import {
   type IpAddress,
   icmpEcho,
-  isIpv6,
   parseIp,
   TCP_ACK,
   TCP_FIN,
@@ -16,7 +15,7 @@ import {
 import { type FramedPacket, framed, START_NS, tracePacket } from '@ciliate/replay';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type DatapathOptions, withDatapathOptions } from '../datapath_options.ts';
-import { type AddressPair, addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
+import { addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
 import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, natural, startAgent, toJson, withCommonOptions } from '../options.ts';
 import { renderTrace } from '../render_trace.ts';
@@ -124,8 +123,7 @@ function recorded(agent: Agent, { pcap, number, alone }: TracePacketOptions): Ch
 function made(agent: Agent, store: ObjectStore, options: TracePacketOptions): Chosen {
   const sender = options.from === undefined ? undefined : podOf(agent, store, options.from);
   const { addresses, port } = targetOf(agent, store, options);
-  const ends =
-    sender === undefined ? fromWorld(addresses, options) : addressPair(sender, addresses, options.to!, options);
+  const ends = addressPair(sender ?? options.fromWorld!, addresses, options.to!, options);
   const macs = {
     srcMac: macNumber(sender?.mac ?? NEIGHBOUR_MAC),
     dstMac: macNumber(sender?.nodeMac ?? DEFAULT_NODE.netdev.mac),
@@ -153,14 +151,6 @@ function podOf(agent: Agent, store: ObjectStore, word: string): Endpoint {
   const pod = findWorkload(store, word);
   if (pod.kind !== 'Pod') throw new InputError(`--from ${word}: a service sends nothing, name a pod`, {});
   return agent.endpointOfPod(`${pod.metadata.namespace}/${pod.metadata.name}`)!;
-}
-
-/** To the target's address in the family of the source. */
-function fromWorld(addresses: readonly IpAddress[], { fromWorld: from, to, ipv6 }: Described): AddressPair {
-  if (ipv6 && !isIpv6(from!)) throw new InputError('--ipv6: --from-world names an IPv4 address', {});
-  const target = addresses.find((address) => isIpv6(address) === isIpv6(from!));
-  if (target !== undefined) return { from: from!, to: target };
-  throw new InputError(`--to ${to}: no address in the family of the source`, {});
 }
 
 interface Target {

@@ -32,6 +32,7 @@ export function upCommand(): Command {
 async function up(options: UpOptions): Promise<void> {
   const { file, seed, enablePolicy, world, socket, proxyWorkers } = options;
   if (options.json) throw new InputError('--json: up prints lines; ask its API for JSON', {});
+  if (options.enableHostFirewall) throw new InputError('--enable-host-firewall: up has no packets of the node', {});
   const store = loadStore(file);
   const log = pino({ level: options.logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
   const dnsRejectWith = options.tofqdnsDnsRejectResponseCode;
