@@ -1,4 +1,4 @@
-import { Agent } from '@ciliate/agent';
+import { Agent, type AgentOptions } from '@ciliate/agent';
 import { InputError, loadObjects, ObjectStore } from '@ciliate/k8s';
 import type { PolicyConfig } from '@ciliate/policy';
 import { MAX_WORKERS } from '@ciliate/replay';
@@ -109,11 +109,15 @@ export function loadStore(paths: readonly string[]): ObjectStore {
 
 export function startAgent(
   store: ObjectStore,
-  options: Pick<RunOptions, 'seed' | 'logLevel'> & Partial<PolicyOptions> & DatapathOptions,
+  options: Pick<RunOptions, 'seed' | 'logLevel'> &
+    Partial<PolicyOptions> &
+    DatapathOptions &
+    Partial<Pick<AgentOptions, 'kvstore' | 'clusterId'>>,
 ): Promise<Agent> {
-  const { seed, logLevel, enablePolicy, enableHostFirewall } = options;
+  const { seed, logLevel, enablePolicy, enableHostFirewall, kvstore, clusterId } = options;
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
-  return Agent.start({ store, seed, log, enablePolicy, enableHostFirewall, ...datapathFlagsOf(options) });
+  const policy = { enablePolicy, enableHostFirewall };
+  return Agent.start({ store, seed, log, kvstore, clusterId, ...policy, ...datapathFlagsOf(options) });
 }
 
 /** JSON with bigints as decimal text. */
