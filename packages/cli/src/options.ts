@@ -4,6 +4,7 @@ import type { PolicyConfig } from '@ciliate/policy';
 import { MAX_WORKERS } from '@ciliate/replay';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { destination, pino } from 'pino';
+import { type DatapathOptions, datapathFlagsOf } from './datapath_options.ts';
 
 /** Options that every command has. */
 export interface RunOptions {
@@ -110,11 +111,13 @@ export function startAgent(
   store: ObjectStore,
   options: Pick<RunOptions, 'seed' | 'logLevel'> &
     Partial<PolicyOptions> &
+    DatapathOptions &
     Partial<Pick<AgentOptions, 'kvstore' | 'clusterId'>>,
 ): Promise<Agent> {
   const { seed, logLevel, enablePolicy, enableHostFirewall, kvstore, clusterId } = options;
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
-  return Agent.start({ store, seed, log, enablePolicy, enableHostFirewall, kvstore, clusterId });
+  const policy = { enablePolicy, enableHostFirewall };
+  return Agent.start({ store, seed, log, kvstore, clusterId, ...policy, ...datapathFlagsOf(options) });
 }
 
 /** JSON with bigints as decimal text. */

@@ -1,4 +1,4 @@
-import { Agent, type AgentOptions, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import { Agent, type AgentOptions, type DatapathFlags, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
 import { ProxyServer } from '@ciliate/envoy';
 import { formatCompact } from '@ciliate/hubble';
 import type { K8sObject, ObjectRef, ObjectStore, Pod } from '@ciliate/k8s';
@@ -17,13 +17,12 @@ import { PodServers } from './servers/pod_servers.ts';
 import { Topic } from './topic.ts';
 import { type WorldHost, WorldServers } from './world.ts';
 
-export interface LiveClusterOptions extends Pick<AgentOptions, 'kvstore' | 'clusterId'> {
+export interface LiveClusterOptions extends DatapathFlags, Pick<AgentOptions, 'kvstore' | 'clusterId'> {
   readonly store: ObjectStore;
   readonly seed: number;
   readonly log: Logger;
   readonly enablePolicy?: 'default' | 'always' | 'never';
   readonly dnsRejectWith?: 'refused' | 'nameError';
-  readonly policyAuditMode?: boolean;
   /** Worker threads of the HTTP proxy. */
   readonly proxyWorkers?: number;
   /** Who is outside of the cluster. */
