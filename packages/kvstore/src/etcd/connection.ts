@@ -40,7 +40,13 @@ export class EtcdConnection {
   constructor({ endpoints, tls, timeoutMs = DEFAULT_TIMEOUT_MS }: EtcdOptions) {
     if (endpoints.length === 0) throw new KvstoreError('BAD_INPUT', 'no etcd endpoint was given');
     this.#timeoutMs = timeoutMs;
-    const options = { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 };
+    const options = {
+      'grpc.max_receive_message_length': -1,
+      'grpc.max_send_message_length': -1,
+      // A member that is back is found at once; gRPC's own pauses grow to two minutes.
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1000,
+    };
     this.#endpoints = endpoints.map((name) => {
       const { target, credentials, serverName } = targetOf(name, tls);
       const override = serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName };
