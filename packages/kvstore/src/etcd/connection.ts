@@ -8,7 +8,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { KvstoreError, STATUS } from '../errors.ts';
-import { type MethodName, method, type ServiceName } from '../grpc/methods.ts';
+import { clientMethod, type MethodName, type ServiceName } from '../grpc/methods.ts';
 import { readError } from '../grpc/status.ts';
 
 export interface EtcdTls {
@@ -82,8 +82,8 @@ export class EtcdConnection {
     name: MethodName<S>,
   ): Promise<{ stream: ClientDuplexStream<object, object>; endpoint: string; leave: () => void }> {
     const endpoint = await this.#ready();
-    const { path, requestSerialize, responseDeserialize } = method(service, name);
-    const stream = endpoint.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    const { path, encode, decode } = clientMethod(service, name);
+    const stream = endpoint.client.makeBidiStreamRequest(path, encode, decode);
     return { stream, endpoint: endpoint.name, leave: () => this.#leave(endpoint) };
   }
 
@@ -93,10 +93,10 @@ export class EtcdConnection {
   }
 
   #send(client: Client, service: ServiceName, name: string, request: object): Promise<unknown> {
-    const { path, requestSerialize, responseDeserialize } = method(service, name as never);
+    const { path, encode, decode } = clientMethod(service, name as never);
     const deadline = Date.now() + this.#timeoutMs;
     return new Promise((resolve, reject) => {
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, { deadline }, (error, answer) =>
+      client.makeUnaryRequest(path, encode, decode, request, { deadline }, (error, answer) =>
         error === null ? resolve(answer) : reject(error),
       );
     });
