@@ -22,7 +22,9 @@ export type UpstreamFailure =
   | 'connection termination'
   | 'remote connection failure'
   | 'connection timeout'
-  | 'protocol error';
+  | 'protocol error'
+  | 'remote reset'
+  | 'remote refused stream reset';
 
 /** @param retried not the first attempt */
 export const upstreamFailed = (reason: UpstreamFailure, retried: boolean): LocalReply => ({

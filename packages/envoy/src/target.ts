@@ -47,10 +47,26 @@ export function route(request: RequestStart): Routed {
   const authority = named ?? hosts[0];
   if (hosts.length > 1 || authority === undefined || !AUTHORITY.test(authority)) return refuse(400);
   if (asterisk) return { kind: 'reply', reply: { status: 404, body: '' }, close: false };
-  const normalized = normalizePath(rest === undefined ? target : rest.startsWith('/') ? rest : `/${rest}`);
+  const routed = routePath(authority, rest === undefined ? target : rest.startsWith('/') ? rest : `/${rest}`);
+  return routed.kind === 'request' && isUpgrade(headers) ? refuse(403) : routed;
+}
+
+/**
+ * The same for a stream of HTTP/2, whose codec has seen to most of it: CONNECT 403, no host or a malformed one 400, what is
+ * no path 404, then as above. The connection goes on, whatever the answer.
+ */
+export function routeStream(pseudo: Readonly<Record<string, string | undefined>>): Routed {
+  const { ':method': method, ':authority': authority = '', ':path': path = '' } = pseudo;
+  if (method === 'CONNECT') return refuse(403);
+  if (authority === '' || !AUTHORITY.test(authority)) return refuse(400);
+  if (!path.startsWith('/')) return { kind: 'reply', reply: { status: 404, body: '' }, close: false };
+  return routePath(authority, path);
+}
+
+function routePath(authority: string, path: string): Routed {
+  const normalized = normalizePath(path);
   if (normalized.kind === 'reject') return refuse(400);
   if (normalized.kind === 'redirect')
     return { kind: 'reply', reply: { status: 307, body: '', location: normalized.path }, close: false };
-  if (isUpgrade(headers)) return refuse(403);
   return { kind: 'request', authority, path: normalized.path };
 }
