@@ -1,4 +1,4 @@
-import { type RequestStart, valuesOf } from './http1/message.ts';
+import { firstValue, type Headers, type RequestStart, valuesOf } from './http1/message.ts';
 import { normalizePath } from './path.ts';
 import { connectionHeaderIsValid, isUpgrade } from './request_headers.ts';
 import { codecError, type LocalReply } from './responses.ts';
@@ -52,13 +52,14 @@ export function route(request: RequestStart): Routed {
 }
 
 /**
- * The same for a stream of HTTP/2, whose codec has seen to most of it: CONNECT 403, no host or a malformed one 400, what is
- * no path 404, then as above. The connection goes on, whatever the answer.
+ * The same for a stream of HTTP/2; its codec has reset those without a host or a path. CONNECT: 403; a malformed host: 400;
+ * what is not a path: 404; then as above. The connection goes on, whatever the answer.
+ * @param headers a host among them counts only without `:authority` (RFC 9113, 8.3.1)
  */
-export function routeStream(pseudo: Readonly<Record<string, string | undefined>>): Routed {
-  const { ':method': method, ':authority': authority = '', ':path': path = '' } = pseudo;
+export function routeStream(pseudo: Readonly<Record<string, string | undefined>>, headers: Headers): Routed {
+  const { ':method': method, ':path': path = '', ':authority': authority = firstValue(headers, 'host') ?? '' } = pseudo;
   if (method === 'CONNECT') return refuse(403);
-  if (authority === '' || !AUTHORITY.test(authority)) return refuse(400);
+  if (!AUTHORITY.test(authority)) return refuse(400);
   if (!path.startsWith('/')) return { kind: 'reply', reply: { status: 404, body: '' }, close: false };
   return routePath(authority, path);
 }

@@ -28,6 +28,7 @@ export class Http2Connection implements StreamOwner {
     this.upstream = new Upstream(preamble, runtime.http.connectTimeoutNs);
     runtime.connections.add(this);
     this.#session = performServerHandshake(down, SERVER_OPTIONS);
+    down.on('end', () => this.destroy()); // as with HTTP/1, a client that half-closes has left
     this.#session.on('stream', (stream, _headers, flags, raw) => this.#onStream(stream, flags, raw));
     this.#session.on('error', () => {}); // 'close' follows
     this.#session.on('close', () => {
@@ -41,7 +42,7 @@ export class Http2Connection implements StreamOwner {
     for (const exchange of this.#exchanges) exchange.tick(nowNs);
   }
 
-  /** The worker ends. */
+  /** The worker ends, or the client has left. */
   destroy(): void {
     this.#session.destroy();
   }

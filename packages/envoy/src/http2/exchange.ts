@@ -56,7 +56,7 @@ export class Http2Exchange extends Exchange {
   }
 
   start(): void {
-    const routed = routeStream(this.#pseudo);
+    const routed = routeStream(this.#pseudo, this.#headers);
     if (routed.kind === 'reply') {
       this.#reply(routed.reply);
       return;
@@ -101,6 +101,7 @@ export class Http2Exchange extends Exchange {
       this.#requestTrailers = readBlock(raw).headers;
     });
     down.on('end', () => {
+      if (down.aborted) return; // it was reset
       this.#touch();
       this.requestDoneNs = this.#activeNs;
       this.#up?.stream.end();
@@ -184,7 +185,8 @@ export class Http2Exchange extends Exchange {
   }
 
   #onResponseEnd(): void {
-    if (this.response !== 'head') return; // of a stream that ends without one
+    if (this.response !== 'head') return; // it ends without one
+    if (this.#up?.stream.rstCode) return; // it was reset: 'close' follows
     this.response = 'done';
     this.#down.end();
     this.#leaveUpstream();
