@@ -35,7 +35,7 @@ export type Judgement =
   | { readonly kind: 'reply'; readonly reply: LocalReply };
 
 /** Of one request; a longer one is not tried again. Envoy's per_connection_buffer_limit_bytes. */
-const MAX_KEPT_BYTES = 1 << 20;
+export const MAX_KEPT_BYTES = 1 << 20;
 /** Envoy's defaults: the first back-off, and the longest. */
 const RETRY_BASE_MS = 25;
 const MAX_RETRY_MS = 250;

@@ -1,24 +1,35 @@
 import { once } from 'node:events';
 import type { ClientHttp2Session } from 'node:http2';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Answer, ask, http2Client, http2Server, redirected } from './http2_support.ts';
-import { httpServer, liveProxy, PATIENT, Scope, tcpServer } from './live_support.ts';
+import { httpServer, type Live, liveProxy, PATIENT, Scope, tcpServer } from './live_support.ts';
 import { ALLIANCE, EMPIRE, httpRules, policyOf } from './support.ts';
-
-const scope = new Scope();
-afterEach(() => scope.close());
 
 const RULES = httpRules({ method: 'POST', path: '/v1/request-landing' }, { path: '/public.*' });
 const POLICY = policyOf([{ name: 'deathstar', remotePolicies: [EMPIRE], httpRules: RULES }], 0);
+/** An endpoint that lets everybody do everything. */
+const OPEN = 8;
+const ANYTHING = policyOf([{ httpRules: httpRules({ path: '.*' }) }], 0);
+const POLICIES = [POLICY, { ...ANYTHING, endpointId: OPEN, endpointIps: ['10.0.0.8'] }];
 const LAND = { ':method': 'POST', ':path': '/v1/request-landing' };
 const EXHAUST = { ':method': 'PUT', ':path': '/v1/exhaust-port' };
 const PUBLIC = { ':path': '/public' };
 const MIB = 1 << 20;
 const SECOND = 1_000_000_000n;
 
+const scope = new Scope();
+/** Of the proxy that most tests share. */
+const shared = new Scope();
+let proxy: Live;
+beforeAll(async () => {
+  proxy = await liveProxy(shared, POLICIES);
+});
+afterEach(() => scope.close());
+afterAll(() => shared.close());
+
 const short = ({ status, body, code }: Answer): unknown[] => [status, body, code];
 
-async function deathstar(options = {}) {
+async function deathstar() {
   const seen: string[] = [];
   const server = await http2Server(scope, (stream, headers) => {
     seen.push(`${headers[':method']} ${headers[':path']}`);
@@ -27,19 +38,19 @@ async function deathstar(options = {}) {
       stream.end('Ship landed\n');
     });
   });
-  const live = await liveProxy(scope, [POLICY], options);
-  return { ...live, seen, server, client: (over = {}) => http2Client(scope, live.port, server, over) };
+  return { seen, server, client: (over = {}) => http2Client(scope, proxy.port, server, over) };
 }
 
 /** A server of its own for one test, and a client that may do everything with it. */
-async function before(listener: Parameters<typeof http2Server>[1], options = {}): Promise<ClientHttp2Session> {
-  const live = await liveProxy(scope, [policyOf([{ httpRules: httpRules({ path: '.*' }) }], 0)], options);
-  return http2Client(scope, live.port, await http2Server(scope, listener));
+async function before(listener: Parameters<typeof http2Server>[1], { port } = proxy): Promise<ClientHttp2Session> {
+  return http2Client(scope, port, await http2Server(scope, listener), { endpointId: OPEN });
 }
 
 describe('a connection that begins with the preface of HTTP/2', () => {
   test('each stream is judged by itself, and logged as HTTP/2', async () => {
-    const { client, seen, log } = await deathstar();
+    const { client, seen } = await deathstar();
+    const { log } = proxy;
+    const start = log.length;
     const xwing = client();
     const answers = await Promise.all([LAND, EXHAUST, LAND].map((headers) => ask(xwing, headers)));
     expect(answers.map(short)).toEqual([
@@ -53,8 +64,12 @@ describe('a connection that begins with the preface of HTTP/2', () => {
       server: 'envoy',
     });
     expect(seen).toEqual(['POST /v1/request-landing', 'POST /v1/request-landing']);
-    await expect.poll(() => log.length, PATIENT).toBe(6);
-    const ofStream = (n: number) => log.filter(({ request }) => request === n).map(({ record }) => record);
+    await expect.poll(() => log.length - start, PATIENT).toBe(6);
+    const ofStream = (n: number) =>
+      log
+        .slice(start)
+        .filter(({ request }) => request === n)
+        .map(({ record }) => record);
     expect(ofStream(1)).toMatchObject([
       { entryType: 'Denied', method: 'PUT', path: '/v1/exhaust-port', host: 'deathstar:80', protocol: 'HTTP/2' },
       { entryType: 'Response', method: 'PUT', status: 403, protocol: 'HTTP/2' },
@@ -69,8 +84,8 @@ describe('a connection that begins with the preface of HTTP/2', () => {
   });
 
   test('the preface may come byte by byte; what only begins like it is HTTP/1', async () => {
-    const { port, server } = await deathstar();
-    const slow = redirected(scope, port, server);
+    const { server } = await deathstar();
+    const slow = redirected(scope, proxy.port, server);
     let got = Buffer.alloc(0);
     slow.on('data', (bytes: Buffer) => {
       got = Buffer.concat([got, bytes]);
@@ -81,7 +96,7 @@ describe('a connection that begins with the preface of HTTP/2', () => {
     }
     await expect.poll(() => got.length, PATIENT).toBeGreaterThan(9);
     expect(got[3]).toBe(4); // SETTINGS
-    const other = redirected(scope, port, server);
+    const other = redirected(scope, proxy.port, server);
     other.write('PRI * HTTP/1.1\r\nHost: a\r\n\r\n');
     const [answer] = await once(other, 'data');
     expect(`${answer}`).toMatch(/^HTTP\/1.1 400 /);
@@ -212,16 +227,14 @@ describe('servers that fail', () => {
 
   test('one that only speaks HTTP/1 is a protocol error: the connection to the server is HTTP/2, too', async () => {
     const server = await httpServer(scope, (_request, response) => response.end());
-    const { port } = await liveProxy(scope, [POLICY]);
-    const answer = await ask(http2Client(scope, port, server), PUBLIC);
+    const answer = await ask(http2Client(scope, proxy.port, server), PUBLIC);
     expect([answer.status, answer.body]).toEqual([502, expect.stringContaining('protocol error')]);
   });
 
   test('nobody listening', async () => {
     const closed = await tcpServer(scope, () => {});
     await scope.close();
-    const { port } = await liveProxy(scope, [POLICY]);
-    const answer = await ask(http2Client(scope, port, closed), PUBLIC);
+    const answer = await ask(http2Client(scope, proxy.port, closed), PUBLIC);
     expect([answer.status, answer.body]).toEqual([503, expect.stringMatching(/remote connection failure$/)]);
   });
 
@@ -255,9 +268,8 @@ describe('servers that fail', () => {
   });
 
   test('one that does not answer: 504; one whose client does not finish: 408', async () => {
-    const client = await before((stream) => stream.resume(), {
-      http: { requestTimeoutNs: SECOND / 10n, routeIdleTimeoutNs: SECOND / 10n },
-    });
+    const http = { requestTimeoutNs: SECOND / 10n, routeIdleTimeoutNs: SECOND / 10n };
+    const client = await before((stream) => stream.resume(), await liveProxy(scope, POLICIES, { http }));
     expect(await ask(client, PUBLIC)).toMatchObject({ status: 504, body: 'upstream request timeout' });
     const stream = client.request({ ':method': 'POST' }, { endStream: false });
     const headers = await new Promise<Record<string, unknown>>((resolve) => stream.on('response', resolve));

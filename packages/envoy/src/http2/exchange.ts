@@ -11,12 +11,16 @@ import type { Upstream, UpstreamStream } from './upstream.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_FLAG_END_STREAM } = constants;
 const NOTHING: Headers = [];
+/** RFC 9110, 15. */
+const MAX_STATUS = 599;
 
 /** The connection that a stream belongs to. */
 export interface StreamOwner {
   readonly connection: ProxyConnection;
   readonly runtime: Runtime;
   readonly upstream: Upstream;
+  /** Bytes of requests that may still be kept for another attempt, of all streams together. */
+  keepLeft: number;
   /** The stream is closed. @param reset by the client, or for what the client did, before its response was over */
   closed(exchange: Http2Exchange, reset: boolean): void;
 }
@@ -37,6 +41,7 @@ export class Http2Exchange extends Exchange {
   #up: UpstreamStream | undefined;
   #activeNs: bigint;
   #retryTimer: NodeJS.Timeout | undefined;
+  #kept = 0;
   /** The proxy has reset it. */
   #aborted = false;
 
@@ -52,6 +57,7 @@ export class Http2Exchange extends Exchange {
     this.#activeNs = nowNs;
     if ((flags & NGHTTP2_FLAG_END_STREAM) !== 0) this.requestDoneNs = nowNs;
     down.on('error', () => {}); // 'close' follows
+    down.on('aborted', () => this.#leaveUpstream()); // at once; 'close' waits for what was not read
     down.on('close', () => this.#onClose());
   }
 
@@ -68,7 +74,7 @@ export class Http2Exchange extends Exchange {
     const judgement = this.judge(policy, { method, authority, path, headers: this.#headers }, runtime.seed);
     this.#log();
     if (judgement.kind === 'reply') this.#reply(judgement.reply);
-    else if (!this.#down.destroyed) this.#forward(judgement);
+    else if (!this.#down.closed) this.#forward(judgement);
   }
 
   /** Time passes. */
@@ -94,7 +100,7 @@ export class Http2Exchange extends Exchange {
     if (this.requestDoneNs !== undefined) return;
     down.on('data', (bytes: Uint8Array) => {
       this.#touch();
-      this.keep(bytes);
+      this.#keep(bytes);
       if (this.#up?.stream.write(bytes) === false) down.pause();
     });
     down.on('trailers', (_headers, _flags, raw: RawHeaders) => {
@@ -168,6 +174,10 @@ export class Http2Exchange extends Exchange {
   #onResponse(raw: RawHeaders, flags: number): void {
     const { pseudo, headers } = readBlock(raw);
     const status = Number(pseudo[':status']);
+    if (status > MAX_STATUS) {
+      this.#onUpstreamClosed('protocol error');
+      return;
+    }
     if (status >= 500 && this.#willRetry()) return;
     const nowNs = this.#activeNs;
     const lines = downstreamHeaders(headers, { nowNs, serviceTimeMs: this.serviceTimeMs(nowNs) });
@@ -214,7 +224,7 @@ export class Http2Exchange extends Exchange {
     const { status, headers, body } = localReply(reply, { nowNs: this.#activeNs, grpc: this.grpc });
     if (this.judged) this.#log(status);
     const down = this.#down;
-    if (down.destroyed) return;
+    if (down.closed) return;
     const endStream = body === '' || this.#pseudo[':method'] === 'HEAD';
     down.respond(writeBlock([[':status', `${status}`]], headers), { endStream });
     if (!endStream) down.end(Buffer.from(body, 'latin1'));
@@ -234,8 +244,25 @@ export class Http2Exchange extends Exchange {
     if (up?.stream.closed === false) up.stream.close(NGHTTP2_CANCEL);
   }
 
+  /** As long as there is an attempt to come, and room. */
+  #keep(bytes: Uint8Array): void {
+    const owner = this.#owner;
+    if (this.response !== 'none' || owner.keepLeft < bytes.length) this.#forgetKept();
+    if (this.sent === undefined) return;
+    owner.keepLeft -= bytes.length;
+    this.#kept += bytes.length;
+    this.keep(bytes);
+  }
+
+  #forgetKept(): void {
+    this.sent = undefined;
+    this.#owner.keepLeft += this.#kept;
+    this.#kept = 0;
+  }
+
   #onClose(): void {
     this.#leaveUpstream();
+    this.#forgetKept();
     this.#owner.closed(this, this.response !== 'done' && !this.#aborted);
   }
 

@@ -6,9 +6,9 @@ const HEADERS = { maxHeaderListSize: MAX_HEAD_BYTES } as const;
 /**
  * What one client may make the proxy hold: streams times their windows (64 KiB, the protocol's own). Cilium leaves Envoy's
  * defaults (2^31 - 1 streams, 256 MiB windows); these are what Envoy advises where clients are not trusted
- * (docs/configuration/best_practices/edge). Headers as Envoy's defaults. Beyond them the codec answers ENHANCE_YOUR_CALM:
- * to a stream for its headers, to the connection for streams that were refused, frames that are none, acknowledgements
- * that the client does not read, CONTINUATION frames without end.
+ * (docs/configuration/best_practices/edge). Headers as Envoy's defaults: a stream with more is reset with ENHANCE_YOUR_CALM.
+ * The codec ends the connection for streams that were refused too often, frames that say nothing, acknowledgements that the
+ * client does not read, CONTINUATION frames without end.
  */
 export const SERVER_OPTIONS: ServerSessionOptions = {
   settings: { ...HEADERS, maxConcurrentStreams: 100 },

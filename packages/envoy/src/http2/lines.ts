@@ -10,6 +10,9 @@ export interface Block {
   readonly headers: Headers;
 }
 
+/** RFC 9113, 6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE. */
+export const listBytes = (raw: RawHeaders): number => raw.reduce((sum, text) => sum + text.length, raw.length * 16);
+
 /** Cookies that came in pieces are one line again, as Envoy's codec has it (RFC 9113, 8.2.3). */
 export function readBlock(raw: RawHeaders): Block {
   const pseudo: Record<string, string> = {};
@@ -34,20 +37,21 @@ const NOT_HTTP2: ReadonlySet<string> = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'http2-settings', 'host'],
 ]);
 
+const belongs = ([name, value]: Headers[number]): boolean =>
+  !NOT_HTTP2.has(name) && (name !== 'te' || value === 'trailers');
+
 /** @param pseudo in their order, with the colon */
 export function writeBlock(pseudo: Headers, headers: Headers): string[] {
   const raw: string[] = [];
   for (const [name, value] of pseudo) raw.push(name, value);
-  for (const [name, value] of headers) {
-    if (!NOT_HTTP2.has(name) && (name !== 'te' || value === 'trailers')) raw.push(name, value);
-  }
+  for (const line of headers) if (belongs(line)) raw.push(...line);
   return raw;
 }
 
 /** As `sendTrailers` wants them. */
 export function trailerObject(trailers: Headers): OutgoingHttpHeaders {
   const out: Record<string, string[]> = Object.create(null);
-  for (const [name, value] of trailers) {
+  for (const [name, value] of trailers.filter(belongs)) {
     out[name] ??= [];
     out[name].push(value);
   }

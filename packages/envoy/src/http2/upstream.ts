@@ -77,11 +77,12 @@ export class Upstream {
   }
 }
 
-const { NGHTTP2_REFUSED_STREAM } = constants;
+const { NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
 
 function failureOf(error: Error | undefined, rstCode: number | undefined, connected: boolean): UpstreamFailure {
   if (!connected) return 'remote connection failure';
   if (rstCode === NGHTTP2_REFUSED_STREAM) return 'remote refused stream reset';
+  if (rstCode === NGHTTP2_PROTOCOL_ERROR) return 'protocol error'; // as the codec resets what it does not understand
   switch ((error as NodeJS.ErrnoException | undefined)?.code) {
     case 'ERR_HTTP2_ERROR':
     case 'ERR_HTTP2_SESSION_ERROR':
