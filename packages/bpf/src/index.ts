@@ -43,6 +43,7 @@ export type { PolicyQuestion } from './engines/profiles/question.ts';
 export type { Policy, Rule } from './engines/profiles/random_policies.ts';
 export { Reference, type ReferenceAnswer } from './engines/reference.ts';
 export { ENGINES, engineByName } from './engines/registry.ts';
+export { underProgram } from './engines/under_program.ts';
 export {
   type DebugCaptureStep,
   type DebugStep,

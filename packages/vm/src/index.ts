@@ -5,6 +5,7 @@ export { disassemble, type NameOf } from './insn/disasm.ts';
 export { decode, encode, type Insn } from './insn/insn.ts';
 export { validate } from './insn/validate.ts';
 export { Interpreter, type Observer } from './interpreter/interpreter.ts';
+export type { LookupEngine, LookupEngineMaker } from './machine/lookup_engine.ts';
 export { Machine, type MachineOptions } from './machine/machine.ts';
 export type { Registers } from './machine/registers.ts';
 export { dumpFunction } from './object/dump.ts';

@@ -2,6 +2,7 @@ import { type BpfMap, MapError, Memory, Reader } from '@ciliate/maps';
 import { VmError } from '../errors.ts';
 import { HELPERS } from '../helpers/table.ts';
 import { Interpreter, type Observer } from '../interpreter/interpreter.ts';
+import type { LookupEngineMaker } from '../machine/lookup_engine.ts';
 import { Machine, type MachineOptions } from '../machine/machine.ts';
 import type { Registers } from '../machine/registers.ts';
 import { type Image, link } from '../object/link.ts';
@@ -24,6 +25,8 @@ export interface VmOptions extends MachineOptions {
   isShared?: boolean;
   /** How many instructions of the interpreter, or turns of loops of the others, a run may take. By default 100 million. */
   budget?: number;
+  /** What looks up in place of maps themselves, by the map's name in an object. */
+  lookupEngines?: ReadonlyMap<string, LookupEngineMaker>;
   /** Of the interpreter: sees each instruction. */
   observer?: Observer;
 }
@@ -37,6 +40,7 @@ export class Vm {
   private readonly engine: Engine;
   private readonly cpus: number;
   private readonly budget: number;
+  private readonly lookupEngines: ReadonlyMap<string, LookupEngineMaker>;
   private readonly reader: Reader | undefined;
   private readonly functions: (LinkedFunction | undefined)[] = [undefined];
   private readonly compiled: Compiled;
@@ -48,6 +52,7 @@ export class Vm {
     cpus = 1,
     budget = DEFAULT_BUDGET,
     isShared = false,
+    lookupEngines = new Map(),
     observer,
     ...options
   }: VmOptions = {}) {
@@ -56,6 +61,7 @@ export class Vm {
     this.cpus = cpus;
     this.reader = isShared ? Reader.join(this.machine.memory) : undefined;
     this.budget = budget;
+    this.lookupEngines = lookupEngines;
     this.compiled = new Compiled(this.machine, HELPERS, { isChecked: engine === 'checked' });
     this.interpreter = new Interpreter(this.machine, this.functions, HELPERS);
     this.interpreter.observer = observer;
@@ -72,6 +78,10 @@ export class Vm {
     const functions = [...image.functions.values()];
     for (const fn of functions) this.functions[fn.index] = fn;
     for (const region of image.data) this.machine.regions.addFixed(region);
+    for (const [name, make] of this.lookupEngines) {
+      const map = image.maps.get(name);
+      if (map !== undefined) this.machine.engines.set(map.address, make(map));
+    }
     if (this.engine !== 'interpreter') this.compiled.add(functions);
     return image;
   }

@@ -2,7 +2,7 @@ import { fault, VmError } from '../errors.ts';
 import { checkArguments, type Helper, type HelperTable, widthOf } from '../helpers/helper.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { LinkedFunction } from '../object/linked.ts';
-import { type TranslateOptions, translate } from './translate.ts';
+import { lookupImport, type TranslateOptions, translate } from './translate.ts';
 
 /** Node's types do not declare it. */
 declare const WebAssembly: {
@@ -35,14 +35,14 @@ export class Compiled {
     this.options = options;
   }
 
-  /** @param functions of one object, with consecutive indices. @param bytes what `translate` made of them, if known */
-  add(functions: readonly LinkedFunction[], bytes?: Uint8Array): void {
+  /** @param functions of one object, with consecutive indices */
+  add(functions: readonly LinkedFunction[]): void {
     const last = functions.at(-1);
     if (last === undefined) return;
     if (this.table.length <= last.index) this.table.grow(last.index + 1 - this.table.length);
-    const module = new WebAssembly.Module(
-      bytes ?? translate(functions, this.helpers, { memory: this.machine.memory, ...this.options }),
-    );
+    const { memory, engines } = this.machine;
+    const options = { memory, engines: new Set(engines.keys()), ...this.options };
+    const module = new WebAssembly.Module(translate(functions, this.helpers, options));
     const { exports } = new WebAssembly.Instance(module, { env: this.imports() });
     for (const { index } of functions) this.exports[index] = exports as Exports;
   }
@@ -85,6 +85,7 @@ export class Compiled {
         machine.regions.check(at, size, isWrite === 1);
       },
     };
+    for (const [map, engine] of machine.engines) imports[lookupImport(map)] = (key: number) => engine.lookup(key >>> 0);
     for (const helper of this.helpers.values()) {
       imports[`helper_${helper.id}`] = options.isChecked ? checked(machine, helper) : direct(machine, helper);
     }

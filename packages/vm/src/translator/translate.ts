@@ -23,6 +23,8 @@ export interface TranslateOptions {
   isChecked?: boolean;
   /** Where the maps are: what they hold now of addresses and sizes goes into the code that looks into them. */
   memory?: Memory;
+  /** Addresses of maps whose lookups are calls of the import `lookup_ADDRESS`, where nothing is checked. */
+  engines?: ReadonlySet<Address>;
 }
 
 /**
@@ -32,14 +34,14 @@ export interface TranslateOptions {
  *     callback(index, a, b, c, d): i32          for helpers that take a function
  *
  * It imports `env`: memory, table, `state` (address of `STATE`), `exhausted()` for a loop that does not end, `missing(id)`, `check` (see
- * memory.ts) if checked, and `helper_N` for each helper that the functions call.
+ * memory.ts) if checked, `helper_N` for each helper that the functions call, and `lookup_ADDRESS`.
  *
  * @param functions with consecutive indices
  */
 export function translate(
   functions: readonly LinkedFunction[],
   helpers: HelperTable,
-  { isChecked = false, memory }: TranslateOptions = {},
+  { isChecked = false, memory, engines = new Set() }: TranslateOptions = {},
 ): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
   const state = module.importGlobal('state');
@@ -53,6 +55,11 @@ export function translate(
   const check = isChecked
     ? module.importFunction('check', { params: Array.from({ length: 5 }, () => TYPE.i32), results: [] })
     : undefined;
+  const maps = memory === undefined || isChecked ? new Set<Address>() : namedMaps(functions);
+  const lookupType = { params: [TYPE.i32], results: [TYPE.i32] };
+  const imported = [...maps]
+    .filter((map) => engines.has(map))
+    .map((map): [Address, number] => [map, module.importFunction(lookupImport(map), lookupType)]);
   const first = functions[0]?.index ?? 1;
   const targets: CallTargets = {
     helpers,
@@ -63,10 +70,10 @@ export function translate(
     bpfType: module.type(BPF_FUNCTION),
     callbackFrame: module.addGlobal(),
     clock: CLOCK_WORD,
-    lookups: new Map(),
+    lookups: new Map(imported),
   };
   const budget = module.addGlobal();
-  const lookups = memory === undefined || isChecked ? [] : mapLookups(functions, memory, state);
+  const lookups = memory === undefined ? [] : mapLookups(maps, targets.lookups, memory, state);
   for (const [i, { map }] of lookups.entries())
     targets.lookups.set(map, module.indexOf(functions.length + SUPPORT_FUNCTIONS + i));
   const loopHead = (e: FunctionEmitter): void => countTurn(e.w, budget, exhausted, e.temp32);
@@ -95,18 +102,26 @@ function usedHelpers(functions: readonly LinkedFunction[], helpers: HelperTable)
   return [...helpers.values()].filter(({ id, returns }) => used.has(id) && returns !== 'clock');
 }
 
-/** Code for the maps that the functions name. */
-function mapLookups(
-  functions: readonly LinkedFunction[],
-  memory: Memory,
-  state: number,
-): { map: Address; fn: ModuleFunction }[] {
+/** Name of the import that looks up in this map. */
+export const lookupImport = (map: Address): string => `lookup_${map}`;
+
+function namedMaps(functions: readonly LinkedFunction[]): Set<Address> {
   const maps = new Set<Address>();
   for (const { def, code } of functions) {
     for (const [slot, { kind }] of def.references) if (kind === 'map') maps.add(Number(code[slot]!.imm64));
   }
+  return maps;
+}
+
+/** Code for maps, but for those that are looked up otherwise. */
+function mapLookups(
+  maps: ReadonlySet<Address>,
+  others: ReadonlyMap<Address, number>,
+  memory: Memory,
+  state: number,
+): { map: Address; fn: ModuleFunction }[] {
   return [...maps].flatMap((map) => {
-    const fn = mapLookup(memory, map, state);
+    const fn = others.has(map) ? undefined : mapLookup(memory, map, state);
     return fn === undefined ? [] : [{ map, fn }];
   });
 }
