@@ -29,6 +29,6 @@ export { type Engine, Vm, type VmOptions } from './run/vm.ts';
 export { compareWithRecording, type Recording } from './suite/compare.ts';
 export type { ObjectRecord, TestRecord } from './suite/report.ts';
 export { runSuite, type SuiteOptions, type SuiteRun } from './suite/run_suite.ts';
-export type { TestOutcome } from './suite/suite.ts';
+export { findTests, onlyPackets, type SuiteTest, type TestOutcome } from './suite/suite.ts';
 export { Compiled } from './translator/compiled.ts';
 export { type TranslateOptions, translate } from './translator/translate.ts';

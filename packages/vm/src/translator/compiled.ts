@@ -16,7 +16,7 @@ interface Table {
   grow(by: number): number;
 }
 interface Exports {
-  run: (index: number, stack: number, context: number, budget: number) => number;
+  run: (index: number, stack: number, context: number, budget: number, times: number) => number;
   callback: (index: number, a: number, b: number, c: number, d: number) => number;
 }
 
@@ -49,16 +49,17 @@ export class Compiled {
 
   /**
    * Runs a program on the machine's context.
-   * @param budget how many turns of loops it may take
-   * @returns r0's low half
+   * @param budget how many turns of loops a run may take
+   * @param times  at least 1
+   * @returns r0's low half, of the last run
    * @throws VmError FAULT
    */
-  run(fn: LinkedFunction, budget: number): number {
+  run(fn: LinkedFunction, budget: number, times = 1): number {
     const exports = this.exports[fn.index];
     if (exports === undefined) throw fault(`${fn.def.name} has not been compiled`);
     this.machine.callFunction = exports.callback;
     try {
-      return exports.run(fn.index, this.machine.stack, this.machine.context, budget) >>> 0;
+      return exports.run(fn.index, this.machine.stack, this.machine.context, budget, times) >>> 0;
     } catch (error) {
       throw located(error, fn);
     }

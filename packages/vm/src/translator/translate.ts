@@ -30,8 +30,8 @@ export interface TranslateOptions {
 /**
  * All functions of an object as one WebAssembly module, which puts them into the table at their indices and exports
  *
- *     run(index, stack, context, budget): i32   r0's low half; `budget`: turns of loops
- *     callback(index, a, b, c, d): i32          for helpers that take a function
+ *     run(index, stack, context, budget, times): i32   r0's low half, of the last of the runs; `budget`: turns of loops of each
+ *     callback(index, a, b, c, d): i32                 for helpers that take a function
  *
  * It imports `env`: memory, table, `state` (address of `STATE`), `exhausted()` for a loop that does not end, `missing(id)`, `check` (see
  * memory.ts) if checked, `helper_N` for each helper that the functions call, and `lookup_ADDRESS`.
@@ -82,7 +82,7 @@ export function translate(
     module.addFunction({ signature: BPF_FUNCTION, i32Locals: e.i32Locals, i64Locals: e.i64Locals, code: e.w });
   }
   addTailTarget(module, state);
-  addRun(module, targets, budget);
+  addRun(module, targets, budget, state);
   addCallback(module, targets, budget, exhausted);
   for (const { fn } of lookups) module.addFunction(fn);
   module.addElements(
@@ -225,13 +225,16 @@ function addTailTarget(module: ModuleBuilder, state: number): void {
   });
 }
 
-function addRun(module: ModuleBuilder, { bpfType }: CallTargets, budget: number): void {
-  const [index, stack, context, turns] = [0, 1, 2, 3];
-  const w = new CodeWriter().get(turns).u8(OP.globalSet).unsigned(budget).get(stack).get(context).u8(OP.i64ExtendI32U);
+function addRun(module: ModuleBuilder, { bpfType }: CallTargets, budget: number, state: number): void {
+  const [index, stack, context, turns, times, answer] = [0, 1, 2, 3, 4, 5];
+  const w = new CodeWriter().u8(OP.loop, TYPE.none);
+  w.get(turns).u8(OP.globalSet).unsigned(budget).u8(OP.globalGet).unsigned(state).i32(0);
+  w.memory(OP.i32Store, STATE.tailCalls, 2).get(stack).get(context).u8(OP.i64ExtendI32U);
   for (let n = 2; n <= 5; n++) w.i64(0);
-  w.get(index).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64);
-  const signature = { params: [TYPE.i32, TYPE.i32, TYPE.i32, TYPE.i32], results: [TYPE.i32] };
-  module.addFunction({ signature, i32Locals: 0, i64Locals: 0, code: w, exportedAs: 'run' });
+  w.get(index).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64).set(answer);
+  w.get(times).i32(1).u8(OP.i32Sub).tee(times).u8(OP.brIf).unsigned(0).u8(OP.end).get(answer);
+  const signature = { params: Array.from({ length: 5 }, () => TYPE.i32), results: [TYPE.i32] };
+  module.addFunction({ signature, i32Locals: 1, i64Locals: 0, code: w, exportedAs: 'run' });
 }
 
 /** The frame of the callbacks is the one behind their caller's; a callback may call a helper that has callbacks. */
