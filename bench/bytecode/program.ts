@@ -13,8 +13,8 @@ export const PACKET = Buffer.concat([
 export const ENTRIES = 256;
 /** Of one slice: short, so that another process seldom comes between. */
 const SLICE_NS = 500_000;
-const WARM_UP = 100_000;
-export const MIN_SLICES = 5;
+const WARM_UP = 50_000;
+const MIN_SLICES = 5;
 
 /** The object of the benchmark in this VM, its maps filled. */
 export function loadFilled(vm: Vm): Image {

@@ -10,6 +10,8 @@ export {
   type NodeConfig,
   type Words,
 } from './config.ts';
+export type { CiliumObjects } from './conformance/objects/cilium_node.ts';
+export { runScenarioWithObjects } from './conformance/objects/opinion.ts';
 export { type Outcome, pathOf, runScenario, type StepResult } from './conformance/runner.ts';
 export type { Scenario } from './conformance/scenario.ts';
 export { World } from './conformance/world.ts';

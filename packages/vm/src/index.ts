@@ -7,6 +7,7 @@ export { validate } from './insn/validate.ts';
 export { Interpreter, type Observer } from './interpreter/interpreter.ts';
 export type { LookupEngine, LookupEngineMaker } from './machine/lookup_engine.ts';
 export { Machine, type MachineOptions } from './machine/machine.ts';
+export { SKB } from './machine/packet.ts';
 export type { Registers } from './machine/registers.ts';
 export { dumpFunction } from './object/dump.ts';
 export { type Image, type LinkOptions, link } from './object/link.ts';
@@ -20,6 +21,8 @@ export {
   type MapDef,
   type ProgramType,
   programType,
+  type Variable,
+  withVariables,
 } from './object/object.ts';
 export type { MapChange, MapContents } from './run/map_contents.ts';
 export { type ProgRun, type ProgRunOptions, progRun } from './run/prog_run.ts';

@@ -1,5 +1,6 @@
 import { type BpfMap, MapError, Memory, Reader } from '@ciliate/maps';
 import { VmError } from '../errors.ts';
+import type { HelperTable } from '../helpers/helper.ts';
 import { HELPERS } from '../helpers/table.ts';
 import { Interpreter, type Observer } from '../interpreter/interpreter.ts';
 import type { LookupEngineMaker } from '../machine/lookup_engine.ts';
@@ -16,6 +17,8 @@ export type Engine = 'compiled' | 'checked' | 'interpreter';
 export interface VmOptions extends MachineOptions {
   memory?: Memory;
   engine?: Engine;
+  /** Instead of `HELPERS`. */
+  helpers?: HelperTable;
   /** How many workers per-CPU maps are made for. */
   cpus?: number;
   /**
@@ -51,6 +54,7 @@ export class Vm {
   constructor({
     memory,
     engine = 'compiled',
+    helpers = HELPERS,
     cpus = 1,
     budget = DEFAULT_BUDGET,
     isShared = false,
@@ -64,8 +68,8 @@ export class Vm {
     this.reader = isShared ? Reader.join(this.machine.memory) : undefined;
     this.budget = budget;
     this.lookupEngines = lookupEngines;
-    this.compiled = new Compiled(this.machine, HELPERS, { isChecked: engine === 'checked' });
-    this.interpreter = new Interpreter(this.machine, this.functions, HELPERS);
+    this.compiled = new Compiled(this.machine, helpers, { isChecked: engine === 'checked' });
+    this.interpreter = new Interpreter(this.machine, this.functions, helpers);
     this.interpreter.observer = observer;
   }
 
