@@ -2,13 +2,15 @@ import { type Agent, type Endpoint, PROXY_PORT_DNS, PROXY_PORT_KAFKA, podName } 
 import { MARK_MAGIC_PROXY_EGRESS } from '@ciliate/bpf';
 import { InputError } from '@ciliate/k8s';
 import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
+import { proxiedAcknowledgement } from './acknowledgement.ts';
 import type { Conversation, Side } from './conversations.ts';
 import { type Flow, flowOf } from './flow.ts';
 import { withAck, withEnds } from './frames.ts';
 import { type HttpExchange, readExchanges } from './http_exchanges.ts';
 import type { Fate, Node } from './node.ts';
-import { ProxiedConnection, redirectOf } from './proxied_connection.ts';
+import { ProxiedConnection } from './proxied_connection.ts';
 import type { RecordedPacket } from './recording.ts';
+import { redirectOf } from './redirect.ts';
 import { SegmentStream, seqDiff } from './stream.ts';
 
 /**
@@ -67,7 +69,8 @@ export class TcpPlayer {
       if (ack === undefined) return;
       if (ack !== tcp.ack) frame = withAck(frame, ack);
     }
-    const fate = this.#node.fromPod(packet.sender!, frame, packet.timeNs);
+    const { sender, timeNs } = packet;
+    const fate = sender === undefined ? this.#node.fromWorld(frame, timeNs) : this.#node.fromPod(sender, frame, timeNs);
     this.first ??= fate;
     if (fate.kind === 'dropped') this.drop ??= fate;
     else if (fate.kind === 'delivered') this.#reachServer(fate.to, fate.frame);
@@ -76,7 +79,7 @@ export class TcpPlayer {
 
   /** What a client's segment acknowledges now, or undefined if that has not been delivered to it. */
   #acknowledgement(recorded: number, closes: boolean): number | undefined {
-    if (this.proxied !== undefined) return this.proxied.acknowledgement(recorded, closes);
+    if (this.proxied !== undefined) return proxiedAcknowledgement(this, recorded, closes);
     const { isn, next } = this.atClient;
     return isn !== undefined && seqDiff(next, recorded) >= 0 ? recorded : undefined;
   }
@@ -89,18 +92,28 @@ export class TcpPlayer {
   }
 
   async #reachProxy(packet: RecordedPacket, fate: Extract<Fate, { kind: 'proxy' }>): Promise<void> {
-    if (fate.port === PROXY_PORT_DNS || fate.port === PROXY_PORT_KAFKA) throw notReplayed(packet.sender!, fate.port);
+    const pod = packet.sender;
+    if (fate.port === PROXY_PORT_DNS || fate.port === PROXY_PORT_KAFKA) throw notReplayed(pod!, fate.port);
     if (this.proxied === undefined) {
-      const pod = packet.sender!;
       const place = flowOf(parseFrame(fate.frame))!.dst;
       this.backend = this.#agent.endpointOfAddress(place.address);
       const redirect = redirectOf(fate.steps);
       // Conntrack would send what comes back to the client to the proxy again, were it not for the listener's own mark.
       const mark = redirect.direction === 'egress' ? MARK_MAGIC_PROXY_EGRESS : 0;
       this.proxied = new ProxiedConnection(this.#agent, this.#node, {
-        ...{ player: this, identity: pod.identity, address: this.conversation.client, place, redirect },
+        ...{
+          player: this,
+          identity: pod?.identity ?? redirect.remoteIdentity,
+          address: this.conversation.client,
+          place,
+          redirect,
+        },
         exchangeOf: (request) => request,
         deliver: async (frame, nowNs) => {
+          if (pod === undefined) {
+            this.reachClient(frame); // by the stack of the host, where no program judges what the proxy says
+            return;
+          }
           const arrived = this.#node.toPod(pod, frame, mark, nowNs);
           if (arrived.kind === 'delivered') this.reachClient(arrived.frame);
         },
@@ -115,8 +128,11 @@ export class TcpPlayer {
     if (this.backend === undefined || this.#ends === undefined) return;
     if ((tcp.flags & TCP_ACK) !== 0 && seqDiff(this.#atServer.next, tcp.ack) < 0) return;
     const frame = withEnds(packet.frame, this.#ends.dst, this.#ends.src);
-    const fate = this.#node.fromPod(this.backend, frame, packet.timeNs);
-    if (fate.kind === 'delivered') this.reachClient(fate.frame);
+    const isOutside = this.#agent.endpointOfAddress(this.conversation.client.address) === undefined;
+    const fate = isOutside
+      ? this.#node.toWorld(this.backend, frame, packet.timeNs)
+      : this.#node.fromPod(this.backend, frame, packet.timeNs);
+    if (fate.kind === 'delivered' || fate.kind === 'network') this.reachClient(fate.frame);
   }
 
   /** A segment arrives at the client, from the server or the proxy. */
