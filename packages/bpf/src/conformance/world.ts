@@ -42,8 +42,11 @@ export class World {
   readonly #key: number;
   readonly #value: number;
 
-  /** @param maxEntries of maps that shall have another size than usual */
-  constructor(scenario: Scenario, maxEntries: Partial<Record<MapName, number>> = {}) {
+  /**
+   * @param maxEntries of maps that shall have another size than usual
+   * @param eventBytes of the ring of events
+   */
+  constructor(scenario: Scenario, maxEntries: Partial<Record<MapName, number>> = {}, eventBytes = EVENT_BYTES) {
     const { memory } = this;
     const sizes: Partial<Record<MapName, number>> = {};
     for (const name of OWN_MAPS) sizes[name] = ENTRIES;
@@ -52,7 +55,7 @@ export class World {
     this.#scratch = Scratch.create(memory, 256);
     this.#key = this.#scratch.take(64);
     this.#value = this.#scratch.take(128);
-    this.events = EventRing.create(memory, EVENT_BYTES);
+    this.events = EventRing.create(memory, eventBytes);
     this.signals = EventRing.create(memory, 4096);
     for (const { id, policy } of scenario.endpoints) {
       PolicyMap.create(memory, id);
