@@ -50,7 +50,7 @@ export function timedWorld(scenario: TimedScenario, readsEvents = true): World {
   const { name, config, ipcache, lxc_map, services } = scenario;
   const endpoints = scenario.endpoints.map((e) => ({ ...e, policy: [...generated(e), ...e.policy] }));
   const whole = { name, config, node, endpoints, ipcache, lxc_map, services, auth_map: [], node_map: [], steps: [] };
-  const world = new World(whole, CT_ENTRIES, readsEvents ? EVENT_BYTES : NO_READER_BYTES);
+  const world = new World(whole, CT_ENTRIES, readsEvents ? {} : { events: NO_READER_BYTES });
   world.memory.nowNs = BigInt(START_SECONDS) * 1_000_000_000n;
   for (const { ret, ...packet } of scenario.prepare) {
     const got = new Run(world, packet).once();
@@ -62,7 +62,6 @@ export function timedWorld(scenario: TimedScenario, readsEvents = true): World {
 
 /** In such a ring no event finds room: that is how a program finds a perf event array without a reader. */
 const NO_READER_BYTES = 64;
-const EVENT_BYTES = 1 << 20;
 /** No connection is given up for another: each new one makes up to three entries. */
 const CT_ENTRIES = { cilium_ct4_global: 16_384, cilium_ct_any4_global: 16_384 };
 const START_SECONDS = 100_000;

@@ -33,7 +33,7 @@ export const START_SECONDS = 100_000;
 
 /** The node of a scenario: its maps filled, its programs loaded. */
 export class World {
-  readonly memory = Memory.create(MEMORY_BYTES);
+  readonly memory: Memory;
   readonly events: EventRing;
   readonly signals: EventRing;
   readonly datapath: Datapath;
@@ -44,10 +44,15 @@ export class World {
 
   /**
    * @param maxEntries of maps that shall have another size than usual
-   * @param eventBytes of the ring of events
+   * @param bytes of the memory, and of the ring of events in it
    */
-  constructor(scenario: Scenario, maxEntries: Partial<Record<MapName, number>> = {}, eventBytes = EVENT_BYTES) {
-    const { memory } = this;
+  constructor(
+    scenario: Scenario,
+    maxEntries: Partial<Record<MapName, number>> = {},
+    bytes: { memory?: number; events?: number } = {},
+  ) {
+    const memory = Memory.create(bytes.memory ?? MEMORY_BYTES);
+    this.memory = memory;
     const sizes: Partial<Record<MapName, number>> = {};
     for (const name of OWN_MAPS) sizes[name] = ENTRIES;
     const maglevTableSize = scenario.node.maglev.table_size;
@@ -55,7 +60,7 @@ export class World {
     this.#scratch = Scratch.create(memory, 256);
     this.#key = this.#scratch.take(64);
     this.#value = this.#scratch.take(128);
-    this.events = EventRing.create(memory, eventBytes);
+    this.events = EventRing.create(memory, bytes.events ?? EVENT_BYTES);
     this.signals = EventRing.create(memory, 4096);
     for (const { id, policy } of scenario.endpoints) {
       PolicyMap.create(memory, id);
@@ -160,10 +165,10 @@ function configOf({ config, node }: Scenario): DatapathConfig {
 }
 
 /** The set's kernel routes and neighbours (configs.json, `kernel_routes`): one device, two gateways, one pod network. */
-function hostRoutes(
+export function hostRoutes(
   memory: Memory,
   { node }: Scenario,
-): (fam: Family, saddr: number, daddr: number) => FibEntry | undefined {
+): (fam: Pick<Family, 'isV6'>, saddr: number, daddr: number) => FibEntry | undefined {
   const scratch = Scratch.create(memory, 64);
   const mac = (text: string): number => {
     const at = scratch.take(8);
