@@ -110,11 +110,12 @@ export function startAgent(
   store: ObjectStore,
   options: Pick<RunOptions, 'seed' | 'logLevel'> &
     Partial<PolicyOptions> &
-    Partial<Pick<AgentOptions, 'kvstore' | 'clusterId'>>,
+    Partial<Pick<AgentOptions, 'kvstore' | 'clusterId' | 'identityAllocationMode'>>,
 ): Promise<Agent> {
-  const { seed, logLevel, enablePolicy, enableHostFirewall, kvstore, clusterId } = options;
+  const { seed, logLevel, enablePolicy, enableHostFirewall, kvstore, clusterId, identityAllocationMode } = options;
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
-  return Agent.start({ store, seed, log, enablePolicy, enableHostFirewall, kvstore, clusterId });
+  const ofIdentities = { kvstore, clusterId, identityAllocationMode };
+  return Agent.start({ store, seed, log, enablePolicy, enableHostFirewall, ...ofIdentities });
 }
 
 /** JSON with bigints as decimal text. */
