@@ -20,7 +20,7 @@ import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
 import { openConntrack } from './conntrack.ts';
 import { EndpointRegistry } from './crd/endpoint_registry.ts';
-import { datapathConfigOf } from './datapath_config.ts';
+import { type DatapathFlags, datapathConfigOf } from './datapath_config.ts';
 import { AgentDns } from './dns.ts';
 import { type Endpoint, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
@@ -48,7 +48,7 @@ const NODE_NAME = 'node-1';
 const NO_ADDRESS =
   'agents on one store tell nodes apart by their addresses: give the pods a hostIP, or describe the node';
 
-export interface AgentOptions {
+export interface AgentOptions extends DatapathFlags {
   /**
    * Watched for pods, namespaces, services, policies, CIDR groups and nodes. Which of the nodes this one is, and its first
    * address, are read once, at the start.
@@ -59,12 +59,8 @@ export interface AgentOptions {
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
-  /** `--policy-audit-mode`: what policy would drop is let through and told. The proxies deny all the same. */
-  policyAuditMode?: boolean | undefined;
   /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
   enableHostFirewall?: boolean | undefined;
-  /** `--enable-ipv6`, also for pods that come later; by default if a pod has an IPv6 address at the start. */
-  enableIpv6?: boolean | undefined;
   /** What of the names learnt by DNS differs from Cilium's flags. */
   fqdn?: FqdnConfig | undefined;
   /** `--tofqdns-dns-reject-response-code`, what the DNS proxy answers to a question that no rule allows: `refused` by default. */
@@ -109,6 +105,8 @@ export class Agent {
   readonly nodeAddresses: readonly IpAddress[];
   /** What the programs are compiled with. */
   readonly config: DatapathConfig;
+  /** Where packets for pods of other nodes leave in tunnel mode. */
+  readonly tunnelDevice: string;
   /** Names for what Hubble sees. */
   readonly resolver: Resolver;
   /** DNS of the endpoints: the proxy that judges questions, and the names that answers told. */
@@ -138,10 +136,10 @@ export class Agent {
     this.families = families;
     this.nodeAddresses = parts.nodeAddresses;
     this.config = {
-      ...datapathConfigOf(families, this.nodeAddresses),
-      policyAuditMode: options.policyAuditMode ?? false,
+      ...datapathConfigOf(options, families, this.nodeAddresses),
       hostFirewall: repository.config.hostFirewall,
     };
+    this.tunnelDevice = `cilium_${options.tunnelProtocol ?? 'vxlan'}`;
     this.#allocation = allocation;
     this.#registry = registry;
     const { nodeAddresses } = this;
@@ -184,12 +182,11 @@ export class Agent {
    * @throws AgentError, PolicyError, IdentityError, ServiceError: what is wrong with the cluster's description; KvstoreError
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { store, seed, log, enableIpv6, kvstore, clusterId = 0 } = options;
+    const { store, seed, log, kvstore, clusterId = 0 } = options;
     const { enablePolicy: enforcement = 'default', enableHostFirewall: hostFirewall = false } = options;
     if (kvstore !== undefined && knownNodeAddresses(store).length === 0) throw new AgentError('BAD_INPUT', NO_ADDRESS);
     const identities = new IdentityCache(CLUSTER_NAME);
-    const found = familiesOf(store);
-    const families = { ipv4: found.ipv4, ipv6: enableIpv6 ?? found.ipv6 };
+    const families = familiesOf(store, options);
     const nodeAddresses = nodeAddressesOf(store, families);
     const nodeName = localNodeName(store) ?? NODE_NAME;
     const nodeIp = nodeAddresses[0]!;

@@ -4,6 +4,7 @@ import type { PolicyConfig } from '@ciliate/policy';
 import { MAX_WORKERS } from '@ciliate/replay';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { destination, pino } from 'pino';
+import { type DatapathOptions, datapathFlagsOf } from './datapath_options.ts';
 
 /** Options that every command has. */
 export interface RunOptions {
@@ -110,12 +111,14 @@ export function startAgent(
   store: ObjectStore,
   options: Pick<RunOptions, 'seed' | 'logLevel'> &
     Partial<PolicyOptions> &
+    DatapathOptions &
     Partial<Pick<AgentOptions, 'kvstore' | 'clusterId' | 'identityAllocationMode'>>,
 ): Promise<Agent> {
   const { seed, logLevel, enablePolicy, enableHostFirewall, kvstore, clusterId, identityAllocationMode } = options;
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
+  const policy = { enablePolicy, enableHostFirewall };
   const ofIdentities = { kvstore, clusterId, identityAllocationMode };
-  return Agent.start({ store, seed, log, enablePolicy, enableHostFirewall, ...ofIdentities });
+  return Agent.start({ store, seed, log, ...ofIdentities, ...policy, ...datapathFlagsOf(options) });
 }
 
 /** JSON with bigints as decimal text. */

@@ -1,4 +1,12 @@
-import { Agent, type AgentOptions, CrdIdentityGc, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import {
+  Agent,
+  type AgentOptions,
+  CrdIdentityGc,
+  type DatapathFlags,
+  type Endpoint,
+  PROXY_PORT_DNS,
+  podName,
+} from '@ciliate/agent';
 import { ProxyServer } from '@ciliate/envoy';
 import { formatCompact } from '@ciliate/hubble';
 import type { K8sObject, ObjectRef, ObjectStore, Pod } from '@ciliate/k8s';
@@ -17,13 +25,14 @@ import { PodServers } from './servers/pod_servers.ts';
 import { Topic } from './topic.ts';
 import { type WorldHost, WorldServers } from './world.ts';
 
-export interface LiveClusterOptions extends Pick<AgentOptions, 'kvstore' | 'clusterId' | 'identityAllocationMode'> {
+export interface LiveClusterOptions
+  extends DatapathFlags,
+    Pick<AgentOptions, 'kvstore' | 'clusterId' | 'identityAllocationMode'> {
   readonly store: ObjectStore;
   readonly seed: number;
   readonly log: Logger;
   readonly enablePolicy?: 'default' | 'always' | 'never';
   readonly dnsRejectWith?: 'refused' | 'nameError';
-  readonly policyAuditMode?: boolean;
   /** Worker threads of the HTTP proxy. */
   readonly proxyWorkers?: number;
   /** Who is outside of the cluster. */
