@@ -1,19 +1,13 @@
 import {
   Agent,
   type AgentOptions,
-<<<<<<< HEAD
   addressBeside,
+  CrdIdentityGc,
   type DatapathFlags,
   type Endpoint,
   PROXY_PORT_DNS,
   PROXY_PORT_HTTP,
   PROXY_PORT_KAFKA,
-=======
-  CrdIdentityGc,
-  type DatapathFlags,
-  type Endpoint,
-  PROXY_PORT_DNS,
->>>>>>> main
   podName,
 } from '@ciliate/agent';
 import { ProxyServer } from '@ciliate/envoy';
