@@ -49,6 +49,7 @@ export {
   encodeDiscoveryRequest,
   encodeDiscoveryResponse,
   encodeNetworkPolicy,
+  encodeSecretsResponse,
   type HeaderMatch,
   type HeaderMatcher,
   type HttpNetworkPolicyRule,
@@ -57,7 +58,10 @@ export {
   type NetworkPolicy,
   type PortNetworkPolicy,
   type PortNetworkPolicyRule,
+  SECRET_TYPE_URL,
+  type Secret,
   type StringMatcher,
+  type TlsContextConfig,
 } from './npds.ts';
 export { httpRulesToNpds } from './npds_rules.ts';
 export type { FilterVerdict } from './port_rules.ts';
@@ -71,3 +75,5 @@ export type {
 } from './protocol.ts';
 export { EnvoyProxy } from './proxy.ts';
 export { type PolicyRequest, RequestHeaderMap } from './request_header_map.ts';
+export type { L7Parser } from './sessions.ts';
+export { ClientHelloReader, type Inspection } from './tls/client_hello.ts';

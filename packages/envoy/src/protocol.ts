@@ -4,6 +4,7 @@ import type { IpAddress } from '@ciliate/packet';
 import type { ProxyErrorCode } from './errors.ts';
 import type { LoggedHeader } from './header_match.ts';
 import type { UpstreamFailure } from './responses.ts';
+import type { L7Parser } from './sessions.ts';
 
 export type Side = 'downstream' | 'upstream';
 
@@ -77,6 +78,9 @@ export type ProxyAction =
   | { readonly type: 'closeUpstream' }
   | { readonly type: 'closeDownstream' }
   | { readonly type: 'resetDownstream' }
+  /** Nothing more goes to the server, or to the client; it may still send. */
+  | { readonly type: 'endUpstream' }
+  | { readonly type: 'endDownstream' }
   /** `request`: which of the connection's requests, from 0; those answered before policy was asked have no entry. */
   | { readonly type: 'log'; readonly request: number; readonly record: HttpAccessLog };
 
@@ -89,7 +93,12 @@ export interface WorkerInit {
 /** `response` is a DiscoveryResponse in wire form. */
 export type ProxyCall =
   | { readonly type: 'discovery'; readonly response: Uint8Array }
-  | { readonly type: 'open'; readonly connection: ProxyConnection; readonly nowNs: bigint }
+  | {
+      readonly type: 'open';
+      readonly connection: ProxyConnection;
+      readonly nowNs: bigint;
+      readonly parser: L7Parser;
+    }
   | {
       readonly type: 'data';
       readonly id: number;

@@ -40,6 +40,7 @@ function dial(over = {}) {
     isFull: () => false,
     bytes: (to, value) => said.push(`${to === 'upstream' ? '>' : '<'}${text(value)}`),
     add: (type) => said.push(type),
+    secure: () => {},
     log: () => {},
   };
   const session = new KafkaSession(connection(over), undefined, () => policy, sink);
