@@ -14,6 +14,7 @@ import { checkModelled, NODES_IGNORED, nodeSpecs } from './not_modelled.ts';
 import { type PodChanges, podChanges } from './pods.ts';
 import type { Problems, Regeneration } from './regeneration.ts';
 import { type Services, serviceViewsOf } from './services.ts';
+import { syncedSecrets } from './tls_secrets.ts';
 
 export interface ReconcilerParts {
   readonly store: ObjectStore;
@@ -71,6 +72,7 @@ export class Reconciler {
     await this.#announce(ipcache.prefixes.apply(), moved, problems);
 
     this.#countPorts(pods);
+    if (changes.secrets) await this.#syncSecrets(problems);
     const isInForce = await regeneration.regenerate(problems);
     for (const endpoint of moved) endpoints.publish(endpoint);
     if (changes.nodes.has(nodeName)) endpoints.setHostAddresses(ownAddressesOf(store, nodeName, families));
@@ -160,6 +162,14 @@ export class Reconciler {
       regeneration.portsChanged(endpoint);
     }
     if (changed.some((one) => one)) regeneration.portsChanged();
+  }
+
+  async #syncSecrets(problems: Problems): Promise<void> {
+    const { store, regeneration, log } = this.#parts;
+    const { secrets, missing, problems: faults } = syncedSecrets(store);
+    for (const what of missing) log.warn(`${what}: connections that need it fail until it comes`);
+    problems.push(...faults);
+    await regeneration.secretsChanged(secrets, problems);
   }
 
   #updateServices(problems: Problems): void {

@@ -39,6 +39,7 @@ export { KafkaError } from './kafka/wire.ts';
 export { encodePreamble, type Preamble, type PreambleRead, readPreamble } from './live/preamble.ts';
 export type { LoggedRequest } from './live/protocol.ts';
 export { ProxyServer, type ProxyServerOptions } from './live/server.ts';
+export { RejectedPolicy } from './matcher.ts';
 export { CompiledPolicy } from './network_policy.ts';
 export {
   type DiscoveryRequest,
@@ -77,3 +78,4 @@ export { EnvoyProxy } from './proxy.ts';
 export { type PolicyRequest, RequestHeaderMap } from './request_header_map.ts';
 export type { L7Parser } from './sessions.ts';
 export { ClientHelloReader, type Inspection } from './tls/client_hello.ts';
+export { checkSecret } from './tls/secrets.ts';

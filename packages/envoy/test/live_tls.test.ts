@@ -8,6 +8,7 @@ import {
   encodeSecretsResponse,
   type L7Parser,
   type PortNetworkPolicyRule,
+  type ProxyConnection,
   type Secret,
 } from '../src/index.ts';
 import { clientHello } from './hello.ts';
@@ -52,6 +53,13 @@ async function httpsServer(which: 'server' | 'other' = 'server'): Promise<{ port
   return { port: (server.address() as AddressInfo).port, names };
 }
 
+interface TlsClientOptions extends Partial<ProxyConnection> {
+  /** Asked for; null: none. */
+  readonly name?: string | null;
+  /** Whom it trusts. */
+  readonly ca?: string;
+}
+
 /** A client that speaks TLS through the proxy. */
 class TlsClient {
   received = '';
@@ -59,16 +67,11 @@ class TlsClient {
   ended: string | undefined;
   readonly #socket: TLSSocket;
 
-  /** @param name asked for @param ca whom it trusts */
-  constructor(
-    proxyPort: number,
-    server: number,
-    { name = NAME as string | undefined, ca = TLS.proxyCa, ...over } = {},
-  ) {
+  constructor(proxyPort: number, server: number, { name = NAME, ca = TLS.proxyCa, ...over }: TlsClientOptions = {}) {
     const socket = connect(proxyPort, '127.0.0.1');
     socket.write(encodePreamble({ connection: about(server, over), via: undefined }));
     // Whoever asks for no name says nothing about whom it means.
-    const asks = name === undefined ? { checkServerIdentity: () => undefined } : { servername: name };
+    const asks = name === null ? { checkServerIdentity: () => undefined } : { servername: name };
     this.#socket = connectTls({ socket, ca, ...asks });
     scope.onClose(() => this.#socket.destroy());
     this.#socket.setEncoding('latin1').on('data', (text: string) => {
@@ -129,7 +132,7 @@ describe('names of servers, without an end of TLS', () => {
   test.each([
     ['a name that no rule has', 'other.test', EMPIRE],
     ['a name that a rule about somebody else has', NAME, ALLIANCE],
-    ['no name', undefined, EMPIRE],
+    ['no name', null, EMPIRE],
     ['nobody knows this identity', NAME, 4711],
   ])('%s: reset, and the server hears nothing', async (_why, name, remoteIdentity) => {
     const { port } = await proxyWith(RULES, 'tls');
@@ -306,7 +309,7 @@ describe('servers that are not who they should be', () => {
   test('a client that asked for no name trusts whoever the CA signed', async () => {
     const { port } = await proxyWith(RULES, 'http');
     const server = await httpsServer('other');
-    await new TlsClient(port, server.port, { name: undefined }).send(LAND).gets(/Ship landed/);
+    await new TlsClient(port, server.port, { name: null }).send(LAND).gets(/Ship landed/);
   });
 });
 

@@ -46,6 +46,7 @@ export type {
   PortRuleKafka,
   Position,
   Rule,
+  Secret,
   SecretRef,
   Service,
   ServicePort,

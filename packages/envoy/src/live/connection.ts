@@ -120,7 +120,7 @@ export class LiveConnection implements SessionSink {
   secure(tls: TlsEnds): void {
     this.#upstreamTls = tls;
     if (tls.downstream === undefined) return;
-    this.#raw.removeAllListeners();
+    for (const event of ['data', 'end', 'error', 'close', 'drain']) this.#raw.removeAllListeners(event);
     this.#down = endTls(this.#raw, tls.downstream, tls.first);
     this.#listen();
     this.#read();

@@ -65,8 +65,9 @@ const VERIFY_FAILED = '268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIF
 
 /** Why there is no TLS with a server that could be reached, as near to Envoy's words as another library can be. */
 export function tlsFailure(error: Error): UpstreamFailure {
-  const { reason, code } = error as { reason?: string; code?: string };
-  // What OpenSSL itself says has a reason; Node's own codes are about certificates.
-  const said = reason === undefined ? VERIFY_FAILED : `${code}:${reason}`;
+  const { library, reason, code } = error as { library?: string; reason?: string; code?: string };
+  if (code === 'ECONNRESET') return 'connection termination';
+  // What OpenSSL itself says has a library; all else that Node says is about certificates.
+  const said = library === undefined ? VERIFY_FAILED : `${code}:${reason}`;
   return `remote connection failure, transport failure reason: TLS_error:|${said}:TLS_error_end`;
 }

@@ -44,6 +44,8 @@ export class Secrets {
    */
   downstream(config: TlsContextConfig, at: string): TlsContext {
     if (!config.tlsSdsSecret && !config.certificateChain) throw new RejectedPolicy(`${at}: missing certificate chain`);
+    if (config.validationContextSdsSecret || config.trustedCa)
+      throw new RejectedPolicy(`${at}: certificates of clients are not modelled yet`);
     return this.#context(config, at);
   }
 
@@ -87,7 +89,8 @@ export class Secrets {
   }
 }
 
-function checkSecret({ name, tlsCertificate, validationContext }: Secret): void {
+/** @throws RejectedPolicy what is wrong with a secret */
+export function checkSecret({ name, tlsCertificate, validationContext }: Secret): void {
   if (!name) throw new RejectedPolicy('secret: it has no name');
   const at = `secret ${name}`;
   if (tlsCertificate !== undefined) checkPair(tlsCertificate, at);
