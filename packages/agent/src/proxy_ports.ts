@@ -6,7 +6,7 @@ import type { MapStateEntry } from '@ciliate/policy';
  */
 export const PROXY_PORT_HTTP = 10_000;
 export const PROXY_PORT_DNS = 10_001;
-export const PROXY_PORT_TLS = 10_002;
+export const PROXY_PORT_TLS = 10_003;
 
 /** Where the packets of an entry go, host order; 0: to no proxy. */
 export const proxyPortOf = ({ redirect, parser }: Pick<MapStateEntry, 'redirect' | 'parser'>): number =>

@@ -1,4 +1,4 @@
-import { Agent, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import { Agent, type Endpoint, PROXY_PORT_DNS, PROXY_PORT_HTTP, PROXY_PORT_TLS, podName } from '@ciliate/agent';
 import { ProxyServer } from '@ciliate/envoy';
 import { formatCompact } from '@ciliate/hubble';
 import type { K8sObject, ObjectRef, ObjectStore, Pod } from '@ciliate/k8s';
@@ -80,8 +80,11 @@ export class LiveCluster {
     let agent: Agent | undefined;
     try {
       agent = await Agent.start({ ...options, proxies: [proxy] });
-      const port = await proxy.listen({ name: 'cilium-http-ingress' });
-      cluster = new LiveCluster(options, agent, proxy, port);
+      const ports = new Map([
+        [PROXY_PORT_HTTP, await proxy.listen({ name: 'cilium-http-ingress' })],
+        [PROXY_PORT_TLS, await proxy.listen({ name: 'cilium-proxylib-ingress', parser: 'tls' })],
+      ]);
+      cluster = new LiveCluster(options, agent, proxy, ports);
       await cluster.#http.listen();
       await cluster.#world.listen();
       await cluster.#syncPods();
@@ -96,18 +99,23 @@ export class LiveCluster {
     }
   }
 
-  private constructor(options: LiveClusterOptions, agent: Agent, proxy: ProxyServer, proxyPort: number) {
+  private constructor(
+    options: LiveClusterOptions,
+    agent: Agent,
+    proxy: ProxyServer,
+    ports: ReadonlyMap<number, number>,
+  ) {
     this.#options = options;
     this.agent = agent;
     this.#proxy = proxy;
     const onFlow = (flow: Parameters<typeof formatCompact>[0]): void => this.flows.publish(formatCompact(flow));
     this.#network = new Network({ agent, onFlow, nowNs });
-    this.#http = new HttpRedirect(agent, this.#network, proxyPort);
+    this.#http = new HttpRedirect(agent, this.#network, ports);
     const dns = new DnsRedirect(agent, this.#network, nowNs);
     this.#network.onRedirectedDatagram = (redirected) => dns.datagram(redirected);
     this.#network.onRedirectedConnection = (redirected, port) => {
       if (port === PROXY_PORT_DNS) dns.connection(redirected);
-      else this.#http.take(redirected);
+      else this.#http.take(redirected, port);
     };
     this.#world = new WorldServers(options.world ?? []);
     this.#network.world.accept = (end) => this.#world.accept(end);

@@ -19,17 +19,17 @@ const LOOPBACK = 0x7f00_0001;
 export class HttpRedirect {
   readonly #agent: Agent;
   readonly #network: Network;
-  readonly #proxyPort: number;
+  readonly #ports: ReadonlyMap<number, number>;
   readonly #sockets = new Set<Socket>();
   readonly #clients = new Map<number, Endpoint>();
   readonly #server: Server;
   #viaPort = 0;
 
-  /** @param proxyPort on loopback, where the proxy takes connections */
-  constructor(agent: Agent, network: Network, proxyPort: number) {
+  /** @param ports on loopback where the proxy takes connections, by the proxy ports of the maps */
+  constructor(agent: Agent, network: Network, ports: ReadonlyMap<number, number>) {
     this.#agent = agent;
     this.#network = network;
-    this.#proxyPort = proxyPort;
+    this.#ports = ports;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#fromProxy(socket));
   }
 
@@ -41,8 +41,8 @@ export class HttpRedirect {
     if (address !== null && typeof address === 'object') this.#viaPort = address.port;
   }
 
-  /** The client's SYN. */
-  take({ client, frame, endpointId, ingress, remoteIdentity }: Redirected): void {
+  /** The client's SYN. @param port of the proxy, as the maps have it */
+  take({ client, frame, endpointId, ingress, remoteIdentity }: Redirected, port: number): void {
     const parsed = parseFrame(frame);
     const { ipv4, tcp } = parsed;
     const own = this.#agent.endpointOfId(endpointId);
@@ -57,7 +57,7 @@ export class HttpRedirect {
       source: { ip: ipv4!.src, port: tcp!.srcPort },
       destination: { ip: ipv4!.dst, port: tcp!.dstPort },
     };
-    const socket = connect({ host: '127.0.0.1', port: this.#proxyPort, allowHalfOpen: true, noDelay: true });
+    const socket = connect({ host: '127.0.0.1', port: this.#ports.get(port)!, allowHalfOpen: true, noDelay: true });
     this.#keep(socket);
     socket.once('close', () => this.#clients.delete(id));
     socket.write(encodePreamble({ connection, via: { ip: LOOPBACK, port: this.#viaPort } }));
