@@ -1,4 +1,4 @@
-import { type Agent, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import { type Agent, type Endpoint, PROXY_PORT_DNS, PROXY_PORT_TLS, podName } from '@ciliate/agent';
 import { MARK_MAGIC_PROXY_EGRESS } from '@ciliate/bpf';
 import { InputError } from '@ciliate/k8s';
 import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
@@ -90,6 +90,7 @@ export class TcpPlayer {
 
   async #reachProxy(packet: RecordedPacket, fate: Extract<Fate, { kind: 'proxy' }>): Promise<void> {
     if (fate.port === PROXY_PORT_DNS) throw overTcp(packet.sender!);
+    if (fate.port === PROXY_PORT_TLS) throw tlsOnly(packet.sender!);
     if (this.proxied === undefined) {
       const pod = packet.sender!;
       const place = flowOf(parseFrame(fate.frame))!.dst;
@@ -132,4 +133,10 @@ const overTcp = (client: Endpoint): InputError => {
   return new InputError(`${pod} asks the DNS proxy over TCP: only questions over UDP can be replayed through it`, {
     pod,
   });
+};
+
+const tlsOnly = (client: Endpoint): InputError => {
+  const pod = podName(client);
+  const why = 'TLS without HTTP rules is only carried live (ciliate up), it cannot be replayed';
+  return new InputError(`${pod} is redirected to the listener for TLS: ${why}`, { pod });
 };
