@@ -1,6 +1,5 @@
 import type { EndpointProgram, World } from '@ciliate/bpf';
 import { Known } from '../packages/bpf/src/lib/known.ts';
-import { METRIC_EGRESS, REASON_FORWARDED } from '../packages/bpf/src/lib/metrics.ts';
 import type { TimedPacket } from './datapath_world.ts';
 
 /**
@@ -14,22 +13,17 @@ export class Subset {
 
   /** @param packet IPv4, from a pod; the world's skb holds it */
   constructor(world: World, packet: TimedPacket) {
-    const { memory, datapath: dp } = world;
-    const config = { ...dp.config, policyAccounting: false };
-    const block = memory.alloc(Known.blockBytes);
+    const { datapath: dp } = world;
     this.#world = world;
-    this.#known = new Known(memory, config, dp.v4, dp.ipcache.root, dp.policyStats, block);
     this.#program = dp.program(packet.endpoint!)!;
+    this.#known = new Known(dp, { ...dp.config, policyAccounting: false });
+    this.#known.setProgram(this.#program);
   }
 
   /** @returns 0: allowed; 1: not a known connection; else the negated drop code */
   once(): number {
-    const { datapath: dp, skb, memory: m } = this.#world;
-    const answer = this.#known.routed(skb, this.#program, m.nowSeconds, false, true);
-    if (answer < 0 || (answer & 3) === 0) return 1;
-    const verdict = this.#known.verdict;
-    dp.metrics.update(skb.len, METRIC_EGRESS, REASON_FORWARDED);
-    return -verdict;
+    const { datapath: dp, skb } = this.#world;
+    return Math.abs(this.#known.lookUp(dp, this.#program, skb));
   }
 
   /** The loop and the call. */

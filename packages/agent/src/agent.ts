@@ -141,7 +141,9 @@ export class Agent {
       ...{ allocator, identities, repository, selectors, namedPorts, endpoints, lockdown },
       identityChanges: this.#identityChanges,
       names: this.dns.names,
-      ipcache: new AgentIpcache(memory, this.nodeAddresses, identities.reserved, families),
+      ipcache: new AgentIpcache(memory, {
+        ...{ node: this.nodeAddresses, reserved: identities.reserved, families, source: 'kvstore' },
+      }),
       services,
       regeneration: new Regeneration({
         ...{ repository, selectors, namedPorts, endpoints, log },

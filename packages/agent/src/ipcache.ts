@@ -1,4 +1,13 @@
-import { type Prefix, type PrefixChanges, parsePrefix, type ReservedIdentities } from '@ciliate/identity';
+import {
+  addressOf,
+  Ipcache,
+  type IpcacheEntry,
+  type PrefixChanges,
+  parsePrefix,
+  prefixOf,
+  type ReservedIdentities,
+  type Source,
+} from '@ciliate/identity';
 import { Labels } from '@ciliate/labels';
 import { IpcacheMap, type Memory } from '@ciliate/maps';
 import { type IpAddress, isIpv6 } from '@ciliate/packet';
@@ -7,19 +16,34 @@ import { type Families, isDualStack } from './families.ts';
 import { KnownPrefixes } from './known_prefixes.ts';
 import { hostPrefix } from './nodes.ts';
 
+export interface AgentIpcacheOptions {
+  /** Addresses of the node itself, the one that tunnels end at first. */
+  readonly node: readonly IpAddress[];
+  readonly reserved: ReservedIdentities;
+  readonly families: Families;
+  /** How this agent's pods become known, here and elsewhere. */
+  readonly source: Source;
+}
+
 /**
- * Which identity an address has, in the map that the programs read: pods, nodes, the API server, and prefixes outside of
- * the cluster that policies and CIDR groups speak of. An address that nobody knows is the world's.
+ * Which identity an address has, in the map that the programs read: pods here and on other nodes, nodes, the API server,
+ * and prefixes outside of the cluster that policies and CIDR groups speak of. An address that nobody knows is the world's.
  */
 export class AgentIpcache {
   readonly prefixes: KnownPrefixes;
+  readonly entries = new Ipcache();
   readonly #map: IpcacheMap;
-  /** Of pods: they have the identities of these, whatever is said about their addresses. */
-  readonly #ofPods = new Set<IpAddress>();
+  readonly #tunnelIp: IpAddress;
+  readonly #source: Source;
 
-  /** @param node addresses of the node itself */
-  constructor(memory: Memory, node: readonly IpAddress[], reserved: ReservedIdentities, families: Families) {
+  constructor(memory: Memory, { node, reserved, families, source }: AgentIpcacheOptions) {
     this.#map = IpcacheMap.create(memory);
+    this.#tunnelIp = node[0]!;
+    this.#source = source;
+    this.entries.subscribe({
+      onUpsert: (entry) => this.#put(entry),
+      onDelete: ({ prefix }) => this.#map.delete(addressOf(prefix), prefix.length),
+    });
     this.prefixes = new KnownPrefixes({ dualStack: isDualStack(families), reserved });
     const worlds = [...(families.ipv4 ? ['0.0.0.0/0'] : []), ...(families.ipv6 ? ['::/0'] : [])];
     const known = { source: 'local', labels: Labels.none } as const;
@@ -32,37 +56,27 @@ export class AgentIpcache {
 
   /** The programs see what `prefixes.apply` changed. */
   write({ upserted, removed }: Pick<PrefixChanges, 'upserted' | 'removed'>): void {
-    for (const { prefix, identity } of upserted)
-      if (this.#isShown(prefix)) this.#put(firstOf(prefix), prefix.length, identity);
-    for (const { prefix } of removed) if (this.#isShown(prefix)) this.#map.delete(firstOf(prefix), prefix.length);
+    for (const { prefix, identity, source, tunnelPeer: hostIp } of upserted)
+      this.entries.upsertPrefix({ prefix, identity, source, hostIp, encryptKey: 0 });
+    for (const { prefix } of removed) this.entries.deletePrefix(prefix);
   }
 
   upsertPod({ addresses, identity }: Endpoint): void {
-    for (const address of addresses) {
-      this.#ofPods.add(address);
-      this.#put(address, widthOf(address), identity);
-    }
+    for (const address of addresses)
+      this.entries.upsertEndpoint({
+        ...{ prefix: prefixOf(address), identity, source: this.#source, hostIp: this.#tunnelIp, encryptKey: 0 },
+      });
   }
 
   /** The address falls back to what is known of it as one outside of the cluster. */
   deletePod(address: IpAddress): void {
-    this.#ofPods.delete(address);
-    const length = widthOf(address);
-    const entry = this.prefixes.get({ family: isIpv6(address) ? 6 : 4, address: BigInt(address), length });
-    if (entry === undefined) this.#map.delete(address, length);
-    else this.#put(address, length, entry.identity);
+    this.entries.deleteEndpoint(prefixOf(address), this.#source);
   }
 
-  #isShown(prefix: Prefix): boolean {
-    const first = firstOf(prefix);
-    return !(prefix.length === widthOf(first) && this.#ofPods.has(first));
-  }
-
-  #put(address: IpAddress, length: number, identity: number): void {
-    this.#map.upsert(address, length, { identity, tunnelEndpoint: 0, key: 0, flags: 0 });
+  /** Source: pkg/datapath/ipcache/listener.go. */
+  #put({ prefix, identity, hostIp, encryptKey: key }: IpcacheEntry): void {
+    const isElsewhere = hostIp !== undefined && hostIp !== this.#tunnelIp && isIpv6(hostIp) === isIpv6(this.#tunnelIp);
+    const tunnelEndpoint = isElsewhere ? hostIp : 0;
+    this.#map.upsert(addressOf(prefix), prefix.length, { identity, tunnelEndpoint, key, flags: 0 });
   }
 }
-
-const firstOf = ({ family, address }: Prefix): IpAddress => (family === 4 ? Number(address) : address);
-/** Bits of an address. */
-const widthOf = (address: IpAddress): number => (isIpv6(address) ? 128 : 32);

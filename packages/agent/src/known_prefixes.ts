@@ -7,11 +7,12 @@ import {
   PrefixIdentities,
   type PrefixInfo,
   parsePrefix,
+  prefixOf,
   type ReservedIdentities,
 } from '@ciliate/identity';
 import type { CiliumCIDRGroup, ObjectStore } from '@ciliate/k8s';
 import type { Labels } from '@ciliate/labels';
-import { type IpAddress, isIpv6 } from '@ciliate/packet';
+import type { IpAddress } from '@ciliate/packet';
 import { AgentError } from './errors.ts';
 import { apiServerPrefixes, nodePrefixes } from './nodes.ts';
 
@@ -78,10 +79,7 @@ export class KnownPrefixes {
   setNames(labels: ReadonlyMap<IpAddress, Labels>): void {
     this.tell(
       NAMES,
-      [...labels].map(([address, own]) => [
-        { family: isIpv6(address) ? 6 : 4, address: BigInt(address), length: isIpv6(address) ? 128 : 32 },
-        { source: 'generated', labels: own },
-      ]),
+      [...labels].map(([address, own]) => [prefixOf(address), { source: 'generated', labels: own }]),
     );
   }
 

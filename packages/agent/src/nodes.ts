@@ -1,4 +1,4 @@
-import { type Prefix, type PrefixInfo, parsePrefix, type Source } from '@ciliate/identity';
+import { type Prefix, type PrefixInfo, parsePrefix, prefixOf, type Source } from '@ciliate/identity';
 import type { EndpointSlice, NodeAddress, ObjectStore } from '@ciliate/k8s';
 import { filterIdentityLabels, Labels } from '@ciliate/labels';
 import { SERVICE_NAME_LABEL } from '@ciliate/loadbalancer';
@@ -14,9 +14,9 @@ const HEALTH = Labels.parse(['reserved:health']);
 const INGRESS = Labels.parse(['reserved:ingress']);
 const KUBE_APISERVER = Labels.parse(['reserved:kube-apiserver']);
 
-/** What is known about one node from its two objects. */
-interface ClusterNode {
-  /** Of the Node; the agent there copies them into its CiliumNode. */
+/** What is known about one node. */
+export interface ClusterNode {
+  /** Of the Node; the agent there copies them into what it tells others. */
   readonly labels: Readonly<Record<string, string>>;
   readonly addresses: readonly NodeAddress[];
   readonly health: readonly string[];
@@ -75,22 +75,40 @@ export function hostLabelsOf(store: ObjectStore, localName: string): Labels {
   return Labels.of([...HOST, ...filterIdentityLabels(own)]);
 }
 
-/** What is known of a node's addresses. Source: pkg/node/manager/manager.go, NodeUpdated. */
+/** What is known of a node's addresses from its objects. */
 export function nodePrefixes(store: ObjectStore, name: string, localName: string): (readonly [Prefix, PrefixInfo])[] {
   const node = nodeOf(store, name);
   if (node === undefined) return [];
-  const source: Source = name === localName ? 'local' : 'custom-resource';
-  const say = (ips: readonly string[], labels: Labels) =>
-    ips.map((ip) => [parsePrefix(ip), { source, labels }] as const);
-  const own = name === localName ? HOST : REMOTE_NODE;
+  return name === localName ? localNodePrefixes(node) : remoteNodePrefixes(node, 'custom-resource');
+}
+
+const localNodePrefixes = ({ addresses, health, ingress }: ClusterNode): (readonly [Prefix, PrefixInfo])[] => [
+  ...addresses.map(({ ip }) => [parsePrefix(ip), { source: 'local', labels: HOST }] as const),
+  ...health.map((ip) => [parsePrefix(ip), { source: 'local', labels: HEALTH }] as const),
+  ...ingress.map((ip) => [parsePrefix(ip), { source: 'local', labels: INGRESS }] as const),
+];
+
+/** What another node's addresses mean. Source: pkg/node/manager/manager.go, NodeUpdated. */
+export function remoteNodePrefixes(
+  { addresses, health, ingress }: ClusterNode,
+  source: Source,
+): (readonly [Prefix, PrefixInfo])[] {
+  const tunnelPeer = tunnelAddressOf(addresses);
   return [
-    ...say(
-      node.addresses.map(({ ip }) => ip),
-      own,
-    ),
-    ...say(node.health, HEALTH),
-    ...say(node.ingress, INGRESS),
+    ...addresses.map(({ type, ip }) => {
+      const peer = type === 'CiliumInternalIP' ? tunnelPeer : undefined;
+      return [parsePrefix(ip), { source, labels: REMOTE_NODE, tunnelPeer: peer }] as const;
+    }),
+    ...health.map((ip) => [parsePrefix(ip), { source, labels: HEALTH, tunnelPeer }] as const),
+    ...ingress.map((ip) => [parsePrefix(ip), { source, labels: INGRESS, tunnelPeer }] as const),
   ];
+}
+
+/** Where a node's end of tunnels is; they run over IPv4. Source: pkg/node/addressing, ExtractNodeIP. */
+function tunnelAddressOf(addresses: readonly NodeAddress[]): IpAddress | undefined {
+  const own = addresses.filter(({ ip }) => !isIpv6(parseIp(ip)!));
+  const found = own.find(({ type }) => type === 'InternalIP') ?? own.find(({ type }) => type === 'ExternalIP');
+  return found && parseIp(found.ip);
 }
 
 /** The addresses that a node has in its objects, of the families in use. */
@@ -101,7 +119,7 @@ export const ownAddressesOf = (store: ObjectStore, name: string, { ipv4, ipv6 }:
 
 /** For the node itself, which has its first addresses whatever objects say. */
 export const hostPrefix = (address: IpAddress): readonly [Prefix, PrefixInfo] => [
-  isIpv6(address) ? { family: 6, address, length: 128 } : { family: 4, address: BigInt(address), length: 32 },
+  prefixOf(address),
   { source: 'local', labels: HOST },
 ];
 

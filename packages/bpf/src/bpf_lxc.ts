@@ -63,7 +63,6 @@ import { hasIpHeader, readHeaders } from './lib/headers.ts';
 import { BPF_F_INGRESS, hostProgram } from './lib/host_firewall.ts';
 import { redirect } from './lib/icmp6.ts';
 import { handleNdp, isNdp } from './lib/icmp6_ndp.ts';
-import { isPlainEstablished, KNOWN_PLAIN, KNOWN_STATUS, NOT_USUAL } from './lib/known.ts';
 import { routeL3 } from './lib/l3.ts';
 import { lbLocal, lbRevNat } from './lib/lb.ts';
 import { l7LbProxyPort, lookupService } from './lib/lb_service.ts';
@@ -86,7 +85,7 @@ import {
   TRACE_TO_PROXY,
   TRACE_TO_STACK,
 } from './lib/notify.ts';
-import { policyCan, policyCanKnown } from './lib/policy_check.ts';
+import { policyCan } from './lib/policy_check.ts';
 import { isZeroAddress, loadTupleAddresses, tupleNexthdr, tupleSaddrAt } from './lib/tuple.ts';
 import type { Skb } from './skb.ts';
 
@@ -127,11 +126,8 @@ export function cilFromContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): n
   sendTraceNotify(dp, skb, ep.id, TRACE_FROM_LXC, ep.identity, 0, 0, 0, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
   const { known } = dp;
   if (known !== null && dp.steps === null) {
-    const answer = known.fromPod(skb, ep, dp.nowSeconds());
-    if (answer >= 0) {
-      dp.ctNew.reset();
-      return afterLookups(dp, dp.v4, ep, skb, answer);
-    }
+    const answer = known.fromContainer(dp, ep, skb);
+    if (answer >= 0) return answer;
   }
   const type = validEthertype(dp.memory, skb);
   const fam = familyOf(dp, type);
@@ -189,19 +185,6 @@ function handleFromLxc(dp: Datapath, fam: Family, ep: EndpointProgram, skb: Skb,
   return routeFromPod(dp, fam, ep, skb, proxyPort, fromL7lb);
 }
 
-/** `routeFromPod` from where `dp.known` has made the lookups. */
-function afterLookups(dp: Datapath, fam: Family, ep: EndpointProgram, skb: Skb, answer: number): number {
-  const known = dp.known!;
-  const { ct, ctNew } = dp;
-  const status = answer & KNOWN_STATUS;
-  const { info, identity } = known;
-  known.conntrack(answer, ct);
-  if ((answer & KNOWN_PLAIN) !== 0 && ctNew.revNatIndex === 0)
-    return forwardFromPod(dp, fam, ep, skb, status, info, identity, ctNew.loopback);
-  readHeaders(fam, skb, dp.headers);
-  return judgeFromPod(dp, fam, ep, skb, 0, false, status, info, identity, answer);
-}
-
 /** handle_ipvX_from_lxc: conntrack, egress policy, and on to where the packet goes. @param lbProxyPort be16, 0 = none */
 function routeFromPod(
   dp: Datapath,
@@ -219,10 +202,6 @@ function routeFromPod(
   ctNew.reset();
   ctNew.revNatIndex = revNatIndex;
   ctNew.loopback = viaLoopback;
-  if (dp.known !== null && dp.steps === null && !fam.isV6 && !fromL7lb && lbProxyPort === 0) {
-    const answer = dp.known.routed(skb, ep, dp.nowSeconds(), revNatIndex !== 0, !viaLoopback);
-    if (answer >= 0) return afterLookups(dp, fam, ep, skb, answer);
-  }
   loadTupleAddresses(m, fam, tuple, skb, dp.headers.nexthdr);
   // After service translation only the forward direction may match.
   const scope = revNatIndex !== 0 || lbProxyPort !== 0 || fromL7lb ? 'forward' : 'bidir';
@@ -242,10 +221,10 @@ function routeFromPod(
   });
   if (isZeroAddress(m, fam, tupleSaddrAt(fam, tuple)))
     return dropFromPod(dp, ep, skb, dstIdentity, DROP_INVALID_TC_BUFFER);
-  return judgeFromPod(dp, fam, ep, skb, lbProxyPort, fromL7lb, status, info, dstIdentity, NOT_USUAL);
+  return judgeFromPod(dp, fam, ep, skb, lbProxyPort, fromL7lb, status, info, dstIdentity);
 }
 
-/** Egress policy and the conntrack entry. @param answer of `dp.known`, if that has asked policy */
+/** Egress policy and the conntrack entry. */
 function judgeFromPod(
   dp: Datapath,
   fam: Family,
@@ -256,7 +235,6 @@ function judgeFromPod(
   status: number,
   info: Address,
   dstIdentity: number,
-  answer: number,
 ): number {
   const m = dp.memory;
   const { identity } = ep;
@@ -268,10 +246,7 @@ function judgeFromPod(
     if (dp.steps !== null && proxyPort > 0) noteL7Lb(dp, fam, tuple, proxyPort);
     // A pod that reaches itself through a service needs no policy to allow it; the L7 load balancer comes before policy.
     if (proxyPort === 0 && !viaLoopback) {
-      const verdict =
-        answer >= 0
-          ? policyCanKnown(dp, fam, ep, skb, CT_EGRESS, dstIdentity, info, answer)
-          : policyCan(dp, fam, ep, skb, CT_EGRESS, dstIdentity, info, status);
+      const verdict = policyCan(dp, fam, ep, skb, CT_EGRESS, dstIdentity, info, status);
       if (verdict !== CTX_ACT_OK) return dropFromPod(dp, ep, skb, dstIdentity, verdict);
       proxyPort = dp.policy.proxyPort;
     }
@@ -408,6 +383,11 @@ export function cilLxcPolicy(
   fromTunnel: boolean,
 ): number {
   dp.extError = 0;
+  const { known } = dp;
+  if (known !== null && dp.steps === null) {
+    const answer = known.lxcPolicy(dp, ep, skb, srcIdentity, redirects, fromTunnel);
+    if (answer >= 0) return answer;
+  }
   const type = validEthertype(dp.memory, skb);
   const fam = familyOf(dp, type);
   let ret: number;
@@ -518,22 +498,12 @@ function ingressPolicy(
   let srcIdentity = markedIdentity;
   dp.srcIdentity = srcIdentity;
   if (!hasIpHeader(fam, skb)) return DROP_INVALID;
-  let answer = NOT_USUAL;
-  let status: number;
-  if (dp.known !== null && dp.steps === null && !fam.isV6 && tailCalled && skb.tcIndex === 0)
-    answer = dp.known.toPod(skb, ep, dp.nowSeconds(), srcIdentity);
-  if (answer >= 0) {
-    status = answer & KNOWN_STATUS;
-    dp.known!.conntrack(answer, ct);
-    if ((answer & KNOWN_PLAIN) === 0) readHeaders(fam, skb, headers);
-  } else {
-    const err = readHeaders(fam, skb, headers);
-    if (err < 0) return err;
-    loadTupleAddresses(m, fam, tuple, skb, headers.nexthdr);
-    status = ctLookup(dp, fam, tuple, skb, CT_INGRESS, 'bidir', ct);
-    if (status < 0) return status;
-    noteConntrack(dp, ep, CT_INGRESS, status);
-  }
+  const err = readHeaders(fam, skb, headers);
+  if (err < 0) return err;
+  loadTupleAddresses(m, fam, tuple, skb, headers.nexthdr);
+  const status = ctLookup(dp, fam, tuple, skb, CT_INGRESS, 'bidir', ct);
+  if (status < 0) return status;
+  noteConntrack(dp, ep, CT_INGRESS, status);
 
   if (!tailCalled) {
     if (fam.isV6 && headers.nexthdr === IPPROTO_ICMPV6 && isNdp(dp, skb)) return CTX_ACT_OK;
@@ -563,11 +533,9 @@ function ingressPolicy(
       if (failed < 0) return failed;
     }
   } else if ((skb.tcIndex & TC_INDEX_F_FROM_INGRESS_PROXY) === 0) {
-    if (!isPlainEstablished(answer)) {
-      const verdict = allowedIn(dp, fam, ep, skb, srcIdentity, status, answer);
-      if (verdict !== CTX_ACT_OK) return verdict;
-      proxyPort = policy.proxyPort;
-    }
+    const verdict = allowedIn(dp, fam, ep, skb, srcIdentity, status);
+    if (verdict !== CTX_ACT_OK) return verdict;
+    proxyPort = policy.proxyPort;
   }
   if (status === CT_NEW) {
     ctNew.srcSecId = srcIdentity;
@@ -591,7 +559,6 @@ function allowedIn(
   skb: Skb,
   srcIdentity: number,
   status: number,
-  answer: number,
 ): number {
   const { config, ct, ctNew } = dp;
   if (!fam.isV6 && hasPerPacketLb(config)) {
@@ -602,9 +569,7 @@ function allowedIn(
     }
     if (ct.loopback) return CTX_ACT_OK;
   }
-  return answer >= 0
-    ? policyCanKnown(dp, fam, ep, skb, CT_INGRESS, srcIdentity, NULL, answer)
-    : policyCan(dp, fam, ep, skb, CT_INGRESS, srcIdentity, NULL, status);
+  return policyCan(dp, fam, ep, skb, CT_INGRESS, srcIdentity, NULL, status);
 }
 
 function toProxy(

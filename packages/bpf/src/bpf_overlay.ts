@@ -7,6 +7,8 @@ import {
   HOST_ID,
   identityIsRemoteNode,
   identityMark,
+  MARK_MAGIC_DECRYPT,
+  MARK_MAGIC_HOST_MASK,
   MARK_MAGIC_IDENTITY,
   TC_INDEX_F_SKIP_NODEPORT,
 } from './lib/common.ts';
@@ -31,6 +33,7 @@ import {
   sendDropNotify,
   sendTraceNotify,
   TRACE_FROM_OVERLAY,
+  TRACE_FROM_STACK,
   TRACE_PAYLOAD_LEN,
   TRACE_REASON_UNKNOWN,
 } from './lib/notify.ts';
@@ -62,8 +65,9 @@ export function cilFromOverlay(dp: Datapath, skb: Skb): number {
   const type = validEthertype(dp.memory, skb);
   if (type < 0) return CTX_ACT_OK;
   const fam = familyOf(dp, type);
+  const decrypted = isDecrypted(skb);
   let identity = 0;
-  if (fam !== undefined) {
+  if (fam !== undefined && !decrypted) {
     if (skb.tunnelIdIn === undefined) return drop(dp, skb, 0, DROP_NO_TUNNEL_KEY);
     if (dp.steps !== null) noteDebug(dp, DBG_DECAP, skb.tunnelIdIn, 0);
     identity = identityFromTunnelId(dp, skb.tunnelIdIn, fam.isV6);
@@ -74,7 +78,7 @@ export function cilFromOverlay(dp: Datapath, skb: Skb): number {
     dp,
     skb,
     NO_ENDPOINT,
-    TRACE_FROM_OVERLAY,
+    decrypted ? TRACE_FROM_STACK : TRACE_FROM_OVERLAY,
     identity,
     0,
     0,
@@ -82,9 +86,15 @@ export function cilFromOverlay(dp: Datapath, skb: Skb): number {
     TRACE_REASON_UNKNOWN,
     TRACE_PAYLOAD_LEN,
   );
+  if (fam !== undefined && !decrypted && dp.known !== null && dp.steps === null) {
+    const answer = dp.known.fromOverlay(dp, skb, identity);
+    if (answer >= 0) return answer;
+  }
   if (fam !== undefined) return handleFromOverlay(dp, fam, skb, identity);
   return type === dp.v4.ethType || type === dp.v6.ethType ? drop(dp, skb, identity, DROP_UNKNOWN_L3) : CTX_ACT_OK;
 }
+
+const isDecrypted = (skb: Skb): boolean => (skb.mark & MARK_MAGIC_HOST_MASK) === MARK_MAGIC_DECRYPT;
 
 const drop = (dp: Datapath, skb: Skb, identity: number, error: number): number =>
   sendDropNotify(dp, skb, NO_ENDPOINT, identity, 0, 0, error, dp.extError, METRIC_INGRESS);
@@ -109,9 +119,9 @@ function handleFromOverlay(dp: Datapath, fam: Family, skb: Skb, tunnelIdentity: 
       if (ret !== CONTINUE) return ret;
     }
   }
-  // Other nodes speak for themselves with one identity: the ipcache knows which node it is.
+  // Other nodes speak for themselves with one identity: the ipcache knows which node it is. What was decrypted has no VNI.
   const info = lookupRemoteEndpoint(dp, fam, fam.saddr(skb));
-  if (info !== NULL && identityIsRemoteNode(identity)) identity = identityOf(dp, fam, info);
+  if (info !== NULL && (isDecrypted(skb) || identityIsRemoteNode(identity))) identity = identityOf(dp, fam, info);
   const to = lookupEndpoint(dp, fam, fam.daddr(skb));
   if (to !== NULL && (endpointFlags(dp.memory, to) & ENDPOINT_MASK_HOST_DELIVERY) === 0) {
     const ret = localDelivery(dp, fam, skb, site, identity, MARK_MAGIC_IDENTITY, to, METRIC_INGRESS, false, true);

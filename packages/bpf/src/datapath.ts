@@ -32,7 +32,7 @@ import { Family } from './lib/family.ts';
 import type { FibLookup } from './lib/fib.ts';
 import { Headers } from './lib/headers.ts';
 import { Known } from './lib/known.ts';
-import { Metrics } from './lib/metrics.ts';
+import { METRIC_SLOTS_BYTES, Metrics } from './lib/metrics.ts';
 import { NatTarget, NatTrace } from './lib/nat.ts';
 import type { HostSite } from './lib/nodeport.ts';
 import { PolicyVerdict } from './lib/policy.ts';
@@ -70,7 +70,7 @@ const LOG_ALL = 3;
 const FAMILY_IPV4 = 1;
 const PROGRAM_BYTES = 64;
 /** The structs of all programs, for both families. */
-const STACK_BYTES = 1792 + Known.blockBytes;
+const STACK_BYTES = 1792 + METRIC_SLOTS_BYTES;
 
 /**
  * What the programs of one worker share: handles of the pinned maps, the stack they write keys to, and the buffers that
@@ -90,7 +90,7 @@ export class Datapath {
   readonly affinityMatch: HashMap;
   readonly policyStats: LruPerCpuHashMap;
   readonly metrics: Metrics;
-  /** All lookups of an IPv4 packet in one; null without IPv4, and where audit mode decides otherwise. */
+  /** The programs in one call for usual packets; null where it does not know the node's configuration. */
   readonly known: Known | null;
   readonly v4: Family;
   readonly v6: Family;
@@ -142,11 +142,7 @@ export class Datapath {
     );
     this.v4 = new Family(memory, this.#scratch, config, false, shard);
     this.v6 = new Family(memory, this.#scratch, config, true, shard);
-    const block = this.#scratch.take(Known.blockBytes);
-    this.known =
-      !config.ipv4 || config.policyAuditMode || !memory.hasWasm
-        ? null
-        : new Known(memory, config, this.v4, this.ipcache.root, this.policyStats, block);
+    this.known = Known.of(this);
     this.stack = newStack(memory, this.#scratch, config);
     this.reload();
   }
@@ -158,6 +154,7 @@ export class Datapath {
    */
   reload(): void {
     this.#programs.length = 0;
+    this.known?.clearPrograms();
     const m = this.memory;
     for (const { key, value } of this.lxc.entries()) {
       const id = endpointLxcId(m, value);
@@ -170,7 +167,7 @@ export class Datapath {
       const isV4 = m.u8[key + ENDPOINT_KEY.family] === FAMILY_IPV4;
       m.u8.copyWithin(block + (isV4 ? 0 : 16), key, key + (isV4 ? 4 : 16));
       m.u8.copyWithin(block + 32, endpointNodeMacAt(value), endpointNodeMacAt(value) + 6);
-      this.#programs[id] = {
+      const program = {
         id,
         ifindex: endpointIfindex(m, value),
         identity: endpointSecId(m, value),
@@ -180,6 +177,7 @@ export class Datapath {
         policy: openMap(m, policy) as LpmTrie,
         policyVerdictLogFilter: LOG_ALL,
       };
+      this.replaceProgram(program);
     }
     if (this.config.hostFirewall) this.replaceProgram(this.#hostProgram());
   }
@@ -195,6 +193,7 @@ export class Datapath {
   /** Puts a program in the place of the one that `reload` made. */
   replaceProgram(program: EndpointProgram): void {
     this.#programs[program.id] = program;
+    this.known?.setProgram(program);
   }
 
   /** cilium_call_policy[id]: undefined when the endpoint has no program (yet). */
@@ -205,6 +204,7 @@ export class Datapath {
   /** Gives the structs back to the memory; the maps stay. The datapath is of no use after it. */
   destroy(): void {
     this.#scratch.destroy();
+    this.known?.destroy();
     for (const block of this.#blocks.values()) this.memory.free(block, PROGRAM_BYTES);
     this.#blocks.clear();
   }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { IPPROTO_TCP, IPPROTO_UDP } from '@ciliate/packet';
 import { describe, expect, test } from 'vitest';
 import { knownCode } from '../assembly/compile.ts';
 import type { PacketInput, Scenario } from '../src/conformance/scenario.ts';
-import { Known } from '../src/lib/known.ts';
+import { Known, NOT_USUAL } from '../src/lib/known.ts';
 import { frameOf, packetsOf, randomInput, withFrame } from './fuzz/mutate.ts';
 import { Twins } from './fuzz/twins.ts';
 import { fuzzRuns, Random } from './random.ts';
@@ -15,13 +16,21 @@ import { scenarios } from './scenarios.ts';
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
 console.log(`seed ${seed}`);
 
-/** The longest one of each configuration; IPv6 goes the long way. */
-const chosen = [
-  ...Map.groupBy(
-    scenarios.filter(({ name }) => !name.endsWith('v6')),
-    ({ config }) => config.name,
-  ).values(),
-].map((group) => group.reduce((best, one) => (packetsOf(one).length > packetsOf(best).length ? one : best)));
+/** The longest one of each configuration and family. */
+const chosen = [...Map.groupBy(scenarios, ({ name, config }) => `${config.name} ${name.endsWith('v6')}`).values()].map(
+  (group) => group.reduce((best, one) => (packetsOf(one).length > packetsOf(best).length ? one : best)),
+);
+
+/** How many packets each program of WebAssembly took, so far. */
+const taken = { fromContainer: 0, fromOverlay: 0, lxcPolicy: 0 };
+for (const name of Object.keys(taken) as (keyof typeof taken)[]) {
+  const method = Known.prototype[name] as (...args: unknown[]) => number;
+  Known.prototype[name] = function (this: Known, ...args: unknown[]) {
+    const answer = method.apply(this, args);
+    if (answer !== NOT_USUAL) taken[name]++;
+    return answer;
+  } as never;
+}
 
 const TCP_FLAGS = [0x10, 0x10, 0x10, 0x18, 0x02, 0x12, 0x11, 0x04];
 const PORTS = [80, 81, 443, 8080, 8472, 30_080, 40_000, 40_001];
@@ -30,11 +39,18 @@ const PORTS = [80, 81, 443, 8080, 8472, 30_080, 40_000, 40_001];
 function ofAConnection(random: Random, recorded: readonly PacketInput[]): PacketInput {
   const base = random.of(recorded);
   const frame = frameOf(base);
-  const isTcp = frame[23] === 6;
-  if (frame.length < 54 || frame[12] !== 8 || frame[13] !== 0 || (!isTcp && frame[23] !== 17)) return base;
-  if (isTcp) frame[47] = random.of(TCP_FLAGS);
-  if (random.oneIn(4)) new DataView(frame.buffer).setUint16(34 + 2 * random.below(2), random.of(PORTS));
-  if (random.oneIn(20)) frame.set(random.of(recorded.map(frameOf)).subarray(26, 34), 26);
+  const isV6 = frame[12] === 0x86;
+  const protocol = frame[isV6 ? 20 : 23];
+  const isTcp = protocol === IPPROTO_TCP;
+  const l4 = isV6 ? 54 : 34;
+  if (frame.length < l4 + 20 || (!isV6 && frame[12] !== 8) || (!isTcp && protocol !== IPPROTO_UDP)) return base;
+  if (isTcp) frame[l4 + 13] = random.of(TCP_FLAGS);
+  if (random.oneIn(4)) new DataView(frame.buffer).setUint16(l4 + 2 * random.below(2), random.of(PORTS));
+  if (random.oneIn(20)) {
+    const [from, to] = isV6 ? [22, 54] : [26, 34];
+    const other = random.of(recorded.map(frameOf));
+    if (other.length >= to) frame.set(other.subarray(from, to), from);
+  }
   return withFrame(base, frame);
 }
 
@@ -72,18 +88,18 @@ describe.each(chosen.map((scenario, n) => [`${scenario.config.name}: ${scenario.
 );
 
 test('a short way that counts a packet as a byte longer is found out', () => {
-  const { fromPod } = Known.prototype;
-  Known.prototype.fromPod = function (skb, ep, now) {
+  const { fromContainer } = Known.prototype;
+  Known.prototype.fromContainer = function (dp, ep, skb) {
     skb.len++;
-    const answer = fromPod.call(this, skb, ep, now);
+    const answer = fromContainer.call(this, dp, ep, skb);
     skb.len--;
     return answer;
   };
   try {
     const scenario = scenarios.find(({ name, config }) => name.startsWith('tcp-local') && config.name === 'native')!;
-    expect(() => play(scenario, new Random(seed), 0)).toThrow('the long way');
+    expect(() => play(scenario, new Random(seed), 0)).toThrow(/decides|the long way/);
   } finally {
-    Known.prototype.fromPod = fromPod;
+    Known.prototype.fromContainer = fromContainer;
   }
 });
 

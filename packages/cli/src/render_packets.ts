@@ -77,8 +77,8 @@ function renderTimings(timings: Timings): string {
     `memory at most ${bytesText(residentBytes)}\n`,
     `each packet, in a worker: mean ${ns(mean)}, p50 ${ns(p50)}, p90 ${ns(p90)}, p99 ${ns(p99)}, p99.9 ${ns(p999)} `,
     `(means over ${batch} packets each, of which asking the clock is ${clockNs.toFixed(1)} ns)\n`,
-    `where the time went: reading ${seconds(timings.reading)}, steering ${seconds(timings.steering)}; `,
-    `in all workers, programs ${seconds(timings.programs)}, waiting ${seconds(timings.waiting)}\n`,
+    `where the time of all workers went: reading ${seconds(timings.reading)}, steering ${seconds(timings.steering)}, `,
+    `programs ${seconds(timings.programs)}, waiting ${seconds(timings.waiting)}\n`,
   ].join('');
 }
 

@@ -20,7 +20,7 @@ export {
   selectorExpression,
 } from './fqdn/name_selector.ts';
 export { IdentityCache, type IdentityObserver } from './identity_cache.ts';
-export { allowOverwrite, Ipcache, type IpcacheEntry, type IpcacheListener, type Source } from './ipcache.ts';
+export { Ipcache, type IpcacheEntry, type IpcacheListener } from './ipcache.ts';
 export {
   IDENTITY_HEALTH,
   IDENTITY_HOST,
@@ -45,7 +45,15 @@ export {
   SCOPE_LOCAL,
   SCOPE_REMOTE_NODE,
 } from './numeric.ts';
-export { comparePrefixes, formatPrefix, type Prefix, parseAddress, parsePrefix } from './prefixes/prefix.ts';
+export {
+  addressOf,
+  comparePrefixes,
+  formatPrefix,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+  prefixOf,
+} from './prefixes/prefix.ts';
 export { type PrefixChanges, type PrefixEntry, PrefixIdentities } from './prefixes/prefix_identities.ts';
 export {
   cidrLabel,
@@ -56,3 +64,4 @@ export {
 } from './prefixes/prefix_labels.ts';
 export type { PrefixInfo } from './prefixes/prefix_metadata.ts';
 export { type IdentityEntry, ReservedIdentities } from './reserved.ts';
+export { allowOverwrite, type Source } from './source.ts';

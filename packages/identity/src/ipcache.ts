@@ -1,31 +1,17 @@
+import type { IpAddress } from '@ciliate/packet';
 import type { NumericIdentity } from './numeric.ts';
-
-/** Who says so, strongest first: an entry is changed only by its own kind of source or a stronger one. */
-const SOURCES = [
-  'kube-apiserver',
-  'local',
-  'kvstore',
-  'custom-resource',
-  'k8s',
-  'clustermesh',
-  'directory',
-  'api',
-  'generated',
-  'restored',
-  'unspec',
-] as const;
-/** Source: pkg/source/source.go. */
-export type Source = (typeof SOURCES)[number];
+import { comparePrefixes, type Prefix } from './prefixes/prefix.ts';
+import { PrefixTable } from './prefixes/prefix_table.ts';
+import { allowOverwrite, type Source } from './source.ts';
 
 export interface IpcacheEntry {
-  /** IPv4, host order; bits after the prefix are cleared. IPv6 is not supported yet. */
-  ip: number;
-  /** 0..32; 32 for an endpoint or a node. */
-  prefixLen: number;
-  identity: NumericIdentity;
-  source: Source;
-  /** The node to tunnel to, IPv4 in host order; undefined for what is on this node or outside the cluster. */
-  hostIp: number | undefined;
+  readonly prefix: Prefix;
+  readonly identity: NumericIdentity;
+  readonly source: Source;
+  /** The node that an endpoint is on, or that stands for the prefix; undefined for what is outside of the cluster. */
+  readonly hostIp: IpAddress | undefined;
+  /** Index of the key that traffic there is encrypted with; 0: it is not. */
+  readonly encryptKey: number;
 }
 
 export interface IpcacheListener {
@@ -33,52 +19,67 @@ export interface IpcacheListener {
   onDelete(entry: IpcacheEntry): void;
 }
 
-/** Which identity an address or prefix has. Source: pkg/ipcache/ipcache.go. */
+/**
+ * Which identity an address or a prefix has. Endpoints and prefixes are told apart: what is said of an endpoint's address
+ * shadows what is said of the prefix of one address, which shows again when the endpoint goes. Who looks things up, and
+ * the listeners, see what is on top. Source: pkg/ipcache/ipcache.go.
+ */
 export class Ipcache {
-  /** By prefix length, then by address. */
-  readonly #byLength = Array.from({ length: 33 }, () => new Map<number, IpcacheEntry>());
+  readonly #endpoints = new PrefixTable<IpcacheEntry>();
+  readonly #prefixes = new PrefixTable<IpcacheEntry>();
   readonly #listeners = new Set<IpcacheListener>();
 
-  /** @returns false, and nothing changes, if a stronger source holds the entry */
-  upsert(entry: IpcacheEntry): boolean {
-    const ip = network(entry.ip, entry.prefixLen);
-    const byIp = this.#byLength[entry.prefixLen]!;
-    const before = byIp.get(ip);
-    if (before !== undefined && !allowOverwrite(before.source, entry.source)) return false;
-    const stored = { ...entry, ip };
-    byIp.set(ip, stored);
-    for (const listener of this.#listeners) listener.onUpsert(stored, before);
+  /**
+   * @param entry of one address
+   * @returns false, and nothing changes, if a stronger source holds the endpoint's address
+   */
+  upsertEndpoint(entry: IpcacheEntry): boolean {
+    const { prefix, source } = entry;
+    const before = this.#endpoints.get(prefix);
+    if (before !== undefined && !allowOverwrite(before.source, source)) return false;
+    const shown = this.get(prefix);
+    this.#endpoints.set(prefix, entry);
+    this.#tell(shown, entry);
     return true;
   }
 
-  /** @returns false if there is no such entry or a stronger source holds it */
-  delete(ip: number, prefixLen: number, source: Source): boolean {
-    const byIp = this.#byLength[prefixLen]!;
-    const entry = byIp.get(network(ip, prefixLen));
-    if (entry === undefined || !allowOverwrite(entry.source, source)) return false;
-    byIp.delete(entry.ip);
-    for (const listener of this.#listeners) listener.onDelete(entry);
+  /** @returns false if there is no such endpoint, or another source holds it */
+  deleteEndpoint(prefix: Prefix, source: Source): boolean {
+    const entry = this.#endpoints.get(prefix);
+    if (entry?.source !== source) return false;
+    this.#endpoints.delete(prefix);
+    this.#tell(entry, this.#prefixes.get(prefix));
     return true;
   }
 
-  get(ip: number, prefixLen: number): IpcacheEntry | undefined {
-    return this.#byLength[prefixLen]!.get(network(ip, prefixLen));
+  /** What all sources together say of a prefix; takes the place of what they said before. */
+  upsertPrefix(entry: IpcacheEntry): void {
+    const { prefix } = entry;
+    const before = this.#prefixes.get(prefix);
+    this.#prefixes.set(prefix, entry);
+    if (this.#endpoints.get(prefix) === undefined) this.#tell(before, entry);
+  }
+
+  deletePrefix(prefix: Prefix): void {
+    const before = this.#prefixes.get(prefix);
+    this.#prefixes.delete(prefix);
+    if (this.#endpoints.get(prefix) === undefined) this.#tell(before, undefined);
+  }
+
+  /** What holds for exactly this prefix. */
+  get(prefix: Prefix): IpcacheEntry | undefined {
+    return this.#endpoints.get(prefix) ?? this.#prefixes.get(prefix);
   }
 
   /** The entry with the longest prefix that holds the address. */
-  lookup(ip: number): IpcacheEntry | undefined {
-    for (let prefixLen = 32; prefixLen >= 0; prefixLen--) {
-      const entry = this.get(ip, prefixLen);
-      if (entry !== undefined) return entry;
-    }
-    return undefined;
+  lookup(family: 4 | 6, address: bigint): IpcacheEntry | undefined {
+    return this.#endpoints.lookup(family, address)?.[1] ?? this.#prefixes.lookup(family, address)?.[1];
   }
 
-  /** In the order of addresses, shorter prefixes first. */
+  /** In the order of the prefixes. */
   entries(): IpcacheEntry[] {
-    return this.#byLength
-      .flatMap((byIp) => [...byIp.values()])
-      .sort((a, b) => a.ip - b.ip || a.prefixLen - b.prefixLen);
+    const shown = [...this.#prefixes].filter(([prefix]) => this.#endpoints.get(prefix) === undefined);
+    return [...this.#endpoints, ...shown].map(([, entry]) => entry).sort((a, b) => comparePrefixes(a.prefix, b.prefix));
   }
 
   /** The listener is told of what is there already. @returns how to end it */
@@ -87,12 +88,11 @@ export class Ipcache {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+
+  #tell(before: IpcacheEntry | undefined, now: IpcacheEntry | undefined): void {
+    for (const listener of this.#listeners) {
+      if (now !== undefined) listener.onUpsert(now, before);
+      else if (before !== undefined) listener.onDelete(before);
+    }
+  }
 }
-
-/** May state from source `next` replace state from source `existing`? */
-export const allowOverwrite = (existing: Source, next: Source): boolean =>
-  SOURCES.indexOf(next) <= SOURCES.indexOf(existing);
-
-/** A mask of no bits needs its own case: JavaScript shifts by the count modulo 32, so `<< 32` does nothing. */
-const network = (ip: number, prefixLen: number): number =>
-  prefixLen === 0 ? 0 : (ip & (0xffffffff << (32 - prefixLen))) >>> 0;

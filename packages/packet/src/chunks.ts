@@ -31,6 +31,14 @@ export class ChunkReader {
     return this.#forgotten + this.at;
   }
 
+  /** Goes on at this offset of the file, which it reads into `bytes` from now on. */
+  seek(position: number, bytes: Uint8Array): void {
+    this.#use(bytes);
+    this.at = 0;
+    this.#end = 0;
+    this.#forgotten = position;
+  }
+
   /** How many bytes are there at `at` without reading the file. */
   get left(): number {
     return this.#end - this.at;
@@ -45,7 +53,10 @@ export class ChunkReader {
     this.at = 0;
     while (this.#end < length) {
       if (this.#end === this.bytes.length) this.#grow();
-      const got = this.#orFail(() => readSync(this.#fd, this.bytes, this.#end, this.bytes.length - this.#end, null));
+      const position = this.#forgotten + this.#end;
+      const got = this.#orFail(() =>
+        readSync(this.#fd, this.bytes, this.#end, this.bytes.length - this.#end, position),
+      );
       if (got === 0) break;
       this.#end += got;
     }
@@ -75,8 +86,12 @@ export class ChunkReader {
   #grow(): void {
     const larger = new Uint8Array(this.bytes.length * 2);
     larger.set(this.bytes);
-    this.bytes = larger;
-    this.view = new DataView(larger.buffer);
+    this.#use(larger);
+  }
+
+  #use(bytes: Uint8Array): void {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   #orFail(call: () => number): number {

@@ -23,6 +23,8 @@ export abstract class PacketCursor {
   seconds = 0;
   nanoseconds = 0;
   at = 0;
+  /** How many sections and interfaces the file has declared so far: what packets mean depends on nothing else. */
+  declared = 0;
   /** Bytes in the file, and on the wire. */
   length = 0;
   originalLength = 0;
@@ -35,6 +37,24 @@ export abstract class PacketCursor {
   get bytes(): Uint8Array {
     return this.reader.bytes;
   }
+
+  /** Byte offset in the file of what `next` looks at. */
+  get position(): number {
+    return this.reader.position;
+  }
+
+  /**
+   * Goes on at a packet or a block, which the caller knows to begin there. What is declared stays as it is.
+   * @param number of the packet before
+   * @param bytes where the file is read to; a block that is larger gets a buffer of its own, then `bytes` is another
+   */
+  seek(position: number, number: number, bytes: Uint8Array): void {
+    this.reader.seek(position, bytes);
+    this.number = number;
+  }
+
+  /** Goes on at this later place, where a packet or a block begins, and sees what is declared in front of it. @throws CaptureError */
+  abstract skipTo(position: number): void;
 
   /** @returns false at the end of the file. @throws CaptureError where the file breaks off or makes no sense */
   abstract next(): boolean;

@@ -81,6 +81,10 @@ export class PcapCursor extends PacketCursor {
     return left >= RECORD.size + view.getUint32(at + RECORD.captured, this.#little) && this.next();
   }
 
+  override skipTo(position: number): void {
+    this.reader.seek(position, this.reader.bytes);
+  }
+
   override get comment(): undefined {
     return undefined;
   }

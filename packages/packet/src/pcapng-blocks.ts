@@ -96,4 +96,6 @@ export function* readOptions(
 }
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true }); // a byte-order mark is kept as any other character
-export const text = (value: DataView): string => utf8.decode(value);
+/** Of a copy, since bytes that threads share are not decoded. */
+export const text = (value: DataView): string =>
+  utf8.decode(new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice());

@@ -40,7 +40,6 @@ export class PcapngCursor extends PacketCursor {
   readonly #onInterface: OnInterface;
   #little = true; // of no consequence: the first block is a section header, which says
   #section: Section = { firstInterface: 0, interfaces: [] };
-  #packets = 0;
   /** Where the packet's options begin and end in the buffer; 0 where it can have none. */
   #optionsAt = 0;
   #optionsEnd = 0;
@@ -71,6 +70,10 @@ export class PcapngCursor extends PacketCursor {
     }
   }
 
+  override skipTo(position: number): void {
+    while (this.reader.position < position) this.#block(true);
+  }
+
   /** Goes behind one block. @returns whether it was a packet */
   #block(mayRead: boolean): boolean {
     const { reader } = this;
@@ -84,8 +87,8 @@ export class PcapngCursor extends PacketCursor {
       reader.fail(`block at byte ${from}: its length cannot be ${length}`, from);
     }
     const isPacket = type === ENHANCED_PACKET.type || type === SIMPLE_PACKET.type || type === OLD_PACKET_TYPE;
-    if (isPacket) this.#packets++;
-    if (reader.left < length) reader.need(length, isPacket ? `packet ${this.#packets}` : 'block', from);
+    if (isPacket) this.number++;
+    if (reader.left < length) reader.need(length, isPacket ? `packet ${this.number}` : 'block', from);
     const { view, at } = reader;
     const trailing = view.getUint32(at + length - BLOCK.trailer, little);
     if (trailing !== length) {
@@ -93,18 +96,18 @@ export class PcapngCursor extends PacketCursor {
     }
     reader.at += length;
     if (isPacket) {
-      this.number = this.#packets;
       this.#from = from;
       if (type === SIMPLE_PACKET.type) this.#simplePacket(view, at, length - BLOCK.trailer);
       else this.#packet(view, at, length - BLOCK.trailer, type);
       return true;
     }
     if (type === SECTION.type) {
-      checkSection(reader, new DataView(view.buffer, at, length - BLOCK.trailer), from, little);
+      checkSection(reader, new DataView(view.buffer, view.byteOffset + at, length - BLOCK.trailer), from, little);
       const { firstInterface, interfaces } = this.#section;
       this.#section = { firstInterface: firstInterface + interfaces.length, interfaces: [] };
+      this.declared++;
     } else if (type === INTERFACE.type) {
-      this.#interface({ view: new DataView(view.buffer, at, length - BLOCK.trailer), from, little });
+      this.#interface({ view: new DataView(view.buffer, view.byteOffset + at, length - BLOCK.trailer), from, little });
     }
     return false;
   }
@@ -113,6 +116,7 @@ export class PcapngCursor extends PacketCursor {
     const found = readInterface(this.reader, block);
     const { firstInterface, interfaces } = this.#section;
     interfaces.push(found);
+    this.declared++;
     const { name, description, linkType, snapLength } = found;
     this.#onInterface(firstInterface + interfaces.length - 1, { name, description, linkType, snapLength });
   }
@@ -182,7 +186,8 @@ export class PcapngCursor extends PacketCursor {
   override get comment(): string | undefined {
     const length = this.#optionsEnd - this.#optionsAt;
     if (length <= 0) return undefined;
-    const view = new DataView(this.reader.bytes.buffer, this.#optionsAt, length);
+    const { buffer, byteOffset } = this.reader.view;
+    const view = new DataView(buffer, byteOffset + this.#optionsAt, length);
     const comments: string[] = [];
     for (const { code, value } of readOptions(this.reader, { view, from: this.#from, little: this.#little }, 0))
       if (code === OPT_COMMENT) comments.push(text(value));

@@ -60,6 +60,30 @@ test('packets that a cursor finds in its buffer stay there together', () => {
   );
 });
 
+test('a cursor goes on where another has stopped, once it has seen what was declared in front', () => {
+  fc.assert(
+    fc.property(packets, fc.array(fc.nat({ max: 59 }), { maxLength: 3 }), fc.nat({ max: 60 }), (sent, late, stop) => {
+      const path = join(folder, 'resumed.capture');
+      writePcapng(path, sent, new Set(late));
+      const all = [...openCapture(path)];
+      const { cursor: first } = openCursor(path, 1000);
+      for (let i = 0; i < stop && first.next(); i++);
+      const { cursor: second, interfaces } = openCursor(path, 1000);
+      second.skipTo(first.position);
+      second.seek(first.position, first.number, new Uint8Array(new SharedArrayBuffer(5000)).subarray(16));
+      const { declared } = second;
+      const rest = [];
+      while (second.nextInBuffer() || second.next())
+        rest.push([second.number, second.interfaceId, second.bytes.slice(second.at, second.at + second.length)]);
+      expect(rest).toEqual(all.slice(first.number).map(({ number, interfaceId, data }) => [number, interfaceId, data]));
+      if (late.length === 0 && stop > 0) expect(second.declared).toBe(declared);
+      expect(interfaces.length).toBe(1 + [...new Set(late)].filter((at) => at < sent.length).length);
+      for (const one of [first, second]) one.close();
+    }),
+    runs,
+  );
+});
+
 test('writeFrom writes as write does', () => {
   fc.assert(
     fc.property(packets, (sent) => {
@@ -85,12 +109,15 @@ const toPcap = ({ seconds, nanoseconds, data }: { seconds: number; nanoseconds: 
 function writePcapng(
   path: string,
   sent: { seconds: number; nanoseconds: number; data: Uint8Array; comment: string | undefined }[],
+  late: ReadonlySet<number> = new Set(), // packets in front of which an interface is declared, which is theirs
 ): void {
   using out = new PcapngWriter(path);
   out.addInterface({ name: 'eth0' });
   const around = new Uint8Array(4000);
-  for (const { seconds, nanoseconds, data, comment } of sent) {
+  let interfaceId = 0;
+  for (const [i, { seconds, nanoseconds, data, comment }] of sent.entries()) {
+    if (late.has(i)) interfaceId = out.addInterface({ name: `late${i}` });
     around.set(data, 7);
-    out.writeFrom(0, seconds, nanoseconds, around, 7, data.length, data.length, encodeComment(comment));
+    out.writeFrom(interfaceId, seconds, nanoseconds, around, 7, data.length, data.length, encodeComment(comment));
   }
 }

@@ -1,6 +1,7 @@
 import { type Agent, CT_SHARDS } from '@ciliate/agent';
 import { DEFAULT_CONFIG } from '@ciliate/bpf';
 import type { Address, Memory } from '@ciliate/maps';
+import { FragmentTable } from './packets/fragment_table.ts';
 import { Places } from './packets/places.ts';
 import { Steering } from './packets/steering.ts';
 import type { RecordedPacket } from './recording.ts';
@@ -21,7 +22,8 @@ export interface TraceInMemory {
 export function putTrace(agent: Agent, packets: readonly RecordedPacket[]): TraceInMemory {
   const sent = packets.filter(({ sender }) => sender !== undefined);
   const { memory } = agent;
-  const steering = new Steering(new Places(memory), DEFAULT_CONFIG, CT_SHARDS);
+  const fragments = FragmentTable.create(memory);
+  const steering = new Steering(new Places(memory), DEFAULT_CONFIG, CT_SHARDS, fragments);
   const index = memory.alloc(Math.max(8, sent.length * PACKET.words * 4));
   sent.forEach((packet, i) => {
     steering.steer(packet.frame, 0, packet.frame.length);
@@ -31,6 +33,7 @@ export function putTrace(agent: Agent, packets: readonly RecordedPacket[]): Trac
     memory.u32[entry + PACKET.endpoint] = packet.sender!.id;
     memory.u32[entry + PACKET.shard] = steering.shard;
   });
+  fragments.destroy();
   return { index, count: sent.length };
 }
 

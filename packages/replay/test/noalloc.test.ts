@@ -4,11 +4,12 @@ import { DEFAULT_CONFIG } from '@ciliate/bpf';
 import { NULL } from '@ciliate/maps';
 import { expect, test } from 'vitest';
 import { generateTrace } from '../src/index.ts';
-import { BatchFiller } from '../src/packets/batch_ring.ts';
-import { Dispatcher } from '../src/packets/dispatcher.ts';
+import { BatchRing } from '../src/packets/batch_ring.ts';
 import { flushConnections } from '../src/packets/flush.ts';
+import { FragmentTable } from '../src/packets/fragment_table.ts';
+import { podInterfaces } from '../src/packets/interfaces.ts';
 import { PacketWorker } from '../src/packets/packet_worker.ts';
-import { Places } from '../src/packets/places.ts';
+import { TraceState } from '../src/packets/trace_state.ts';
 import { CLUSTER, startAgent, temporaryFolder } from './support.ts';
 
 const folder = temporaryFolder();
@@ -18,11 +19,12 @@ test('the loops over packets allocate nothing for a packet: reading and steering
   const path = join(folder, 'trace.pcapng');
   generateTrace(agent, path, { packets: 40_000, flows: 100, newFlows: 500, sizes: { min: 64, max: 64 } });
   const { memory } = agent;
-  const ring = BatchFiller.create(memory, 1, false);
+  const ring = BatchRing.create(memory, 1, false, false);
   const owners = Array.from({ length: CT_SHARDS }, () => 0);
-  const options = { path, config: DEFAULT_CONFIG, shards: CT_SHARDS, owners, passes: 1000 };
-  const dispatcher = new Dispatcher(agent, new Places(memory), ring, options);
-  const task = { ring: ring.layout, worker: 0, owners, batch: 64, events: NULL, flows: 4096 };
+  const [state, fragments] = [TraceState.create(memory), FragmentTable.create(memory)];
+  const addresses = { state: state.address, fragments: fragments.address };
+  const capture = { path, passes: 1000, pods: podInterfaces(agent), ...addresses };
+  const task = { ring: ring.layout, capture, worker: 0, owners, batch: 64, events: NULL, flows: 4096 };
   const worker = new PacketWorker(memory, agent.seed, DEFAULT_CONFIG, task);
   const heap = (): number => process.memoryUsage().heapUsed;
 
@@ -30,16 +32,17 @@ test('the loops over packets allocate nothing for a packet: reading and steering
   function measure(rounds: number): [steering: number, judging: number] {
     const [steering, judging]: [number[], number[]] = [[], []];
     while (steering.length < rounds) {
+      const batch = ring.next;
+      expect(ring.turn(batch)).toBe('fill');
       const before = heap();
-      const count = dispatcher.fill();
+      worker.fill();
       const filled = heap();
-      if (count === 0) continue; // the file begins again
-      ring.publish(count);
-      const published = heap();
-      worker.steer(ring.next - 1);
-      worker.work(ring.next - 1);
+      if (ring.next === batch) continue; // the file begins again
+      const count = ring.count(batch);
+      worker.work(batch);
       steering.push((filled - before) / count);
-      judging.push((heap() - published) / count);
+      judging.push((heap() - filled) / count);
+      ring.finish(0, batch);
     }
     return [median(steering), median(judging)];
   }
@@ -50,8 +53,7 @@ test('the loops over packets allocate nothing for a packet: reading and steering
   expect(measured[0]).toBeLessThan(2);
   expect(measured[1]).toBeLessThan(2);
   worker.destroy();
-  dispatcher.close();
-  ring.destroy();
+  for (const one of [fragments, state, ring]) one.destroy();
   flushConnections(memory, CT_SHARDS);
 });
 

@@ -2,6 +2,7 @@ import { DEFAULT_CONFIG } from '@ciliate/bpf';
 import { type IpAddress, icmpEcho, tcpSegment, udpDatagram } from '@ciliate/packet';
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
+import { FragmentTable } from '../src/packets/fragment_table.ts';
 import { Places } from '../src/packets/places.ts';
 import { Steering } from '../src/packets/steering.ts';
 import { CLUSTER, ip, ip6, startAgent } from './support.ts';
@@ -14,7 +15,8 @@ const SHARDS = 16;
 let steering: Steering;
 beforeAll(async () => {
   const agent = await startAgent(CLUSTER);
-  steering = new Steering(new Places(agent.memory), DEFAULT_CONFIG, SHARDS);
+  const { memory } = agent;
+  steering = new Steering(new Places(memory), DEFAULT_CONFIG, SHARDS, FragmentTable.create(memory));
 });
 
 /** Shard and flow of a frame, which lies somewhere in a buffer. */

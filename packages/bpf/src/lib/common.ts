@@ -51,6 +51,8 @@ export const MARK_MAGIC_PROXY_EGRESS_EPID = 0x0900;
 export const MARK_MAGIC_PROXY_INGRESS = 0x0a00;
 export const MARK_MAGIC_PROXY_EGRESS = 0x0b00;
 export const MARK_MAGIC_HOST = 0x0c00;
+/** The kernel has taken the packet out of IPsec and brings it again. */
+export const MARK_MAGIC_DECRYPT = 0x0d00;
 export const MARK_MAGIC_IDENTITY = 0x0f00;
 
 export const getIdentity = (mark: number): number => (((mark & 0xff) << 16) | (mark >>> 16)) >>> 0;

@@ -43,12 +43,17 @@ export function encapAndRedirect(
   if (dp.steps !== null) noteDebug(dp, DBG_ENCAP, ntohl(u32[endpoint]!), label);
   sendTraceNotify(dp, skb, source, TRACE_TO_OVERLAY, label, dstIdentity, 0, encapIfindex, reason, monitor);
   skb.tunnelId = tunnelId(dp, label);
-  skb.isTunnelIpv6 = hasIpv6TunnelEndpoint(dp, info);
-  if (skb.isTunnelIpv6) for (let i = 0; i < 4; i++) skb.tunnelRemote[i] = u32[endpoint + i]!;
-  else {
-    skb.tunnelRemote.fill(0);
-    skb.tunnelRemote[0] = ntohl(u32[endpoint]!);
-  }
+  setTunnelRemote(dp, skb, info);
   dp.steps?.push({ kind: 'to-overlay', endpoint: source, vni: skb.tunnelId, remote: tunnelEndpoint(dp.memory, info) });
   return redirect(skb, encapIfindex, 0);
+}
+
+/** The node to send to, of an `info` that has one. */
+export function setTunnelRemote(dp: Datapath, skb: Skb, info: Address): void {
+  const { u32 } = dp.memory;
+  const { tunnelRemote } = skb;
+  const endpoint = (info + REMOTE_ENDPOINT_INFO.tunnel_endpoint) >> 2;
+  skb.isTunnelIpv6 = hasIpv6TunnelEndpoint(dp, info);
+  tunnelRemote[0] = skb.isTunnelIpv6 ? u32[endpoint]! : ntohl(u32[endpoint]!);
+  for (let i = 1; i < 4; i++) tunnelRemote[i] = skb.isTunnelIpv6 ? u32[endpoint + i]! : 0;
 }

@@ -1,208 +1,274 @@
-import { type Address, type HashMap, lpmPrefixLength, type Memory, NULL, type PerCpuHashMap } from '@ciliate/maps';
+import { type Address, type HashMap, type Memory, NULL, type PerCpuHashMap } from '@ciliate/maps';
 import { type DatapathConfig, hasPerPacketLb } from '../config.ts';
-import type { EndpointProgram } from '../datapath.ts';
+import type { Datapath, EndpointProgram } from '../datapath.ts';
 import { instantiate } from '../engines/compiled/wasm.ts';
 import type { Skb } from '../skb.ts';
-import { CT_ESTABLISHED, htons, ntohs, POLICY_MATCH_NONE } from './common.ts';
-import { type CtState, setCtState } from './conntrack.ts';
+import { htons } from './common.ts';
+import { setTunnelRemote } from './encap.ts';
 import type { Family } from './family.ts';
+import { redirect } from './icmp6.ts';
 import { KNOWN_WASM } from './known_code.ts';
-import { TRACE_PAYLOAD_LEN } from './notify.ts';
-import { matchType, type PolicyVerdict } from './policy.ts';
+import { PACKET_HOST } from './local_delivery.ts';
 
-/** The block that assembly/known.ts reads and writes: u32 each. */
+/** The block that the code reads and writes, u32 each (assembly/context.ts). */
 const BLOCK = {
-  size: 128 + 65 * 8,
-  ctTcp: 0,
-  ctAny: 8,
-  services: 16,
-  stats: 24,
-  statsCpu: 32,
+  size: 400 + 65 * 8,
+  options: 0,
+  tunnelPort: 4,
+  encapIfindex: 8,
+  seed: 12,
+  natMin: 16,
+  natMax: 20,
+  ring: 24,
+  metrics: 28,
+  programs: 32,
   ipcacheRoot: 36,
-  tuple: 40,
-  tunnelPort: 44,
-  options: 48,
-  world: 52,
-  loopback: 56,
-  info: 64,
-  identity: 68,
-  revNat: 72,
-  ctFlags: 76,
-  entry: 80,
-  verdict: 84,
-  proxyPort: 88,
-  authType: 92,
-  masks: 128,
+  statsCpu: 40,
+  lxc: 48,
+  stats: 60,
+  families: [72, 168],
+  mark: 264,
+  ifindex: 268,
+  tunnelId: 272,
+  tunnelInfo: 276,
+  masks: 400,
 } as const;
+/** Of a family in the block. */
+const FAMILY = {
+  ...{ ctTcp: 0, ctAny: 12, services: 24, backends: 36, revNat: 48, snat: 60, affinity: 72 },
+  ...{ world: 84, loopback: 88 },
+} as const;
+/** The record of an endpoint's program. */
+const PROGRAM = {
+  ...{ size: 32, ipv4: 0, ipv6: 4, mac: 8, id: 12, ifindex: 16, identity: 20, policy: 24, logFilter: 28 },
+} as const;
+/** Endpoint ids are below. */
+const MAX_PROGRAMS = 4096;
 
-/** Of a call. */
-const INGRESS = 1;
-const CHECK_SOURCE = 2;
-const LOOK_FOR_SERVICE = 4;
-const FORWARD_ONLY = 8;
-const ASK_POLICY = 16;
-/** Of the block. */
-const CT_ACCOUNTING = 1;
-const POLICY_ACCOUNTING = 2;
-const SERVICE_PROTOCOLS = 4;
 const NO_PORT = 0x1_0000;
+/** Aggregation from which a packet of a flow that was reported lately is not told of. */
+const AGGREGATES_FLOWS = 3;
 
-/** Answers: CT_* in the low bits, and what else is to say. */
+/** Answers: that of the program in the low bits, and what is to be done with the packet. */
 export const NOT_USUAL = -1;
-export const KNOWN_STATUS = 3;
-const REPORT = 4;
-/** An entry that says nothing but that the connection is known; policy, where asked, lets it through. */
-export const KNOWN_PLAIN = 8;
-const NAMES_IDENTITY = 16;
-/** The policy entry has no counter yet. */
-export const KNOWN_UNCOUNTED = 32;
+const ACTION = 7;
+const REDIRECTED = 7;
+const MARKED = 8;
+const TO_HOST = 16;
+const TUNNELLED = 32;
 
-type LookUp = (
-  block: Address,
-  mode: number,
-  at: Address,
-  len: number,
-  now: number,
-  source: Address,
-  root: Address,
-  endpoint: number,
-  identity: number,
-) => number;
+interface Code {
+  fromContainer(ctx: Address, ep: Address, at: Address, len: number, now: number, device: number): number;
+  fromOverlay(ctx: Address, at: Address, len: number, now: number, device: number, identity: number): number;
+  lxcPolicy(
+    ctx: Address,
+    ep: Address,
+    at: Address,
+    len: number,
+    now: number,
+    device: number,
+    identity: number,
+    redirects: number,
+    fromTunnel: number,
+  ): number;
+  lookUp(ctx: Address, ep: Address, at: Address, len: number, now: number): number;
+}
 
-const codes = new WeakMap<Memory, LookUp>();
+const codes = new WeakMap<Memory, Code>();
 
-function codeOf(memory: Memory): LookUp {
+function codeOf(memory: Memory): Code {
   let code = codes.get(memory);
   if (code === undefined) {
-    code = instantiate(Buffer.from(KNOWN_WASM, 'base64'), memory.wasm).lookUp as LookUp;
+    code = instantiate(Buffer.from(KNOWN_WASM, 'base64'), memory.wasm) as unknown as Code;
     codes.set(memory, code);
   }
   return code;
 }
 
 /**
- * All lookups of an IPv4 packet in one call of WebAssembly on the same memory (assembly/known.ts): that it is no service's,
- * its connection, who its peer is, what policy says, and the counters of all that. For TCP and UDP that is no fragment, and
- * neither begins nor ends a connection that conntrack knows; for the rest it answers NOT_USUAL and has changed nothing, and
- * the programs make the lookups one by one. Both give the same; explained packets always go the long way.
+ * The programs once more, each in one call of WebAssembly on the same memory (assembly/known.ts), for packets of the usual
+ * kind: TCP or UDP over IPv4 or IPv6, no fragment, to a service only if that has neither affinity nor a proxy, with entries
+ * of maps that are where they are looked for. For the rest it answers NOT_USUAL and has changed nothing, and the programs do
+ * their work. Both give the same; explained packets always go the long way.
  */
 export class Known {
   readonly #memory: Memory;
-  readonly #lookUp: LookUp;
+  readonly #code: Code;
   readonly #block: Address;
-  readonly #fromPod: number;
+  readonly #programs: Address;
+  readonly #records = new Map<number, Address>();
 
-  /** @throws MapError ENOMEM */
-  constructor(
-    memory: Memory,
-    config: DatapathConfig,
-    fam: Family,
-    ipcacheRoot: Address,
-    stats: PerCpuHashMap,
-    block: Address,
-  ) {
+  /** @returns null where the code does not know the node's configuration or maps. @throws MapError ENOMEM */
+  static of(dp: Datapath): Known | null {
+    const { config, v4, v6, memory } = dp;
+    const isOwn = [v4, v6].every(({ ctTcp, ctAny }) => ctTcp.spec.singleOwner && ctAny.spec.singleOwner);
+    const isOther = config.policyAuditMode || config.hostRouting || config.hostFirewall;
+    return isOther || !isOwn || !memory.hasWasm ? null : new Known(dp, config);
+  }
+
+  /** @param config may differ from that of the datapath. @throws MapError ENOMEM */
+  constructor(dp: Datapath, config: DatapathConfig) {
+    const { memory } = dp;
     this.#memory = memory;
-    this.#lookUp = codeOf(memory);
-    this.#block = block;
-    this.#fromPod =
-      (config.sipVerification ? CHECK_SOURCE : 0) | (hasPerPacketLb(config) ? LOOK_FOR_SERVICE : 0) | ASK_POLICY;
-    const { u32 } = memory;
-    const set = (offset: number, value: number): void => {
-      u32[(block + offset) >> 2] = value;
-    };
-    const table = (offset: number, { buckets, bucketMask }: HashMap | PerCpuHashMap): void => {
-      set(offset, buckets);
-      set(offset + 4, bucketMask);
-    };
-    table(BLOCK.ctTcp, fam.ctTcp);
-    table(BLOCK.ctAny, fam.ctAny);
-    table(BLOCK.services, fam.services);
-    table(BLOCK.stats, stats);
-    set(BLOCK.statsCpu, stats.cpuOffset);
-    set(BLOCK.ipcacheRoot, ipcacheRoot);
-    set(BLOCK.tuple, fam.tuple);
-    set(BLOCK.tunnelPort, config.tunnelMode ? htons(config.node.tunnelPort) : NO_PORT);
-    set(
-      BLOCK.options,
-      (config.ctAccounting ? CT_ACCOUNTING : 0) |
-        (config.policyAccounting ? POLICY_ACCOUNTING : 0) |
-        (config.serviceProtocolDifferentiation ? SERVICE_PROTOCOLS : 0),
-    );
-    set(BLOCK.world, fam.world);
-    set(BLOCK.loopback, hasPerPacketLb(config) ? config.node.serviceLoopbackIpv4 : 0);
+    this.#code = codeOf(memory);
+    this.#block = memory.alloc(BLOCK.size);
+    this.#programs = memory.alloc(4 * MAX_PROGRAMS);
+    this.#set(BLOCK.options, optionsOf(config));
+    this.#set(BLOCK.tunnelPort, config.tunnelMode ? htons(config.node.tunnelPort) : NO_PORT);
+    this.#set(BLOCK.encapIfindex, config.encapIfindex);
+    this.#set(BLOCK.seed, dp.seed);
+    this.#set(BLOCK.natMin, config.node.natPorts.min);
+    this.#set(BLOCK.natMax, config.node.natPorts.max);
+    this.#set(BLOCK.ring, dp.events.address);
+    this.#set(BLOCK.metrics, dp.metrics.slots);
+    this.#set(BLOCK.programs, this.#programs);
+    this.#set(BLOCK.ipcacheRoot, dp.ipcache.root);
+    this.#set(BLOCK.statsCpu, dp.policyStats.cpuOffset);
+    this.#setTable(BLOCK.lxc, dp.lxc);
+    this.#setTable(BLOCK.stats, dp.policyStats);
+    this.#setFamily(BLOCK.families[0], dp.v4, config);
+    this.#setFamily(BLOCK.families[1], dp.v6, config);
     for (let bits = 0; bits <= 64; bits++)
-      for (let bit = 0; bit < bits; bit++) memory.u8[block + BLOCK.masks + 8 * bits + (bit >> 3)]! |= 0x80 >> (bit & 7);
+      for (let bit = 0; bit < bits; bit++)
+        memory.u8[this.#block + BLOCK.masks + 8 * bits + (bit >> 3)]! |= 0x80 >> (bit & 7);
   }
 
-  /** Bytes of the block that the constructor wants. */
-  static readonly blockBytes = BLOCK.size;
-
-  /** A pod sent the packet. @returns NOT_USUAL, or a status and KNOWN_* bits */
-  fromPod(skb: Skb, ep: EndpointProgram, now: number): number {
-    const mode = this.#fromPod;
-    return this.#lookUp(this.#block, mode, skb.data, skb.len, now, ep.ipv4, ep.policy.root, ep.id, 0);
+  #set(offset: number, value: number): void {
+    this.#memory.u32[(this.#block + offset) >> 2] = value;
   }
 
-  /** The same once services are done with. @param forwardOnly of a service; @param asksPolicy unless it comes back to the pod */
-  routed(skb: Skb, ep: EndpointProgram, now: number, forwardOnly: boolean, asksPolicy: boolean): number {
-    const mode = (forwardOnly ? FORWARD_ONLY : 0) | (asksPolicy ? ASK_POLICY : 0);
-    return this.#lookUp(this.#block, mode, skb.data, skb.len, now, NULL, ep.policy.root, ep.id, 0);
+  #setTable(offset: number, { buckets, bucketMask, address }: HashMap | PerCpuHashMap): void {
+    this.#set(offset, buckets);
+    this.#set(offset + 4, bucketMask);
+    this.#set(offset + 8, address);
   }
 
-  /** Someone with `identity` sent it to the pod. */
-  toPod(skb: Skb, ep: EndpointProgram, now: number, identity: number): number {
-    return this.#lookUp(
-      this.#block,
-      INGRESS | ASK_POLICY,
-      skb.data,
-      skb.len,
-      now,
-      NULL,
-      ep.policy.root,
-      ep.id,
-      identity,
-    );
+  #setFamily(at: number, fam: Family, config: DatapathConfig): void {
+    const { ctTcp, ctAny, services, backends, revNat, snat, affinity } = fam;
+    for (const [name, map] of Object.entries({ ctTcp, ctAny, services, backends, revNat, snat, affinity }))
+      this.#setTable(at + FAMILY[name as keyof typeof FAMILY], map);
+    this.#set(at + FAMILY.world, fam.world);
+    this.#set(at + FAMILY.loopback, !fam.isV6 && hasPerPacketLb(config) ? config.node.serviceLoopbackIpv4 : 0);
   }
 
-  /** `struct remote_endpoint_info` of the destination that the last call found, or NULL; and its identity. */
-  get info(): Address {
-    return this.#memory.u32[(this.#block + BLOCK.info) >> 2]!;
-  }
-  get identity(): number {
-    return this.#memory.u32[(this.#block + BLOCK.identity) >> 2]!;
-  }
-
-  /** What policy said in the last call, if it was asked: CTX_ACT_OK or a drop code. */
-  get verdict(): number {
-    return this.#memory.i32[(this.#block + BLOCK.verdict) >> 2]!;
-  }
-
-  /** What conntrack found, into `state`. @param answer of the call, not NOT_USUAL */
-  conntrack(answer: number, state: CtState): void {
-    state.reset();
-    if ((answer & KNOWN_PLAIN) === 0) {
-      const { u32 } = this.#memory;
-      const at = this.#block >> 2;
-      setCtState(state, u32[at + (BLOCK.ctFlags >> 2)]!, ntohs(u32[at + (BLOCK.revNat >> 2)]!));
-    }
-    state.monitor = (answer & REPORT) !== 0 ? TRACE_PAYLOAD_LEN : 0;
-  }
-
-  /** What policy said, into `out`. @returns CTX_ACT_OK or a drop code */
-  policy(answer: number, out: PolicyVerdict): number {
+  /** Packets to this endpoint are usual ones from now on. */
+  setProgram(program: EndpointProgram): void {
+    if (program.id >= MAX_PROGRAMS) return;
     const m = this.#memory;
-    const at = this.#block >> 2;
-    out.audited = false;
-    out.entry = m.u32[at + (BLOCK.entry >> 2)]!;
-    out.namesIdentity = (answer & NAMES_IDENTITY) !== 0;
-    out.matchType =
-      out.entry === NULL ? POLICY_MATCH_NONE : matchType(lpmPrefixLength(m, out.entry), out.namesIdentity);
-    out.proxyPort = m.u32[at + (BLOCK.proxyPort >> 2)]!;
-    out.authType = m.u32[at + (BLOCK.authType >> 2)]!;
-    return this.verdict;
+    const at = this.#records.get(program.id) ?? m.alloc(PROGRAM.size);
+    this.#records.set(program.id, at);
+    const set = (offset: number, value: number): void => {
+      m.u32[(at + offset) >> 2] = value;
+    };
+    set(PROGRAM.ipv4, program.ipv4);
+    set(PROGRAM.ipv6, program.ipv6);
+    set(PROGRAM.mac, program.mac);
+    set(PROGRAM.id, program.id);
+    set(PROGRAM.ifindex, program.ifindex);
+    set(PROGRAM.identity, program.identity);
+    set(PROGRAM.policy, program.policy.root);
+    set(PROGRAM.logFilter, program.policyVerdictLogFilter);
+    m.u32[(this.#programs >> 2) + program.id] = at;
+  }
+
+  /** There are no programs any more. */
+  clearPrograms(): void {
+    this.#memory.u32.fill(0, this.#programs >> 2, (this.#programs >> 2) + MAX_PROGRAMS);
+  }
+
+  destroy(): void {
+    for (const at of this.#records.values()) this.#memory.free(at, PROGRAM.size);
+    this.#memory.free(this.#programs, 4 * MAX_PROGRAMS);
+    this.#memory.free(this.#block, BLOCK.size);
+  }
+
+  /** cilFromContainer once it has told of the packet. @returns its answer, or NOT_USUAL */
+  fromContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
+    const record = this.#recordOf(dp, ep);
+    if (record === NULL || skb.tcIndex !== 0) return NOT_USUAL;
+    const answer = this.#code.fromContainer(this.#block, record, skb.data, skb.len, dp.nowSeconds(), skb.ifindex);
+    return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
+  }
+
+  /** cilFromOverlay once it has told of the packet. @param identity of the sender. @returns its answer, or NOT_USUAL */
+  fromOverlay(dp: Datapath, skb: Skb, identity: number): number {
+    if (skb.tcIndex !== 0) return NOT_USUAL;
+    const answer = this.#code.fromOverlay(this.#block, skb.data, skb.len, dp.nowSeconds(), skb.ifindex, identity);
+    return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
+  }
+
+  /** cilLxcPolicy. @returns its answer, or NOT_USUAL */
+  lxcPolicy(
+    dp: Datapath,
+    ep: EndpointProgram,
+    skb: Skb,
+    identity: number,
+    redirects: boolean,
+    fromTunnel: boolean,
+  ): number {
+    const record = this.#recordOf(dp, ep);
+    if (record === NULL || skb.tcIndex !== 0) return NOT_USUAL;
+    const { data, len, ifindex } = skb;
+    const answer = this.#code.lxcPolicy(
+      this.#block,
+      record,
+      data,
+      len,
+      dp.nowSeconds(),
+      ifindex,
+      identity,
+      redirects ? 1 : 0,
+      fromTunnel ? 1 : 0,
+    );
+    return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
+  }
+
+  /** The lookups alone, for measurements. @returns 0, 1 for no known connection, or a drop code */
+  lookUp(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
+    return this.#code.lookUp(this.#block, this.#recordOf(dp, ep), skb.data, skb.len, dp.nowSeconds());
+  }
+
+  /** NULL also if another program has taken the endpoint's place. */
+  #recordOf(dp: Datapath, ep: EndpointProgram): Address {
+    if (ep.id >= MAX_PROGRAMS || dp.program(ep.id) !== ep) return NULL;
+    return this.#memory.u32[(this.#programs >> 2) + ep.id]!;
+  }
+
+  /** Does what the answer says. @returns that of the program */
+  #conclude(dp: Datapath, skb: Skb, answer: number): number {
+    const { u32 } = this.#memory;
+    const block = this.#block >> 2;
+    if ((answer & MARKED) !== 0) skb.mark = u32[block + (BLOCK.mark >> 2)]!;
+    if ((answer & TO_HOST) !== 0) skb.packetType = PACKET_HOST;
+    if ((answer & TUNNELLED) !== 0) this.#setTunnel(dp, skb);
+    const action = answer & ACTION;
+    return action === REDIRECTED ? redirect(skb, u32[block + (BLOCK.ifindex >> 2)]!, 0) : action;
+  }
+
+  #setTunnel(dp: Datapath, skb: Skb): void {
+    const { u32 } = this.#memory;
+    const info = u32[(this.#block + BLOCK.tunnelInfo) >> 2]!;
+    skb.tunnelId = u32[(this.#block + BLOCK.tunnelId) >> 2]!;
+    setTunnelRemote(dp, skb, info);
   }
 }
 
-/** Is it a packet of a connection that goes on, with nothing special about it? */
-export const isPlainEstablished = (answer: number): boolean =>
-  answer >= 0 && (answer & (KNOWN_PLAIN | KNOWN_STATUS)) === (KNOWN_PLAIN | CT_ESTABLISHED);
+/** Bits of the block's options. */
+function optionsOf(config: DatapathConfig): number {
+  const switches = [
+    config.ctAccounting,
+    config.policyAccounting,
+    config.serviceProtocolDifferentiation,
+    config.sipVerification,
+    hasPerPacketLb(config),
+    config.nodePort,
+    config.routing,
+    config.tunnelMode,
+    config.bpfProgForIngressPolicy,
+    config.monitorAggregation < AGGREGATES_FLOWS,
+    config.ipv4,
+    config.ipv6,
+    config.lbSelectionPerService,
+  ];
+  return switches.reduce((bits, on, n) => bits | (on ? 1 << n : 0), 0);
+}

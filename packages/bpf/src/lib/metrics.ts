@@ -20,6 +20,8 @@ export const REASON_FRAG_PACKET = 9;
 export const REASON_FRAG_PACKET_UPDATE = 10;
 
 const REASONS = 256;
+/** What `Metrics` takes of a scratch for `slots`. */
+export const METRIC_SLOTS_BYTES = REASONS * 4 * 4;
 
 /**
  * Counts packets and bytes by reason and direction in cilium_metrics. Cilium's key also names the place in its sources;
@@ -28,7 +30,8 @@ const REASONS = 256;
 export class Metrics {
   readonly #memory: Memory;
   readonly #map: PerCpuHashMap;
-  readonly #entries = new Int32Array(REASONS * 4);
+  /** Addresses of the entries by `reason << 2 | direction`, NULL until first needed; u32 each. */
+  readonly slots: Address;
   readonly #key: Address;
   readonly #zero: Address;
 
@@ -37,16 +40,18 @@ export class Metrics {
     this.#map = map;
     this.#key = scratch.take(METRICS_KEY.size);
     this.#zero = scratch.take(METRICS_VALUE.size);
+    this.slots = scratch.take(METRIC_SLOTS_BYTES);
   }
 
   /** @param reason REASON_* or a positive drop code */
   update(bytes: number, direction: number, reason: number): void {
-    const slot = (reason << 2) | direction;
-    let entry = this.#entries[slot]!;
+    const words = this.#memory.u32;
+    const slot = (this.slots >> 2) + ((reason << 2) | direction);
+    let entry = words[slot]!;
     if (entry === NULL) {
       entry = this.#find(reason, direction);
       if (entry === NULL) return; // the map is full: as in Cilium, nothing is counted
-      this.#entries[slot] = entry;
+      words[slot] = entry;
     }
     add64(this.#memory, entry + METRICS_VALUE.count, 1);
     add64(this.#memory, entry + METRICS_VALUE.bytes, bytes);

@@ -18,7 +18,6 @@ import { DBG_L4_CREATE, DBG_POLICY_DENIED } from './dbg.ts';
 import { DROP_ENCAP_PROHIBITED, DROP_INVALID, DROP_POLICY_AUTH_REQUIRED } from './drop_reasons.ts';
 import { lookupRemoteEndpoint, tunnelEndpointOf } from './endpoints.ts';
 import type { Family } from './family.ts';
-import { KNOWN_STATUS, KNOWN_UNCOUNTED } from './known.ts';
 import { add64 } from './metrics.ts';
 import { directionName, sendPolicyVerdictNotify } from './notify.ts';
 import { policyCanAccess } from './policy.ts';
@@ -46,26 +45,11 @@ export function policyCan(
   remote: Address,
   status: number,
 ): number {
-  return concluded(dp, fam, ep, skb, dir, remoteIdentity, remote, status, judge(dp, fam, ep, skb, dir, remoteIdentity));
-}
-
-/** The rest of `policyCan`, once `judged` is in `dp.policy`. */
-function concluded(
-  dp: Datapath,
-  fam: Family,
-  ep: EndpointProgram,
-  skb: Skb,
-  dir: number,
-  remoteIdentity: number,
-  remote: Address,
-  status: number,
-  judged: number,
-): number {
   const m = dp.memory;
   const { policy } = dp;
   const proto = tupleNexthdr(m, fam, fam.tuple);
   const port = ntohs(tupleDport(m, fam, fam.tuple));
-  let verdict = judged;
+  let verdict = judge(dp, fam, ep, skb, dir, remoteIdentity);
   let authType = 0;
   if (verdict === DROP_POLICY_AUTH_REQUIRED) {
     const info = dir === CT_EGRESS ? remote : lookupRemoteEndpoint(dp, fam, fam.origSaddr);
@@ -90,29 +74,6 @@ function concluded(
       policy,
     );
   return verdict;
-}
-
-/** `policyCan` for a packet whose lookups `dp.known` has made. @param answer of it */
-export function policyCanKnown(
-  dp: Datapath,
-  fam: Family,
-  ep: EndpointProgram,
-  skb: Skb,
-  dir: number,
-  remoteIdentity: number,
-  remote: Address,
-  answer: number,
-): number {
-  const { policy } = dp;
-  const judged = dp.known!.policy(answer, policy);
-  if (policy.authType !== 0) dp.extError = policy.authType;
-  if ((answer & KNOWN_UNCOUNTED) !== 0) {
-    const m = dp.memory;
-    const proto = tupleNexthdr(m, fam, fam.tuple);
-    const port = ntohs(tupleDport(m, fam, fam.tuple));
-    account(dp, ep, policy.namesIdentity ? remoteIdentity : 0, dir === CT_EGRESS ? 1 : 0, proto, port, skb.len);
-  }
-  return concluded(dp, fam, ep, skb, dir, remoteIdentity, remote, answer & KNOWN_STATUS, judged);
 }
 
 /**

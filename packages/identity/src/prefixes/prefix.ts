@@ -5,6 +5,7 @@ import {
   parsePrefix as readPrefix,
   formatAddress as writeAddress,
 } from '@ciliate/labels';
+import { type IpAddress, isIpv6 } from '@ciliate/packet';
 import { IdentityError } from '../errors.ts';
 
 /** A block of addresses; the bits after the prefix are 0. Equal prefixes have equal texts. */
@@ -15,6 +16,13 @@ export interface Prefix {
   /** Number of bits that count: 0..32 or 0..128. */
   readonly length: number;
 }
+
+/** The block of one address. */
+export const prefixOf = (address: IpAddress): Prefix =>
+  isIpv6(address) ? { family: 6, address, length: 128 } : { family: 4, address: BigInt(address), length: 32 };
+
+/** The first address of the block. */
+export const addressOf = ({ family, address }: Prefix): IpAddress => (family === 4 ? Number(address) : address);
 
 /** Width of an address in bits. */
 export const addressBits = (family: 4 | 6): number => (family === 4 ? 32 : 128);

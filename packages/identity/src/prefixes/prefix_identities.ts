@@ -1,8 +1,9 @@
 import { Labels } from '@ciliate/labels';
+import type { IpAddress } from '@ciliate/packet';
 import { IdentityError } from '../errors.ts';
-import type { Source } from '../ipcache.ts';
 import { IDENTITY_HOST, type NumericIdentity, SCOPE_LOCAL } from '../numeric.ts';
 import { type IdentityEntry, ReservedIdentities, scopeForLabels } from '../reserved.ts';
+import type { Source } from '../source.ts';
 import { LocalIdentities } from './local_identities.ts';
 import { comparePrefixes, formatPrefix, type Prefix } from './prefix.ts';
 import { withWorld } from './prefix_labels.ts';
@@ -16,6 +17,8 @@ export interface PrefixEntry {
   readonly labels: Labels;
   /** The strongest source that says something about the prefix. */
   readonly source: Source;
+  /** The node to tunnel to, as the strongest source says that names one. */
+  readonly tunnelPeer: IpAddress | undefined;
 }
 
 /** What {@link PrefixIdentities.apply} did. Policy must know the new identities before packets carry them. */
@@ -76,10 +79,11 @@ export class PrefixIdentities {
       const old = this.#entries.get(prefix);
       const labels = withWorld(this.#metadata.labelsOf(prefix), prefix, this.#dualStack);
       const source = this.#metadata.sourceOf(prefix);
-      if (old?.source === source && old.labels.equals(labels)) continue;
+      const tunnelPeer = this.#metadata.tunnelPeerOf(prefix);
+      if (old?.source === source && old.tunnelPeer === tunnelPeer && old.labels.equals(labels)) continue;
       const { identity, isNew } = this.#acquire(prefix, labels);
       if (isNew) changes.added.push([identity, labels]);
-      const entry = { prefix, identity, labels, source };
+      const entry = { prefix, identity, labels, source, tunnelPeer };
       this.#entries.set(prefix, entry);
       if (identity === IDENTITY_HOST) this.#ofHost.set(prefix, labels);
       else this.#ofHost.delete(prefix);

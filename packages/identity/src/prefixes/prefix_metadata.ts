@@ -1,5 +1,6 @@
 import { compareBytes, type Label, Labels } from '@ciliate/labels';
-import { allowOverwrite, type Source } from '../ipcache.ts';
+import type { IpAddress } from '@ciliate/packet';
+import { allowOverwrite, type Source } from '../source.ts';
 import { addressBits, type Prefix } from './prefix.ts';
 import { PrefixTable } from './prefix_table.ts';
 
@@ -7,6 +8,8 @@ import { PrefixTable } from './prefix_table.ts';
 export interface PrefixInfo {
   readonly source: Source;
   readonly labels: Labels;
+  /** The node to tunnel to, for what is behind one. */
+  readonly tunnelPeer?: IpAddress | undefined;
 }
 
 /** Resource → what it says. Never changed; a new one takes its place. */
@@ -23,7 +26,7 @@ export class PrefixMetadata {
   upsert(prefix: Prefix, resource: string, info: PrefixInfo): boolean {
     const infos = this.#infos.get(prefix);
     const before = infos?.get(resource);
-    if (before?.source === info.source && before.labels.equals(info.labels)) return false;
+    if (before !== undefined && isSame(before, info)) return false;
     this.#infos.set(prefix, new Map(infos).set(resource, info));
     return true;
   }
@@ -49,6 +52,12 @@ export class PrefixMetadata {
   /** The strongest source that says something about exactly this prefix. */
   sourceOf(prefix: Prefix): Source {
     return byStrength(this.#infos.get(prefix) ?? new Map())[0]?.source ?? 'unspec';
+  }
+
+  /** Of exactly this prefix, as the strongest source says that names one. */
+  tunnelPeerOf(prefix: Prefix): IpAddress | undefined {
+    return byStrength(this.#infos.get(prefix) ?? new Map()).find(({ tunnelPeer }) => tunnelPeer !== undefined)
+      ?.tunnelPeer;
   }
 
   /**
@@ -86,6 +95,9 @@ export class PrefixMetadata {
     return affected;
   }
 }
+
+const isSame = (a: PrefixInfo, b: PrefixInfo): boolean =>
+  a.source === b.source && a.tunnelPeer === b.tunnelPeer && a.labels.equals(b.labels);
 
 function byStrength(infos: Infos): PrefixInfo[] {
   return [...infos]

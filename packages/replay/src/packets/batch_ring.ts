@@ -2,221 +2,234 @@ import type { Address, Memory } from '@ciliate/maps';
 import { BATCH_BYTES, BATCH_PACKETS, BATCHES, ENTRY, GROWTH_BYTES, type RingLayout } from './protocol.ts';
 
 /**
- * Batches in the shared memory, filled by one thread and worked off by all workers, in order. A batch holds a piece of
- * the trace as it stood in the file, and an entry for each packet in it. First each worker steers one part of the entries,
- * and lists them by who is to work on them: the thread that reads would be too slow for all. Then each works on what is
- * its own in all parts. The batch is filled again when every worker has done that.
+ * Batches in the shared memory. A batch holds a piece of the trace as it stands in the file, an entry for each packet in it,
+ * and for each worker a list of the entries that it is to work on. There is no thread that only reads: a worker that finds
+ * no batch to work on fills the next one itself, one worker at a time since packets are found in order, and steers it, while
+ * the others already work or fill on. Each works through all batches in order; a batch is filled again when all have.
  */
 
 /** Words that threads wait on; one cache line each. */
 const LINE = 64;
-const CONTROL = { published: 0, ended: LINE, workers: 2 * LINE } as const;
-/** Of each worker: how many batches it has done, and steered its part of. */
-const WORKER = { size: 2 * LINE, done: 0, steered: LINE } as const;
-/** In front of a batch's entries: how many there are, and how much of the growth is taken. */
-const HEAD = { size: LINE, count: 0, grown: 4 } as const;
-const NEVER = -1;
+const CONTROL = {
+  signal: 0,
+  filling: LINE,
+  published: 2 * LINE,
+  ended: 3 * LINE,
+  told: 4 * LINE,
+  done: 5 * LINE,
+} as const;
+/** In front of a batch's entries. Offsets of the file are f64, the others words: `grown` says how much of the growth is taken. */
+const HEAD = { size: LINE, count: 0, grown: 4, steered: 8, pass: 12, declares: 16, from: 24, to: 32 } as const;
+/** What a list of entries takes: a count and the indices, u16 each. */
+const LIST_BYTES = (2 * (1 + BATCH_PACKETS) + 7) & ~7;
+/** A worker that waits looks again after this, whatever it was told. */
+const WAIT_MS = 20;
 
-/** Entries that one of so many workers steers at most. */
-const partOf = (workers: number): number => Math.ceil(BATCH_PACKETS / workers);
-/** Bytes of a list of such entries: a count and the indices, u16 each. */
-const listBytes = (workers: number): number => (2 * (1 + partOf(workers)) + 7) & ~7;
+/** What a worker is to do now: work on the batch it asked for, fill the next one, or go home. */
+export type Turn = 'work' | 'fill' | 'end';
 
-/** A piece of the trace, and up to 7 bytes in front of it: see `room`. */
-const ROOM_BYTES = BATCH_BYTES + 8;
+/** The piece of the trace that a batch holds. */
+export interface Piece {
+  /** 0-based pass of a loop. */
+  readonly pass: number;
+  /** Byte offsets in the file. */
+  readonly from: number;
+  readonly to: number;
+  /** Sections or interfaces are declared in it. */
+  readonly declares: boolean;
+}
 
-abstract class BatchRing {
-  protected readonly memory: Memory;
+export class BatchRing {
   readonly layout: RingLayout;
-  protected readonly published: number;
-  protected readonly ended: number;
+  readonly #memory: Memory;
+  readonly #blocks: readonly [at: Address, bytes: number][];
 
-  constructor(memory: Memory, layout: RingLayout) {
-    this.memory = memory;
+  private constructor(memory: Memory, layout: RingLayout, blocks: readonly [at: Address, bytes: number][] = []) {
+    this.#memory = memory;
     this.layout = layout;
-    this.published = (layout.control + CONTROL.published) >> 2;
-    this.ended = (layout.control + CONTROL.ended) >> 2;
+    this.#blocks = blocks;
   }
 
-  protected done(worker: number): number {
-    return (this.layout.control + CONTROL.workers + worker * WORKER.size + WORKER.done) >> 2;
+  /**
+   * @param keepsFrames room for frames that grow
+   * @param isTold another thread reads each batch after the workers, and says so by `tell`
+   * @throws MapError ENOMEM
+   */
+  static create(memory: Memory, workers: number, keepsFrames: boolean, isTold: boolean): BatchRing {
+    const growth = keepsFrames ? BATCH_BYTES + BATCH_PACKETS * GROWTH_BYTES : 0;
+    const bytes = HEAD.size + BATCH_PACKETS * ENTRY.words * 4 + workers * LIST_BYTES + BATCH_BYTES + growth;
+    const batchBytes = Math.ceil(bytes / LINE) * LINE;
+    const controlBytes = CONTROL.done + (workers + 1) * LINE;
+    const control = memory.alloc(controlBytes);
+    const batches = memory.alloc(BATCHES * batchBytes + LINE);
+    const [controlAt, batchesAt] = [control, batches].map((at) => Math.ceil(at / LINE) * LINE) as [Address, Address];
+    const layout = { control: controlAt, batches: batchesAt, batchBytes, workers, growth, isTold };
+    return new BatchRing(memory, layout, [
+      [control, controlBytes],
+      [batches, BATCHES * batchBytes + LINE],
+    ]);
   }
 
-  protected steered(worker: number): number {
-    return (this.layout.control + CONTROL.workers + worker * WORKER.size + WORKER.steered) >> 2;
-  }
-
-  protected head(batch: number): Address {
-    return this.layout.batches + (batch % BATCHES) * this.layout.batchBytes;
+  /** In another thread. */
+  static attach(memory: Memory, layout: RingLayout): BatchRing {
+    return new BatchRing(memory, layout);
   }
 
   /** Index in `u32` of a batch's first entry. */
   entries(batch: number): number {
-    return (this.head(batch) + HEAD.size) >> 2;
+    return (this.#head(batch) + HEAD.size) >> 2;
   }
 
-  /** Index in `u16` of the list of those entries, among what worker `part` steered, that `worker` works on: first the count. */
-  list(batch: number, part: number, worker: number): number {
-    const { workers } = this.layout;
-    const lists = this.head(batch) + HEAD.size + BATCH_PACKETS * ENTRY.words * 4;
-    return (lists + (part * workers + worker) * listBytes(workers)) >> 1;
-  }
-
-  protected bytes(batch: number): Address {
-    const { workers } = this.layout;
-    const lists = workers * workers * listBytes(workers);
-    return this.head(batch) + HEAD.size + BATCH_PACKETS * ENTRY.words * 4 + lists;
+  /** Index in `u16` of the list of those entries that `worker` works on: first the count. */
+  list(batch: number, worker: number): number {
+    return (this.#head(batch) + HEAD.size + BATCH_PACKETS * ENTRY.words * 4 + worker * LIST_BYTES) >> 1;
   }
 
   count(batch: number): number {
-    return this.memory.u32[(this.head(batch) + HEAD.count) >> 2]!;
+    return this.#memory.u32[(this.#head(batch) + HEAD.count) >> 2]!;
   }
 
-  protected grownAt(batch: number): number {
-    return (this.head(batch) + HEAD.grown) >> 2;
-  }
-}
-
-/** The side that fills batches. */
-export class BatchFiller extends BatchRing {
-  #next = 0;
-
-  /** @param keepsFrames room for frames that grow. @throws MapError ENOMEM */
-  static create(memory: Memory, workers: number, keepsFrames: boolean): BatchFiller {
-    const growth = keepsFrames ? BATCH_BYTES + BATCH_PACKETS * GROWTH_BYTES : 0;
-    const batchBytes =
-      HEAD.size + BATCH_PACKETS * ENTRY.words * 4 + workers ** 2 * listBytes(workers) + ROOM_BYTES + growth;
-    const rounded = Math.ceil(batchBytes / LINE) * LINE;
-    const controlBytes = CONTROL.workers + workers * WORKER.size + LINE;
-    const control = memory.alloc(controlBytes);
-    const batches = memory.alloc(BATCHES * rounded + LINE);
-    const layout = {
-      control: Math.ceil(control / LINE) * LINE,
-      batches: Math.ceil(batches / LINE) * LINE,
-      batchBytes: rounded,
-      workers,
-      growth,
-    };
-    const ring = new BatchFiller(memory, layout);
-    ring.#blocks.push([control, controlBytes], [batches, BATCHES * rounded + LINE]);
-    memory.i32[ring.ended] = NEVER;
-    return ring;
+  /** Address of the batch's BATCH_BYTES. */
+  room(batch: number): Address {
+    return this.#head(batch) + HEAD.size + BATCH_PACKETS * ENTRY.words * 4 + this.layout.workers * LIST_BYTES;
   }
 
-  readonly #blocks: [at: Address, bytes: number][] = [];
+  piece(batch: number): Piece {
+    const { u32, view } = this.#memory;
+    const head = this.#head(batch);
+    const [from, to] = [view.getFloat64(head + HEAD.from, true), view.getFloat64(head + HEAD.to, true)];
+    return { pass: u32[(head + HEAD.pass) >> 2]!, from, to, declares: u32[(head + HEAD.declares) >> 2] !== 0 };
+  }
 
-  /** Number of the batch to fill now. */
+  /** How many batches were published; number of the one to fill now. */
   get next(): number {
-    return this.#next;
-  }
-
-  /**
-   * Address for BATCH_BYTES that come from index `from` of another buffer: as far from a multiple of 8 as they are there.
-   * Only then V8 copies them to shared memory in words, eight times as fast as byte by byte.
-   */
-  room(from: number): Address {
-    return this.bytes(this.#next) + (from & 7);
-  }
-
-  /** Empties the batch to fill now. */
-  begin(): void {
-    this.memory.u32[this.grownAt(this.#next)] = 0;
-  }
-
-  /** Gives the batch of `count` entries to the workers. */
-  publish(count: number): void {
-    this.memory.u32[(this.head(this.#next) + HEAD.count) >> 2] = count;
-    Atomics.store(this.memory.i32, this.published, ++this.#next);
-    Atomics.notify(this.memory.i32, this.published);
-  }
-
-  /** No batch comes after those that were published. */
-  end(): void {
-    Atomics.store(this.memory.i32, this.ended, this.#next);
-    Atomics.notify(this.memory.i32, this.published);
+    return Atomics.load(this.#memory.i32, this.#word(CONTROL.published));
   }
 
   /** How many batches all workers have done. */
   get finished(): number {
-    let least = this.#next;
+    let least = this.next;
     for (let worker = 0; worker < this.layout.workers; worker++)
-      least = Math.min(least, Atomics.load(this.memory.i32, this.done(worker)));
+      least = Math.min(least, Atomics.load(this.#memory.i32, this.#done(worker)));
     return least;
   }
 
-  /** Resolves when a worker that is behind `batch` has done one more, or after `timeoutMs`. */
-  async progress(batch: number, timeoutMs: number): Promise<void> {
-    const { i32 } = this.memory;
-    for (let worker = 0; worker < this.layout.workers; worker++) {
-      const seen = Atomics.load(i32, this.done(worker));
-      if (seen < batch) return void (await Atomics.waitAsync(i32, this.done(worker), seen, timeoutMs).value);
-    }
-  }
-
-  /** Gives the memory back. No worker may run. */
-  destroy(): void {
-    for (const [at, bytes] of this.#blocks) this.memory.free(at, bytes);
-  }
-}
-
-/** The side of one worker. */
-export class BatchTaker extends BatchRing {
-  readonly #worker: number;
-
-  constructor(memory: Memory, layout: RingLayout, worker: number) {
-    super(memory, layout);
-    this.#worker = worker;
-  }
-
-  /** Blocks the thread until this batch is there. @returns false if there is none */
-  take(batch: number): boolean {
-    const { i32 } = this.memory;
+  /** Blocks the thread until there is something to do for a worker that has done all before `batch`. With 'fill' nobody else fills until `publish` or `giveUp`. */
+  turn(batch: number): Turn {
+    const { i32 } = this.#memory;
+    const signal = this.#word(CONTROL.signal);
+    const filling = this.#word(CONTROL.filling);
     for (;;) {
-      const published = Atomics.load(i32, this.published);
-      if (published > batch) return true;
-      const ended = Atomics.load(i32, this.ended);
-      if (ended !== NEVER && ended <= batch) return false;
-      Atomics.wait(i32, this.published, published, WAIT_MS);
+      const seen = Atomics.load(i32, signal);
+      if (this.next > batch && Atomics.load(i32, (this.#head(batch) + HEAD.steered) >> 2) === batch + 1) return 'work';
+      if (Atomics.compareExchange(i32, filling, 0, 1) === 0) {
+        const isOver = this.isEnded;
+        if (!isOver && this.#hasRoom()) return 'fill';
+        const isLast = isOver && this.next <= batch;
+        Atomics.store(i32, filling, 0);
+        if (isLast) return 'end';
+      }
+      Atomics.wait(i32, signal, seen, WAIT_MS);
     }
   }
 
-  /** Whether `take` would not have to wait. */
-  isThere(batch: number): boolean {
-    return Atomics.load(this.memory.i32, this.published) > batch;
+  /** Empties the batch to fill now. */
+  begin(): void {
+    this.#memory.u32[(this.#head(this.next) + HEAD.grown) >> 2] = 0;
   }
 
-  /** Says that this worker's part is listed. */
-  endSteering(batch: number): void {
-    const at = this.steered(this.#worker);
-    Atomics.store(this.memory.i32, at, batch + 1);
-    Atomics.notify(this.memory.i32, at);
+  /** The batch has `count` entries; another may be filled now. It is worked on when it is steered. */
+  publish(count: number, { pass, from, to, declares }: Piece): void {
+    const { u32, i32, view } = this.#memory;
+    const head = this.#head(this.next);
+    u32[(head + HEAD.count) >> 2] = count;
+    u32[(head + HEAD.pass) >> 2] = pass;
+    u32[(head + HEAD.declares) >> 2] = declares ? 1 : 0;
+    view.setFloat64(head + HEAD.from, from, true);
+    view.setFloat64(head + HEAD.to, to, true);
+    Atomics.add(i32, this.#word(CONTROL.published), 1);
+    this.giveUp();
   }
 
-  /** Blocks the thread until all parts are listed. */
-  awaitSteering(batch: number): void {
-    const { i32 } = this.memory;
-    for (let worker = 0; worker < this.layout.workers; worker++)
-      for (;;) {
-        const steered = Atomics.load(i32, this.steered(worker));
-        if (steered > batch) break;
-        Atomics.wait(i32, this.steered(worker), steered, WAIT_MS);
-      }
+  /** Nothing was filled; another may. */
+  giveUp(): void {
+    Atomics.store(this.#memory.i32, this.#word(CONTROL.filling), 0);
+    this.#notify();
   }
 
-  finish(batch: number): void {
-    Atomics.store(this.memory.i32, this.done(this.#worker), batch + 1);
-    Atomics.notify(this.memory.i32, this.done(this.#worker));
+  /** No batch is filled any more. */
+  end(): void {
+    Atomics.store(this.#memory.i32, this.#word(CONTROL.ended), 1);
+    this.#notify();
+  }
+
+  get isEnded(): boolean {
+    return Atomics.load(this.#memory.i32, this.#word(CONTROL.ended)) !== 0;
+  }
+
+  /** The lists of a published batch are complete. */
+  steered(batch: number): void {
+    Atomics.store(this.#memory.i32, (this.#head(batch) + HEAD.steered) >> 2, batch + 1);
+    this.#notify();
+  }
+
+  /** This worker has done all up to and with this batch. */
+  finish(worker: number, batch: number): void {
+    Atomics.store(this.#memory.i32, this.#done(worker), batch + 1);
+    this.#notify();
+  }
+
+  /** All up to and with this batch was read, and may be forgotten. */
+  tell(batch: number): void {
+    Atomics.store(this.#memory.i32, this.#word(CONTROL.told), batch + 1);
+    this.#notify();
+  }
+
+  /** Resolves when anything has happened since `seen`, or after `timeoutMs`. */
+  async change(seen: number, timeoutMs: number): Promise<void> {
+    await Atomics.waitAsync(this.#memory.i32, this.#word(CONTROL.signal), seen, timeoutMs).value;
+  }
+
+  /** A word that is another one after everything that happens here. */
+  get signal(): number {
+    return Atomics.load(this.#memory.i32, this.#word(CONTROL.signal));
   }
 
   /** Room for a frame that grew by at most GROWTH_BYTES. @returns its address */
   grow(batch: number, length: number): Address {
     const rounded = (length + 7) & ~7;
-    const offset = Atomics.add(this.memory.u32, this.grownAt(batch), rounded);
+    const offset = Atomics.add(this.#memory.u32, (this.#head(batch) + HEAD.grown) >> 2, rounded);
     if (offset + rounded > this.layout.growth)
       throw new Error(`a frame of ${length} bytes grew by more than was planned`);
-    return this.bytes(batch) + ROOM_BYTES + offset;
+    return this.room(batch) + BATCH_BYTES + offset;
+  }
+
+  /** Gives the memory back. No worker may run. */
+  destroy(): void {
+    for (const [at, bytes] of this.#blocks) this.#memory.free(at, bytes);
+  }
+
+  #hasRoom(): boolean {
+    const told = this.layout.isTold ? Atomics.load(this.#memory.i32, this.#word(CONTROL.told)) : this.next;
+    return Math.min(this.finished, told) > this.next - BATCHES;
+  }
+
+  #notify(): void {
+    const { i32 } = this.#memory;
+    const signal = this.#word(CONTROL.signal);
+    Atomics.add(i32, signal, 1);
+    Atomics.notify(i32, signal);
+  }
+
+  #head(batch: number): Address {
+    return this.layout.batches + (batch % BATCHES) * this.layout.batchBytes;
+  }
+
+  #word(offset: number): number {
+    return (this.layout.control + offset) >> 2;
+  }
+
+  #done(worker: number): number {
+    return this.#word(CONTROL.done + worker * LINE);
   }
 }
-
-/** `end` may come between a worker's two looks: it looks again. */
-const WAIT_MS = 20;

@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Agent } from '@ciliate/agent';
 import { parseEvent } from '@ciliate/hubble';
 import { CaptureError } from '@ciliate/packet';
-import type { BatchFiller } from './batch_ring.ts';
+import type { BatchRing } from './batch_ring.ts';
 import type { EventStream } from './event_stream.ts';
 import { flowJson, lostJson } from './flow_json.ts';
 import type { Output } from './pcap_output.ts';
@@ -40,7 +40,7 @@ export class FlowsOutput implements Output {
       });
   }
 
-  batch(ring: BatchFiller, batch: number): void {
+  batch(ring: BatchRing, batch: number): void {
     this.collect();
     const { u32 } = this.#agent.memory;
     const count = ring.count(batch);

@@ -1,4 +1,4 @@
-import type { Agent } from '@ciliate/agent';
+import { type Agent, podName } from '@ciliate/agent';
 import {
   bytesOfIp,
   type CaptureInterface,
@@ -16,12 +16,20 @@ const IP = 14;
 /** Not to be judged: what a pod received was judged where it was sent. */
 export const RECEIVED = -1;
 
-/** A pod, and its addresses as words (i32); none in a family that it has no address of. */
-interface Owner {
-  endpoint: number;
-  ipv4: Int32Array | undefined;
-  ipv6: Int32Array | undefined;
+/** A pod of this node, and its addresses as words (i32); none in a family that it has no address of. */
+export interface PodInterface {
+  /** `namespace/name` */
+  readonly name: string;
+  readonly endpoint: number;
+  readonly ipv4: Int32Array | undefined;
+  readonly ipv6: Int32Array | undefined;
 }
+
+export const podInterfaces = (agent: Agent): PodInterface[] =>
+  agent.endpoints.map((pod) => {
+    const ipv4 = pod.addresses.find((address) => !isIpv6(address));
+    return { name: podName(pod), endpoint: pod.id, ipv4: wordsOf(ipv4), ipv6: wordsOf(pod.addresses.find(isIpv6)) };
+  });
 
 /**
  * Says at which hook a packet enters this node. On an interface named after a pod: `from-container` of that pod, but for
@@ -31,14 +39,14 @@ interface Owner {
 export class Interfaces {
   /** Endpoint id; valid after `hookOf` answered HOOK_FROM_CONTAINER. */
   endpoint = 0;
-  readonly #agent: Agent;
+  readonly #byName: ReadonlyMap<string, PodInterface>;
   readonly #places: Places;
   readonly #declared: readonly CaptureInterface[];
-  readonly #pods: (Owner | undefined)[] = [];
+  readonly #pods: (PodInterface | undefined)[] = [];
 
   /** @param declared grows while the capture is read */
-  constructor(agent: Agent, places: Places, declared: readonly CaptureInterface[]) {
-    this.#agent = agent;
+  constructor(pods: readonly PodInterface[], places: Places, declared: readonly CaptureInterface[]) {
+    this.#byName = new Map(pods.map((pod) => [pod.name, pod]));
     this.#places = places;
     this.#declared = declared;
   }
@@ -66,12 +74,9 @@ export class Interfaces {
     return this.#places.kindOf(a, b, c, d) === NODE ? HOOK_FROM_HOST : HOOK_FROM_NETDEV;
   }
 
-  #podOf(id: number): Owner | undefined {
-    const name = this.#declared[id]?.name;
-    const pod = name === undefined ? undefined : this.#agent.endpointOfPod(name);
-    if (pod === undefined) return undefined;
-    const ipv4 = pod.addresses.find((address) => !isIpv6(address));
-    return { endpoint: pod.id, ipv4: wordsOf(ipv4), ipv6: wordsOf(pod.addresses.find(isIpv6)) };
+  #podOf(id: number): PodInterface | undefined {
+    const name = this.#declared[id]?.name ?? '';
+    return this.#byName.get(name.includes('/') ? name : `default/${name}`);
   }
 }
 

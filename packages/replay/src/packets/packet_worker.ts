@@ -1,8 +1,10 @@
 import { type DatapathConfig, ShardCollector, Skb } from '@ciliate/bpf';
 import { EventRing, type Memory, NULL, Reader } from '@ciliate/maps';
-import { BatchTaker } from './batch_ring.ts';
+import { BatchRing } from './batch_ring.ts';
+import { Cutter } from './cutter.ts';
 import { EventStream } from './event_stream.ts';
 import { FlowTable } from './flow_table.ts';
+import { FragmentTable } from './fragment_table.ts';
 import { newLatency, recordLatency } from './latency.ts';
 import { defaultRoute, NodePath, ShardDatapath } from './node_path.ts';
 import { Places } from './places.ts';
@@ -21,7 +23,9 @@ export const TOP_FLOWS = 100;
 export class PacketWorker {
   readonly #memory: Memory;
   readonly #task: PacketsTask;
-  readonly #ring: BatchTaker;
+  readonly #ring: BatchRing;
+  readonly #cutter: Cutter;
+  readonly #fragments: FragmentTable;
   readonly #skb: Skb;
   readonly #shards: readonly number[];
   readonly #path: NodePath;
@@ -34,16 +38,20 @@ export class PacketWorker {
   readonly #latency = newLatency();
   #read = 0;
   #number = 0;
+  #steerMs = 0;
   #busyMs = 0;
   #waitedMs = 0;
 
   constructor(memory: Memory, seed: number, config: DatapathConfig, task: PacketsTask) {
     this.#memory = memory;
     this.#task = task;
-    this.#ring = new BatchTaker(memory, task.ring, task.worker);
+    this.#ring = BatchRing.attach(memory, task.ring);
     this.#skb = new Skb(memory);
     this.#path = new NodePath(this.#skb);
-    this.#steering = new Steering(new Places(memory), config, task.owners.length);
+    this.#fragments = FragmentTable.attach(memory, task.capture.fragments);
+    const places = new Places(memory);
+    this.#steering = new Steering(places, config, task.owners.length, this.#fragments);
+    this.#cutter = new Cutter(memory, places, this.#ring, this.#steering, task);
     this.#shards = task.owners.flatMap((owner, shard) => (owner === task.worker ? [shard] : []));
     this.#events = task.events === NULL ? undefined : EventStream.attach(memory, task.events);
     const fib = defaultRoute(config.node.netdev.ifindex);
@@ -55,40 +63,58 @@ export class PacketWorker {
     }
   }
 
-  /** Works until the ring ends. @returns what it saw */
+  /** Works until the ring ends. @returns what it saw. @throws CaptureError */
   run(): WorkerResult {
     const reader = Reader.join(this.#memory);
     try {
-      for (let batch = 0, steered = 0; ; batch++) {
+      for (let batch = 0; ; ) {
         reader.pause();
         const asked = performance.now();
-        if (!this.#ring.take(batch)) break;
+        const turn = this.#ring.turn(batch);
         const began = performance.now();
-        reader.quiet();
-        // The next one too if it is there: the others then do not have to wait for this worker's part of it.
-        while (steered <= batch || (steered === batch + 1 && this.#ring.isThere(steered))) this.steer(steered++);
-        this.#ring.awaitSteering(batch);
-        this.work(batch);
-        this.#ring.finish(batch);
         this.#waitedMs += began - asked;
+        if (turn === 'end') return this.result();
+        if (turn === 'fill') {
+          this.fill();
+          continue;
+        }
+        reader.quiet();
+        this.work(batch);
         this.#busyMs += performance.now() - began;
+        this.#ring.finish(this.#task.worker, batch++);
       }
-      return this.result();
     } finally {
       reader.leave(); // a reader that stays would hold up the writer for ever
     }
   }
 
-  /** Finds the shards of this worker's part of a batch, whoever they belong to. */
-  steer(batch: number): void {
+  /** Fills the next batch, as it is this worker's turn to. @throws CaptureError */
+  fill(): void {
+    let batch = -1;
+    try {
+      batch = this.#cutter.fill();
+    } catch (error) {
+      this.#ring.end();
+      throw error;
+    } finally {
+      if (batch < 0) this.#ring.giveUp();
+    }
+    if (batch < 0) return;
+    const began = performance.now();
+    this.#steer(batch);
+    this.#ring.steered(batch);
+    this.#steerMs += performance.now() - began;
+  }
+
+  /** Finds the shards of a batch's packets, and lists the packets of each worker. */
+  #steer(batch: number): void {
     const { u8, u16, u32 } = this.#memory;
-    const { worker, owners, ring } = this.#task;
+    const { owners, ring } = this.#task;
     const steering = this.#steering;
     const count = this.#ring.count(batch);
     const entries = this.#ring.entries(batch);
-    for (let to = 0; to < ring.workers; to++) u16[this.#ring.list(batch, worker, to)] = 0;
-    const end = Math.floor((count * (worker + 1)) / ring.workers);
-    for (let index = Math.floor((count * worker) / ring.workers); index < end; index++) {
+    for (let worker = 0; worker < ring.workers; worker++) u16[this.#ring.list(batch, worker)] = 0;
+    for (let index = 0; index < count; index++) {
       const entry = entries + index * ENTRY.words;
       if (u32[entry + ENTRY.shard] === UNSTEERED) {
         steering.steer(u8, u32[entry + ENTRY.at]!, u32[entry + ENTRY.length]!);
@@ -96,20 +122,16 @@ export class PacketWorker {
         u32[entry + ENTRY.flowLow] = steering.flowLow;
         u32[entry + ENTRY.flowHigh] = steering.flowHigh;
       }
-      const list = this.#ring.list(batch, worker, owners[u32[entry + ENTRY.shard]!]!);
+      const list = this.#ring.list(batch, owners[u32[entry + ENTRY.shard]!]!);
       u16[list + ++u16[list]!] = index;
     }
-    this.#ring.endSteering(batch);
   }
 
-  /** The worker's packets of one batch, all of whose parts are steered. */
+  /** The worker's packets of one batch, which is steered. */
   work(batch: number): void {
-    for (let part = 0; part < this.#task.ring.workers; part++) this.#workPart(batch, part);
-  }
-
-  #workPart(batch: number, part: number): void {
+    this.#cutter.see(batch);
     const { u16 } = this.#memory;
-    const list = this.#ring.list(batch, part, this.#task.worker);
+    const list = this.#ring.list(batch, this.#task.worker);
     const count = u16[list]!;
     const entries = this.#ring.entries(batch);
     const size = this.#task.batch;
@@ -187,6 +209,8 @@ export class PacketWorker {
       flowTotals,
       events: { read: this.#read, lost },
       latency: this.#latency,
+      readNs: this.#cutter.readMs * NS_PER_MS,
+      steerNs: (this.#cutter.cutMs + this.#steerMs) * NS_PER_MS,
       busyNs: this.#busyMs * NS_PER_MS,
       waitedNs: this.#waitedMs * NS_PER_MS,
     };
@@ -199,6 +223,8 @@ export class PacketWorker {
       dp.events.destroy();
       dp.destroy();
     }
+    this.#cutter.close();
+    this.#fragments.detach();
     this.#path.destroy();
     this.#skb.destroy();
   }

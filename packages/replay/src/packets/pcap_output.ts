@@ -1,7 +1,8 @@
 import { type Agent, podName } from '@ciliate/agent';
 import { dropReason } from '@ciliate/bpf';
-import { type CaptureInterface, encodeComment, PcapngWriter } from '@ciliate/packet';
-import type { BatchFiller } from './batch_ring.ts';
+import { encodeComment, PcapngWriter } from '@ciliate/packet';
+import type { BatchRing } from './batch_ring.ts';
+import type { CaptureView } from './capture_view.ts';
 import {
   ENTRY,
   FATE_ANSWERED,
@@ -15,7 +16,7 @@ import {
 /** What is written while packets are judged, in the order of the trace. */
 export interface Output {
   /** The entries of this batch are done. */
-  batch(ring: BatchFiller, batch: number): void;
+  batch(ring: BatchRing, batch: number): void;
   close(): void;
 }
 
@@ -23,18 +24,19 @@ export interface Output {
 export class PcapOutput implements Output {
   readonly #agent: Agent;
   readonly #out: PcapngWriter;
-  readonly #declared: readonly CaptureInterface[];
+  readonly #trace: CaptureView;
   readonly #interfaces = new Map<string, number>();
   readonly #comments = new Map<string, Uint8Array>();
 
-  /** @param declared interfaces of the trace. @throws CaptureError if the file cannot be written */
-  constructor(agent: Agent, path: string, declared: readonly CaptureInterface[]) {
+  /** @throws CaptureError if the file cannot be written */
+  constructor(agent: Agent, path: string, trace: CaptureView) {
     this.#agent = agent;
-    this.#declared = declared;
+    this.#trace = trace;
     this.#out = new PcapngWriter(path, { application: 'ciliate replay' });
   }
 
-  batch(ring: BatchFiller, batch: number): void {
+  batch(ring: BatchRing, batch: number): void {
+    this.#trace.see(batch);
     const { u8, u32 } = this.#agent.memory;
     const count = ring.count(batch);
     for (let i = 0, entry = ring.entries(batch); i < count; i++, entry += ENTRY.words) {
@@ -55,7 +57,7 @@ export class PcapOutput implements Output {
 
   /** Of the interface that the packet left by; a dropped one is shown where it came in. */
   #nameOf(fate: number, to: number, cameBy: number): string {
-    if (fate === FATE_DROPPED || fate === FATE_ANSWERED) return this.#declared[cameBy]?.name ?? 'unnamed';
+    if (fate === FATE_DROPPED || fate === FATE_ANSWERED) return this.#trace.interfaces[cameBy]?.name ?? 'unnamed';
     if (fate === FATE_TO_ENDPOINT) return this.#podName(to);
     if (fate === FATE_TO_NETWORK) return 'eth0';
     if (fate === FATE_TO_OVERLAY) return 'cilium_vxlan';

@@ -1,4 +1,5 @@
 import type { Address } from '@ciliate/maps';
+import type { PodInterface } from './interfaces.ts';
 
 /** Everything that crosses a thread boundary in mode packets. Frames and what became of them lie in the shared memory. */
 
@@ -59,9 +60,9 @@ export const FATES = [
   'dropped',
 ] as const;
 
-/** How many batches there are at a time; a batch is what one chunk of the file holds. */
+/** How many batches there are at a time; a batch is what one piece of the file holds. */
 export const BATCHES = 8;
-export const BATCH_BYTES = 1 << 20;
+export const BATCH_BYTES = 1 << 19;
 export const BATCH_PACKETS = 8192;
 /** What a program may add to a frame: the headers of a tunnel, or an ICMP error around the first bytes. */
 export const GROWTH_BYTES = 640;
@@ -75,11 +76,25 @@ export interface RingLayout {
   readonly workers: number;
   /** Bytes behind each batch for frames that grew; 0: frames are not kept. */
   readonly growth: number;
+  /** Another thread reads each batch when it is done. */
+  readonly isTold: boolean;
+}
+
+/** The capture, and what its reading needs; the same for all workers. */
+export interface CaptureTask {
+  path: string;
+  /** How often it is gone through. */
+  passes: number;
+  pods: readonly PodInterface[];
+  /** See trace_state.ts and fragment_table.ts. */
+  state: Address;
+  fragments: Address;
 }
 
 /** One worker's work, until the ring ends. */
 export interface PacketsTask {
   ring: RingLayout;
+  capture: CaptureTask;
   worker: number;
   /** Worker of each shard. */
   owners: readonly number[];
@@ -137,6 +152,15 @@ export interface WorkerResult {
   events: { read: number; lost: number };
   /** Packets by their time: see latency.ts. */
   latency: Uint32Array;
+  /** Nanoseconds in reading the capture, in finding packets and their shards, in the programs, and in waiting. */
+  readNs: number;
+  steerNs: number;
   busyNs: number;
   waitedNs: number;
+}
+
+/** Of a capture that cannot be read: the parts of its CaptureError, which as an object would arrive as another one. */
+export interface CaptureFailure {
+  problem: string;
+  context: Readonly<Record<string, string | number>>;
 }

@@ -6,16 +6,18 @@ import { NULL } from '@ciliate/maps';
 import { CaptureError } from '@ciliate/packet';
 import { Piscina } from 'piscina';
 import type { WorkerInit } from '../protocol.ts';
-import { BatchFiller } from './batch_ring.ts';
-import { Dispatcher } from './dispatcher.ts';
+import { BatchRing } from './batch_ring.ts';
+import { CaptureView } from './capture_view.ts';
 import { EventStream } from './event_stream.ts';
 import { FlowsOutput } from './flows_output.ts';
 import { flushConnections } from './flush.ts';
+import { FragmentTable } from './fragment_table.ts';
+import { podInterfaces } from './interfaces.ts';
 import { addLatency, newLatency, percentile } from './latency.ts';
 import { type Output, PcapOutput } from './pcap_output.ts';
-import { Places } from './places.ts';
-import { BATCHES, type PacketsTask, type WorkerResult } from './protocol.ts';
+import type { CaptureFailure, PacketsTask, WorkerResult } from './protocol.ts';
 import { type PacketsResult, packetsResult, type Share, type Timings } from './result.ts';
+import { TraceState } from './trace_state.ts';
 
 export interface ReplayPacketsOptions {
   /** Threads, at most one for each shard; default: one for each core. With the host firewall one. */
@@ -39,9 +41,9 @@ export interface ReplayPacketsOptions {
 const TIMED_TOGETHER = 64;
 /** Rows of each shard's flow table: half a million connections in all. */
 const FLOW_ROWS = 32_768;
-const IDLE_WAIT_MS = 100;
+const PROGRESS_MS = 20;
 /** A worker whose events find no room waits for us. */
-const FLOWS_WAIT_MS = 2;
+const OUTPUTS_WAIT_MS = 2;
 
 /**
  * Judges each packet of a capture as it stands, in the order of the trace. The file is read in pieces, so memory does not
@@ -67,18 +69,18 @@ class Run {
   readonly #path: string;
   readonly #options: ReplayPacketsOptions;
   readonly #workers: number;
-  readonly #ring: BatchFiller;
+  readonly #ring: BatchRing;
+  readonly #state: TraceState;
+  readonly #fragments: FragmentTable;
   readonly #streams: EventStream[] = [];
   readonly #outputs: Output[] = [];
   readonly #config: DatapathConfig;
   readonly #owners: number[];
+  #view: CaptureView | undefined;
   #flows: FlowsOutput | undefined;
-  #dispatcher: Dispatcher | undefined;
   #pool: Piscina | undefined;
-  #tasks: Promise<WorkerResult[]> | undefined;
   /** Batches whose results were given to the outputs. */
   #told = 0;
-  #failure: { error: unknown } | undefined;
 
   constructor(agent: Agent, path: string, options: ReplayPacketsOptions) {
     this.#agent = agent;
@@ -89,39 +91,41 @@ class Run {
     const workers = this.#config.hostFirewall ? 1 : (options.workers ?? availableParallelism());
     this.#workers = Math.min(workers, CT_SHARDS);
     this.#owners = ownersOf(this.#workers, options.share);
-    this.#ring = BatchFiller.create(agent.memory, this.#workers, options.writePcap !== undefined);
+    const { flows, writePcap } = options;
+    const isTold = flows !== undefined || writePcap !== undefined;
+    this.#ring = BatchRing.create(agent.memory, this.#workers, writePcap !== undefined, isTold);
+    this.#state = TraceState.create(agent.memory);
+    this.#fragments = FragmentTable.create(agent.memory);
   }
 
   async all(): Promise<PacketsResult> {
-    const { flows, writePcap, loop = 1, signal } = this.#options;
+    const { flows, writePcap, loop = 1, signal, onProgress } = this.#options;
     for (const output of [flows, writePcap]) if (output !== undefined) checkOutput(this.#path, output);
     const agent = this.#agent;
     flushConnections(agent.memory, CT_SHARDS);
-    const places = new Places(agent.memory);
-    const shards = CT_SHARDS;
-    const dispatcherOptions = { path: this.#path, config: this.#config, shards, owners: this.#owners, passes: loop };
-    const dispatcher = new Dispatcher(agent, places, this.#ring, dispatcherOptions);
-    this.#dispatcher = dispatcher;
-    if (writePcap !== undefined) this.#outputs.push(new PcapOutput(agent, writePcap, dispatcher.interfaces));
+    const view = new CaptureView(this.#ring, this.#path);
+    this.#view = view;
+    if (writePcap !== undefined) this.#outputs.push(new PcapOutput(agent, writePcap, view));
     if (flows !== undefined) {
       for (let i = 0; i < this.#workers; i++) this.#streams.push(EventStream.create(agent.memory));
       this.#flows = new FlowsOutput(agent, flows, this.#streams);
       this.#outputs.push(this.#flows);
     }
-    this.#startWorkers();
+    const state = this.#state;
     const began = performance.now();
-    while (!dispatcher.isOver && !signal?.aborted) await this.#fillOne(dispatcher);
-    this.#ring.end();
-    await this.#until(() => this.#ring.finished, this.#ring.next);
-    const elapsedNs = (performance.now() - began) * 1e6;
-    const workers = await this.#tasks!;
-    const { trace, received } = dispatcher;
-    if (trace.packets === 0) throw new CaptureError(this.#path, 'holds no packet');
-    const complete = dispatcher.isOver;
-    const share = this.#options.share ?? null;
-    const result = packetsResult(agent, { trace, loop, share, complete, received, workers });
-    if (this.#flows !== undefined) this.#flows.lost(result.events.lost);
-    return { ...result, timings: this.#timings(workers, elapsedNs, result.judged.packets, dispatcher) };
+    const tasks = this.#startWorkers(loop);
+    const watch = setInterval(() => {
+      onProgress?.(state.packets);
+      if (signal?.aborted) this.#ring.end();
+    }, PROGRESS_MS);
+    try {
+      if (this.#outputs.length > 0) await this.#tellAll(tasks);
+      const results = await tasks;
+      const elapsedNs = (performance.now() - began) * 1e6;
+      return this.#result(results, elapsedNs, loop);
+    } finally {
+      clearInterval(watch);
+    }
   }
 
   async close(): Promise<void> {
@@ -129,51 +133,67 @@ class Run {
     await this.#pool?.destroy();
     for (const output of this.#outputs) output.close();
     for (const stream of this.#streams) stream.destroy();
-    this.#dispatcher?.close();
+    this.#view?.close();
+    this.#fragments.destroy();
+    this.#state.destroy();
     this.#ring.destroy();
     flushConnections(this.#agent.memory, CT_SHARDS);
   }
 
-  #startWorkers(): void {
+  /** @returns what they saw. @throws CaptureError, and what a worker died of */
+  async #startWorkers(passes: number): Promise<WorkerResult[]> {
     const { memory, seed } = this.#agent;
     const workerData: WorkerInit = { memory: memory.wasm, seed, config: this.#config };
     const filename = new URL('worker.ts', import.meta.url).href;
     const count = this.#workers;
-    this.#pool = new Piscina({ filename, workerData, minThreads: count, maxThreads: count });
-    const tasks = Array.from({ length: count }, (_, worker): PacketsTask => {
+    const pool = new Piscina({ filename, workerData, minThreads: count, maxThreads: count });
+    this.#pool = pool;
+    const [state, fragments] = [this.#state.address, this.#fragments.address];
+    const capture = { path: this.#path, passes, pods: podInterfaces(this.#agent), state, fragments };
+    const [ring, owners] = [this.#ring.layout, this.#owners];
+    const runs = Array.from({ length: count }, (_, worker): Promise<WorkerResult | CaptureFailure> => {
       const events = this.#streams[worker]?.address ?? NULL;
-      return { ring: this.#ring.layout, worker, owners: this.#owners, batch: TIMED_TOGETHER, events, flows: FLOW_ROWS };
+      const task: PacketsTask = { ring, capture, worker, owners, batch: TIMED_TOGETHER, events, flows: FLOW_ROWS };
+      return pool.run(task);
     });
-    this.#tasks = Promise.all(tasks.map((task): Promise<WorkerResult> => this.#pool!.run(task)));
-    this.#tasks.catch((error: unknown) => {
-      this.#failure = { error };
+    const ends = await Promise.all(runs);
+    return ends.map((end) => {
+      if ('problem' in end) throw new CaptureError(this.#path, end.problem, end.context);
+      return end;
     });
   }
 
-  async #fillOne(dispatcher: Dispatcher): Promise<void> {
-    const ring = this.#ring;
-    await this.#until(() => ring.finished, ring.next - BATCHES + 1);
-    const count = dispatcher.fill();
-    if (count > 0) ring.publish(count);
-    this.#options.onProgress?.(dispatcher.trace.packets);
-    await new Promise(setImmediate); // for signals
-  }
-
-  /** Waits until so many batches are done, and gives what is done to the outputs. @throws what a worker died of */
-  async #until(done: () => number, wanted: number): Promise<void> {
+  /** Gives to the outputs what is done, until the workers are. */
+  async #tellAll(tasks: Promise<unknown>): Promise<void> {
+    let isOver = false;
+    const over = (): void => {
+      isOver = true;
+    };
+    const end = tasks.then(over, over);
     for (;;) {
+      const wasOver = isOver;
+      const { signal } = this.#ring;
       this.#flows?.collect();
-      while (this.#told < done()) {
+      for (const { finished } = this.#ring; this.#told < finished; this.#told++) {
         for (const output of this.#outputs) output.batch(this.#ring, this.#told);
-        this.#told++;
+        this.#ring.tell(this.#told);
       }
-      if (this.#failure !== undefined) throw this.#failure.error;
-      if (done() >= wanted) return;
-      await this.#ring.progress(wanted, this.#flows === undefined ? IDLE_WAIT_MS : FLOWS_WAIT_MS);
+      if (wasOver) return;
+      await Promise.race([end, this.#ring.change(signal, OUTPUTS_WAIT_MS)]);
     }
   }
 
-  #timings(workers: readonly WorkerResult[], elapsedNs: number, packets: number, dispatcher: Dispatcher): Timings {
+  #result(workers: readonly WorkerResult[], elapsedNs: number, loop: number): PacketsResult {
+    const trace = this.#state.summary;
+    if (trace.packets === 0) throw new CaptureError(this.#path, 'holds no packet');
+    const { pass, received } = this.#state;
+    const share = this.#options.share ?? null;
+    const result = packetsResult(this.#agent, { trace, loop, share, complete: pass >= loop, received, workers });
+    this.#flows?.lost(result.events.lost);
+    return { ...result, timings: this.#timings(workers, elapsedNs, result.judged.packets) };
+  }
+
+  #timings(workers: readonly WorkerResult[], elapsedNs: number, packets: number): Timings {
     const latency = newLatency();
     for (const one of workers) addLatency(latency, one.latency);
     const sum = (of: (one: WorkerResult) => number): number => workers.reduce((total, one) => total + of(one), 0);
@@ -191,8 +211,8 @@ class Run {
       },
       batch: TIMED_TOGETHER,
       clockNs: clockNs() / TIMED_TOGETHER,
-      reading: dispatcher.readMs * 1e6,
-      steering: dispatcher.steerMs * 1e6,
+      reading: sum((one) => one.readNs),
+      steering: sum((one) => one.steerNs),
       programs,
       waiting: sum((one) => one.waitedNs),
       residentBytes: process.resourceUsage().maxRSS * 1024,

@@ -1,10 +1,10 @@
 import type { Agent } from '@ciliate/agent';
 import { dropReason } from '@ciliate/bpf';
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, parseIp } from '@ciliate/packet';
-import type { TraceSummary } from './dispatcher.ts';
 import { TOP_FLOWS } from './packet_worker.ts';
 import { FATES, type FlowRow, HOOKS, type WorkerResult } from './protocol.ts';
 import { addTallies, emptyTally } from './tally.ts';
+import type { TraceSummary } from './trace_state.ts';
 
 /** How many packets, and the bytes of their frames. */
 export interface Amount {
@@ -73,7 +73,7 @@ export interface Timings {
   batch: number;
   /** What asking the clock twice adds to each packet's time. */
   clockNs: number;
-  /** Of the dispatching thread, and of all workers together. */
+  /** Of all workers together. */
   reading: number;
   steering: number;
   programs: number;

@@ -13,7 +13,7 @@ import {
   isIpv6Extension,
   NEXTHDR_FRAGMENT,
 } from '@ciliate/packet';
-import { FragmentTable } from './fragment_table.ts';
+import type { FragmentTable } from './fragment_table.ts';
 import { LOCAL_POD, NODE, OUTSIDE, type Places } from './places.ts';
 import { mixWords } from './word_table.ts';
 
@@ -44,15 +44,17 @@ export class Steering {
   readonly #masquerade4: boolean;
   readonly #masquerade6: boolean;
   readonly #nat: boolean;
-  readonly #fragments = new FragmentTable();
+  readonly #fragments: FragmentTable;
   // The tuple of the packet, as it came.
   readonly #a = new Int32Array(4);
   readonly #b = new Int32Array(4);
   #aPort = 0;
   #bPort = 0;
 
-  constructor(places: Places, config: DatapathConfig, shards: number) {
+  /** @param fragments not asked but for packets that `dependsOnOthers` */
+  constructor(places: Places, config: DatapathConfig, shards: number, fragments: FragmentTable) {
     this.#places = places;
+    this.#fragments = fragments;
     this.#shards = shards;
     const { node, masqueradeIpv4, masqueradeIpv6 } = config;
     this.#loopback = ntohl(node.serviceLoopbackIpv4);
@@ -61,7 +63,7 @@ export class Steering {
     this.#nat = masqueradeIpv4 || masqueradeIpv6 || (config.nodePort && places.groups.some(({ remote }) => remote));
   }
 
-  /** @param at of the Ethernet header in `u8`; the frame has `length` bytes. Allocates nothing but for fragments. */
+  /** @param at of the Ethernet header in `u8`; the frame has `length` bytes. Allocates nothing but for the first fragment of a datagram. */
   steer(u8: Uint8Array, at: number, length: number): void {
     const end = at + length;
     const type = length >= 14 ? (u8[at + 12]! << 8) | u8[at + 13]! : 0;
@@ -112,14 +114,19 @@ export class Steering {
   /** The first fragment of a datagram has the ports; the others follow it. */
   #fragment(u8: Uint8Array, l4: number, end: number, protocol: number, v6: boolean, first: boolean, id: number): void {
     if (first) {
-      const key = FragmentTable.key(this.#a, this.#b, protocol, id);
+      const [source, destination] = [this.#a.slice(), this.#b.slice()]; // #transport may change them
       this.#transport(u8, l4, end, protocol, v6);
-      this.#fragments.set(key, this.shard, this.flowLow, this.flowHigh);
+      this.#fragments.set(source, destination, protocol, id, this.shard, this.flowLow, this.flowHigh);
       return;
     }
-    const known = this.#fragments.get(FragmentTable.key(this.#a, this.#b, protocol, id));
-    this.#connection(0, 0, protocol, v6);
-    if (known !== undefined) [this.shard, this.flowLow, this.flowHigh] = known;
+    const fragments = this.#fragments;
+    if (!fragments.find(this.#a, this.#b, protocol, id)) {
+      this.#connection(0, 0, protocol, v6);
+      return;
+    }
+    this.shard = fragments.shard;
+    this.flowLow = fragments.flowLow;
+    this.flowHigh = fragments.flowHigh;
   }
 
   #transport(u8: Uint8Array, l4: number, end: number, protocol: number, v6: boolean, quoted = false): void {
