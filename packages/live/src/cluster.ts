@@ -207,7 +207,7 @@ export class LiveCluster {
 
   async #startPod(endpoint: Endpoint, object: Pod): Promise<void> {
     const declarations = serversOf(object);
-    const servers = await PodServers.start(object, declarations);
+    const servers = await PodServers.start(object, declarations, this.#options.store);
     const stack = this.#network.stackOf(endpoint);
     const dnsPort = declarations.find(({ kind }) => kind === 'dns')?.port;
     serveDns(stack, dnsPort, this.#dns);
