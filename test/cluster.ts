@@ -2,6 +2,7 @@ import { Agent } from '@ciliate/agent';
 import { decodeObjects, ObjectStore } from '@ciliate/k8s';
 import { playTrace, type Question, synthesize, TcpPlayer } from '@ciliate/replay';
 import { pino } from 'pino';
+import { formatCompact } from '../packages/hubble/src/index.ts';
 
 /** A cluster for laws and scenarios: objects from YAML text, an agent on them, and connections played on it. */
 export interface Cluster {
@@ -25,12 +26,19 @@ export async function setPolicies({ store, agent }: Cluster, yaml: string): Prom
 }
 
 /** Plays one connection from a clean conntrack. */
-export async function playConnection({ agent }: Cluster, question: Question): Promise<TcpPlayer> {
+export const playConnection = async (cluster: Cluster, question: Question): Promise<TcpPlayer> =>
+  (await watchConnection(cluster, question)).player;
+
+/** The same, with the lines that Hubble would print. */
+export async function watchConnection(
+  { agent }: Cluster,
+  question: Question,
+): Promise<{ player: TcpPlayer; log: string[] }> {
   agent.flushConntrack();
-  const { players } = await playTrace(agent, synthesize(question));
+  const { players, flows } = await playTrace(agent, synthesize(question));
   const player = players[0];
   if (!(player instanceof TcpPlayer)) throw new Error('not a TCP connection');
-  return player;
+  return { player, log: flows.map(formatCompact) };
 }
 
 export const podYaml = (name: string, address: string, labels: Record<string, string>): string => `

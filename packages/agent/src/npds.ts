@@ -1,5 +1,5 @@
 import type { NetworkPolicy, PortNetworkPolicy, PortNetworkPolicyRule } from '@ciliate/envoy';
-import { httpRulesToNpds } from '@ciliate/envoy';
+import { httpRulesToNpds, kafkaRuleToNpds } from '@ciliate/envoy';
 import { formatIp } from '@ciliate/packet';
 import { type EndpointPolicy, formatOrigin, type L4Filter, type RedirectSelector, redirectOf } from '@ciliate/policy';
 import type { Endpoint } from './endpoint.ts';
@@ -65,5 +65,6 @@ function ruleOf({
     ...(terminatingTLS?.secret && { downstreamTlsContext: downstreamTlsOf(terminatingTLS.secret) }),
     ...(originatingTLS?.secret && { upstreamTlsContext: upstreamTlsOf(originatingTLS.secret) }),
     ...(serverNames.length > 0 && { serverNames }),
+    ...(l7.kafka.length === 0 ? {} : { l7Proto: 'kafka', kafkaRules: { kafkaRules: l7.kafka.map(kafkaRuleToNpds) } }),
   };
 }

@@ -1,6 +1,6 @@
 import type { SessionDeed, SessionSink } from './carrier.ts';
 import { ProxyError } from './errors.ts';
-import type { HttpAccessLog, ProxyAction, Side } from './protocol.ts';
+import type { AccessLog, ProxyAction, Side } from './protocol.ts';
 
 /** Actions in order; bytes for the same side with nothing between them become one action. */
 export class ActionList implements SessionSink {
@@ -30,7 +30,7 @@ export class ActionList implements SessionSink {
     throw new ProxyError('REFUSED', 'TLS that ends at the proxy cannot be replayed: it takes a live client');
   }
 
-  log(request: number, record: HttpAccessLog): void {
+  log(request: number, record: AccessLog): void {
     this.#flush();
     this.#actions.push({ type: 'log', request, record });
   }

@@ -1,6 +1,6 @@
 // What a session and whoever carries its bytes (sockets, or an emulated network) say to each other.
 import type { HttpConfig } from './http_config.ts';
-import type { HttpAccessLog, Side } from './protocol.ts';
+import type { AccessLog, Side } from './protocol.ts';
 import type { UpstreamFailure } from './responses.ts';
 import type { TlsMaterials } from './tls/secrets.ts';
 
@@ -18,7 +18,7 @@ export interface SessionSink {
   add(type: SessionDeed): void;
   /** Said at most once, before any bytes: from now on all bytes to and from the session are what is inside TLS. */
   secure(tls: TlsEnds): void;
-  log(request: number, record: HttpAccessLog): void;
+  log(request: number, record: AccessLog): void;
 }
 
 /** `end...`: nothing more will go to this side, which may still send. */
@@ -45,7 +45,7 @@ export interface ConnectionSession {
   /** Bytes of the client that wait for an answer, or for room in the sink. */
   readonly unread: number;
   /** May the connection stay? */
-  open(): void;
+  open(nowNs: bigint): void;
   data(from: Side, bytes: Uint8Array, nowNs: bigint): void;
   /** There is room in the sink again. */
   resume(nowNs: bigint): void;

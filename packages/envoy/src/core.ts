@@ -39,18 +39,18 @@ export class ProxyCore {
   }
 
   /**
-   * A redirected connection was established: may it stay? Its time is not used yet: of connections nothing is logged.
+   * A redirected connection was established: may it stay?
    * @param parser what it speaks: http if absent
    * @returns nothing, or that it must be reset
    * @throws ProxyError EXISTS if the id belongs to an open connection
    */
-  open(connection: ProxyConnection, _nowNs: bigint, parser: L7Parser = 'http'): ProxyAction[] {
+  open(connection: ProxyConnection, nowNs: bigint, parser: L7Parser = 'http'): ProxyAction[] {
     const { id, endpointId } = connection;
     if (this.#sessions.has(id)) throw new ProxyError('EXISTS', 'the connection is open already', { id });
     const options = { seed: this.#seed, http: RECORDED_SERVER };
     const session = sessionFor(parser, connection, options, () => this.#policies.get(endpointId), this.#actions);
     this.#sessions.set(id, session);
-    session.open();
+    session.open(nowNs);
     return this.#after(id, session);
   }
 

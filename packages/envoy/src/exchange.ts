@@ -1,3 +1,4 @@
+import { endsOf } from './access_log.ts';
 import type { HeaderLog } from './header_match.ts';
 import { BodyWriter } from './http1/encode.ts';
 import type { HeadPlace, RequestStart } from './http1/message.ts';
@@ -78,11 +79,7 @@ export class Exchange {
     return {
       timestampNs: response?.nowNs ?? this.startedNs,
       entryType: response !== undefined ? 'Response' : verdict.allowed ? 'Request' : 'Denied',
-      isIngress: connection.ingress,
-      sourceIdentity: connection.ingress ? connection.remoteIdentity : (connection.localIdentity ?? 0),
-      destinationIdentity: connection.ingress ? (connection.localIdentity ?? 0) : connection.remoteIdentity,
-      source: connection.source,
-      destination: connection.destination,
+      ...endsOf(connection),
       method,
       path,
       host: authority,

@@ -66,13 +66,16 @@ export {
 } from './npds.ts';
 export { httpRulesToNpds } from './npds_rules.ts';
 export type { FilterVerdict } from './port_rules.ts';
-export type {
-  HttpAccessLog,
-  PolicyAnswer,
-  ProxyAction,
-  ProxyConnection,
-  Side,
-  SocketAddress,
+export {
+  type AccessLog,
+  type HttpAccessLog,
+  isHttpLog,
+  type KafkaAccessLog,
+  type PolicyAnswer,
+  type ProxyAction,
+  type ProxyConnection,
+  type Side,
+  type SocketAddress,
 } from './protocol.ts';
 export { EnvoyProxy } from './proxy.ts';
 export { type PolicyRequest, RequestHeaderMap } from './request_header_map.ts';

@@ -1,3 +1,4 @@
+import { connectionDenied, unseenRequest } from './access_log.ts';
 import type { ConnectionSession, SessionOptions, SessionSink } from './carrier.ts';
 import { Exchange } from './exchange.ts';
 import { allowed, allowedAtNetwork } from './filter.ts';
@@ -89,9 +90,10 @@ export class Session implements ConnectionSession {
     return this.#requests.unread;
   }
 
-  open(): void {
+  open(nowNs: bigint): void {
     const { remoteIdentity, localPort, ingress } = this.#connection;
     if (allowedAtNetwork(this.#policy(), { remoteIdentity, port: localPort, ingress }).allowed) return;
+    if (this.#actions.logs) this.#actions.log(0, connectionDenied(this.#connection, nowNs));
     this.#actions.add('resetDownstream');
     this.closed = true;
   }
@@ -207,8 +209,10 @@ export class Session implements ConnectionSession {
       this.#reply(exchange, reply, true, nowNs);
       return;
     }
-    if (exchange === undefined)
+    if (exchange === undefined) {
+      this.#logUnseen(this.#requestCount, reply.status, nowNs);
       this.#actions.bytes('downstream', encodeLocalReply(reply, { nowNs, bodiless: false, close: true }));
+    }
     this.#close();
   }
 
@@ -366,6 +370,7 @@ export class Session implements ConnectionSession {
     exchange.forwarded = false;
     exchange.response = 'done';
     if (exchange.judged !== undefined) this.#log(exchange, { status, nowNs });
+    else this.#logUnseen(exchange.number, status, nowNs);
     const bodiless = exchange.request.method === 'HEAD';
     this.#actions.bytes('downstream', encodeLocalReply(reply, { nowNs, bodiless, close: exchange.close }));
     this.#settle(exchange);
@@ -374,6 +379,11 @@ export class Session implements ConnectionSession {
   /** Of the request, or of the response that it gets. */
   #log(exchange: Exchange, response?: { status: number; nowNs: bigint }): void {
     if (this.#actions.logs) this.#actions.log(exchange.number, exchange.record(this.#connection, response));
+  }
+
+  /** Of a request that was answered before policy was asked. */
+  #logUnseen(request: number, status: number, nowNs: bigint): void {
+    if (this.#actions.logs) for (const record of unseenRequest(status, nowNs)) this.#actions.log(request, record);
   }
 
   #settle(exchange: Exchange): void {

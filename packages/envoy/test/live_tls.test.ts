@@ -6,6 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import {
   encodePreamble,
   encodeSecretsResponse,
+  isHttpLog,
   type L7Parser,
   type PortNetworkPolicyRule,
   type ProxyConnection,
@@ -204,7 +205,10 @@ describe('TLS that ends at the proxy', () => {
     expect(server.names).toEqual([NAME, NAME]);
     await expect
       .poll(
-        () => log.map(({ record }) => [record.entryType, record.method, record.status, record.rule].join(' ')),
+        () =>
+          log.map(({ record }) =>
+            isHttpLog(record) ? [record.entryType, record.method, record.status, record.rule].join(' ') : '',
+          ),
         PATIENT,
       )
       .toEqual([

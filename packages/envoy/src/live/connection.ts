@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { formatIp } from '@ciliate/packet';
 import type { ConnectionSession, SessionDeed, SessionSink, TlsEnds } from '../carrier.ts';
-import type { HttpAccessLog, Side } from '../protocol.ts';
+import type { AccessLog, Side } from '../protocol.ts';
 import type { UpstreamFailure } from '../responses.ts';
 import { type L7Parser, sessionFor } from '../sessions.ts';
 import { Outlet } from './outlet.ts';
@@ -70,7 +70,7 @@ export class LiveConnection implements SessionSink {
 
   /** May it stay? Then its bytes count. @param first the client's that came with the preamble */
   open(first: Uint8Array): void {
-    this.#session.open();
+    this.#session.open(this.#runtime.nowNs());
     if (this.#session.closed) return;
     this.#runtime.connections.add(this);
     this.#read();
@@ -126,7 +126,7 @@ export class LiveConnection implements SessionSink {
     this.#read();
   }
 
-  log(request: number, record: HttpAccessLog): void {
+  log(request: number, record: AccessLog): void {
     this.#runtime.log(this.#preamble.connection.id, request, record);
   }
 

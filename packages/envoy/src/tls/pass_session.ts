@@ -1,3 +1,4 @@
+import { connectionDenied } from '../access_log.ts';
 import type { ConnectionSession, SessionSink } from '../carrier.ts';
 import { allowedAtNetwork } from '../filter.ts';
 import type { CompiledPolicy } from '../network_policy.ts';
@@ -31,11 +32,14 @@ export class PassSession implements ConnectionSession {
   }
 
   /** The server is connected to at once: it may be the one who speaks first. */
-  open(): void {
+  open(nowNs: bigint): void {
     const { remoteIdentity, localPort, ingress } = this.#connection;
-    if (allowedAtNetwork(this.#policy(), { remoteIdentity, port: localPort, ingress }).allowed)
+    if (allowedAtNetwork(this.#policy(), { remoteIdentity, port: localPort, ingress }).allowed) {
       this.#sink.bytes('upstream', NOTHING);
-    else this.#end('resetDownstream');
+      return;
+    }
+    if (this.#sink.logs) this.#sink.log(0, connectionDenied(this.#connection, nowNs));
+    this.#end('resetDownstream');
   }
 
   data(from: Side, bytes: Uint8Array): void {

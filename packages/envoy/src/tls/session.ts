@@ -1,3 +1,4 @@
+import { connectionDenied } from '../access_log.ts';
 import type { ConnectionSession, SessionSink } from '../carrier.ts';
 import { allowedAtNetwork } from '../filter.ts';
 import type { CompiledPolicy } from '../network_policy.ts';
@@ -54,9 +55,9 @@ export class TlsSession implements ConnectionSession {
     return this.#behind.unread;
   }
 
-  open(): void {
+  open(nowNs: bigint): void {
     const { remoteIdentity, localPort: port, ingress } = this.#connection;
-    if (!allowedAtNetwork(this.#policy(), { remoteIdentity, port, ingress }).allowed) this.#refuse();
+    if (!allowedAtNetwork(this.#policy(), { remoteIdentity, port, ingress }).allowed) this.#deny(nowNs);
   }
 
   data(from: Side, bytes: Uint8Array, nowNs: bigint): void {
@@ -107,9 +108,9 @@ export class TlsSession implements ConnectionSession {
     const verdict = this.#policy()?.onPort(localPort, ingress).tls(remoteIdentity, serverName);
     const { downstream, upstream } = verdict ?? {};
     if (!verdict?.allowed) {
-      this.#refuse();
+      this.#deny(nowNs);
     } else if (found.kind === 'raw' || (downstream === undefined && upstream === undefined)) {
-      this.#behind.open();
+      this.#behind.open(nowNs);
       if (!this.#behind.closed) this.#behind.data('downstream', first, nowNs);
     } else if (downstream !== undefined && downstream.materials() === undefined) {
       this.#refuse();
@@ -119,9 +120,15 @@ export class TlsSession implements ConnectionSession {
         upstream: upstream && (upstream.materials() ?? 'missing'),
         ...{ serverName, first },
       });
-      this.#behind.open();
+      this.#behind.open(nowNs);
       if (downstream === undefined && !this.#behind.closed) this.#behind.data('downstream', first, nowNs);
     }
+  }
+
+  /** Policy says no. */
+  #deny(nowNs: bigint): void {
+    if (this.#sink.logs) this.#sink.log(0, connectionDenied(this.#connection, nowNs));
+    this.#refuse();
   }
 
   #refuse(): void {

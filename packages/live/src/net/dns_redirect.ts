@@ -25,6 +25,7 @@ export class DnsRedirect {
   }
 
   datagram({ client, frame }: Redirected): void {
+    if (client === undefined) return; // policy about DNS is about the pods that ask
     const { ipv4, udp, payload } = parseFrame(frame);
     const destination = { ip: ipv4!.dst, port: udp!.dstPort };
     const exchange = this.#agent.dns.exchange(client, 'UDP', udp!.srcPort, destination);
@@ -36,6 +37,7 @@ export class DnsRedirect {
 
   /** The client's SYN. */
   connection({ client, frame }: Redirected): void {
+    if (client === undefined) return;
     const parsed = parseFrame(frame);
     const { ipv4, tcp } = parsed;
     const end = this.#network.host.take(parsed, (segment) => this.#network.toPod(segment, MARK_MAGIC_PROXY_EGRESS));

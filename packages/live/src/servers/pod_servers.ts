@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ObjectStore, Pod } from '@ciliate/k8s';
 import { splice } from '../net/splice.ts';
 import type { TcpEnd } from '../net/tcp_end.ts';
@@ -61,6 +62,7 @@ export class PodServers {
     const child = spawn('sh', ['-c', command], { env, detached: true, stdio: ['ignore', 'ignore', 'inherit'] });
     child.on('error', () => {}); // whoever connects finds nobody
     this.#children.push(child);
+    await listening(port, child);
     return port;
   }
 }
@@ -79,6 +81,23 @@ function serverFor(kind: Exclude<ServerDeclaration['kind'], 'dns' | 'command'>, 
         socket.on('error', () => {});
         socket.pipe(socket);
       });
+  }
+}
+
+/** How long a command may take until it listens, and how often it is looked. */
+const START_MS = 10_000;
+const LOOK_MS = 25;
+
+/** Resolves when somebody listens, the command has ended, or took too long: then whoever connects finds nobody. */
+async function listening(port: number, child: ChildProcess): Promise<void> {
+  for (let waited = 0; waited < START_MS && child.exitCode === null && child.pid !== undefined; waited += LOOK_MS) {
+    const probe = connect({ host: '127.0.0.1', port });
+    const isThere = await new Promise<boolean>((resolve) => {
+      probe.on('connect', () => resolve(true)).on('error', () => resolve(false));
+    });
+    probe.destroy();
+    if (isThere) return;
+    await sleep(LOOK_MS);
   }
 }
 
