@@ -33,6 +33,8 @@ export interface ProxyConnection {
    * nodes; absent: it does not. Source: cilium/bpf_metadata.cc.
    */
   readonly originalSource?: boolean;
+  /** Did the client speak TLS to the proxy, of which only the inside is seen? Absent: it did not. */
+  readonly secured?: boolean;
   /** The port that policy is asked about: the one the client meant, not the proxy's. */
   readonly localPort: number;
   readonly source: SocketAddress;

@@ -242,6 +242,7 @@ export class Session implements ConnectionSession {
       ...{ method: request.method, path, authority },
       headers: filterHeaders(request, {
         sourceIp: source.ip,
+        secured: this.#connection.secured === true,
         requestId: requestId(this.#options.seed, id, exchange.number),
       }),
     });

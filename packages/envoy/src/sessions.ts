@@ -19,8 +19,8 @@ export function sessionFor(
   policy: () => CompiledPolicy | undefined,
   sink: SessionSink,
 ): ConnectionSession {
-  const session = new SESSIONS[parser](connection, options, policy, sink);
   const { remoteIdentity, localPort, ingress } = connection;
-  if (!policy()?.onPort(localPort, ingress).looksAtTls(remoteIdentity)) return session;
-  return new TlsSession(connection, policy, sink, session);
+  const make = (about: ProxyConnection): ConnectionSession => new SESSIONS[parser](about, options, policy, sink);
+  if (!policy()?.onPort(localPort, ingress).looksAtTls(remoteIdentity)) return make(connection);
+  return new TlsSession(connection, policy, sink, make);
 }

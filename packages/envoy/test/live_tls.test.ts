@@ -36,10 +36,14 @@ afterEach(() => scope.close());
 /** The rules are about every port: the server listens anywhere. */
 const policy = (...rules: PortNetworkPolicyRule[]) => policyOf(rules, 0);
 
-async function httpsServer(which: 'server' | 'other' = 'server'): Promise<{ port: number; names: unknown[] }> {
+async function httpsServer(
+  which: 'server' | 'other' = 'server',
+): Promise<{ port: number; names: unknown[]; protos: unknown[] }> {
   const names: unknown[] = [];
+  const protos: unknown[] = [];
   const { certificateChain: cert, privateKey: key } = TLS[which];
   const server: Server = createServer({ cert, key }, (request, response) => {
+    protos.push(request.headers['x-forwarded-proto']);
     names.push((request.socket as TLSSocket & { servername: unknown }).servername);
     request.resume().on('end', () => response.end('Ship landed\n'));
   });
@@ -51,7 +55,7 @@ async function httpsServer(which: 'server' | 'other' = 'server'): Promise<{ port
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return { port: (server.address() as AddressInfo).port, names };
+  return { port: (server.address() as AddressInfo).port, names, protos };
 }
 
 interface TlsClientOptions extends Partial<ProxyConnection> {
@@ -203,6 +207,7 @@ describe('TLS that ends at the proxy', () => {
     await client.send(EXHAUST).gets(/403 Forbidden[\s\S]*Access denied/);
     await client.send(LAND).gets(/landed[\s\S]*landed/);
     expect(server.names).toEqual([NAME, NAME]);
+    expect(server.protos).toEqual(['https', 'https']);
     await expect
       .poll(
         () =>

@@ -24,10 +24,12 @@ export class TlsSession implements ConnectionSession {
   readonly #connection: ProxyConnection;
   readonly #policy: () => CompiledPolicy | undefined;
   readonly #sink: SessionSink;
-  readonly #behind: ConnectionSession;
+  readonly #makeBehind: (connection: ProxyConnection) => ConnectionSession;
+  /** undefined until it is decided. */
+  #behind: ConnectionSession | undefined;
   readonly #hello = new ClientHelloReader();
-  /** What came before the decision; undefined after it. */
-  #first: Uint8Array[] | undefined = [];
+  /** What came before the decision. */
+  #first: Uint8Array[] = [];
   #sinceNs: bigint | undefined;
   #refused = false;
 
@@ -35,24 +37,24 @@ export class TlsSession implements ConnectionSession {
     connection: ProxyConnection,
     policy: () => CompiledPolicy | undefined,
     sink: SessionSink,
-    behind: ConnectionSession,
+    makeBehind: (connection: ProxyConnection) => ConnectionSession,
   ) {
     this.#connection = connection;
     this.#policy = policy;
     this.#sink = sink;
-    this.#behind = behind;
+    this.#makeBehind = makeBehind;
   }
 
   get closed(): boolean {
-    return this.#refused || this.#behind.closed;
+    return this.#refused || this.#behind?.closed === true;
   }
 
   get retryAtNs(): bigint | undefined {
-    return this.#behind.retryAtNs;
+    return this.#behind?.retryAtNs;
   }
 
   get unread(): number {
-    return this.#behind.unread;
+    return this.#behind?.unread ?? 0;
   }
 
   open(nowNs: bigint): void {
@@ -61,7 +63,7 @@ export class TlsSession implements ConnectionSession {
   }
 
   data(from: Side, bytes: Uint8Array, nowNs: bigint): void {
-    if (this.#first === undefined) {
+    if (this.#behind !== undefined) {
       this.#behind.data(from, bytes, nowNs);
       return;
     }
@@ -74,11 +76,11 @@ export class TlsSession implements ConnectionSession {
   }
 
   resume(nowNs: bigint): void {
-    if (this.#first === undefined) this.#behind.resume(nowNs);
+    this.#behind?.resume(nowNs);
   }
 
   end(from: Side, nowNs: bigint): void {
-    if (this.#first === undefined) {
+    if (this.#behind !== undefined) {
       this.#behind.end(from, nowNs);
       return;
     }
@@ -87,12 +89,12 @@ export class TlsSession implements ConnectionSession {
   }
 
   abort(from: Side, nowNs: bigint, reason?: UpstreamFailure): void {
-    if (this.#first === undefined) this.#behind.abort(from, nowNs, reason);
+    if (this.#behind !== undefined) this.#behind.abort(from, nowNs, reason);
     else this.#refused = true;
   }
 
   tick(nowNs: bigint): void {
-    if (this.#first === undefined) {
+    if (this.#behind !== undefined) {
       this.#behind.tick(nowNs);
       return;
     }
@@ -101,28 +103,30 @@ export class TlsSession implements ConnectionSession {
   }
 
   #decide(found: { kind: 'tls'; serverName: string | undefined } | { kind: 'raw' }, nowNs: bigint): void {
-    const first = Buffer.concat(this.#first!);
-    this.#first = undefined;
+    const first = Buffer.concat(this.#first);
+    this.#first = [];
     const { remoteIdentity, localPort, ingress } = this.#connection;
     const serverName = found.kind === 'tls' ? found.serverName : undefined;
     const verdict = this.#policy()?.onPort(localPort, ingress).tls(remoteIdentity, serverName);
-    const { downstream, upstream } = verdict ?? {};
     if (!verdict?.allowed) {
       this.#deny(nowNs);
-    } else if (found.kind === 'raw' || (downstream === undefined && upstream === undefined)) {
-      this.#behind.open(nowNs);
-      if (!this.#behind.closed) this.#behind.data('downstream', first, nowNs);
-    } else if (downstream !== undefined && downstream.materials() === undefined) {
+      return;
+    }
+    const { downstream, upstream } = found.kind === 'tls' ? verdict : {};
+    const shown = downstream?.materials();
+    if (downstream !== undefined && shown === undefined) {
       this.#refuse();
-    } else {
+      return;
+    }
+    if (downstream !== undefined || upstream !== undefined)
       this.#sink.secure({
-        downstream: downstream?.materials(),
+        downstream: shown,
         upstream: upstream && (upstream.materials() ?? 'missing'),
         ...{ serverName, first },
       });
-      this.#behind.open(nowNs);
-      if (downstream === undefined && !this.#behind.closed) this.#behind.data('downstream', first, nowNs);
-    }
+    this.#behind = this.#makeBehind({ ...this.#connection, secured: shown !== undefined });
+    this.#behind.open(nowNs);
+    if (shown === undefined && !this.#behind.closed) this.#behind.data('downstream', first, nowNs);
   }
 
   /** Policy says no. */
