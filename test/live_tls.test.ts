@@ -64,7 +64,9 @@ describe.skipIf(!isInstalled('curl'))('TLS, with curl', () => {
     await expect
       .poll(l7, { timeout: 10_000 })
       .toEqual([
-        expect.stringMatching(/client.*-> default\/api:443 .*http-request FORWARDED \(HTTP\/1.1 GET .*\/public\/a\)/),
+        expect.stringMatching(
+          /client.*-> default\/api:443 .*http-request FORWARDED \(HTTP\/1.1 GET https:.*\/public\/a\)/,
+        ),
         expect.stringMatching(/http-response FORWARDED \(HTTP\/1.1 200 .*\/public\/a\)\)/),
         expect.stringMatching(/http-request DROPPED \(HTTP\/1.1 GET .*\/private\)/),
         expect.stringMatching(/http-response FORWARDED \(HTTP\/1.1 403 .*\/private\)\)/),

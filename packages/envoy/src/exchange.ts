@@ -87,6 +87,7 @@ export class Exchange {
       status: response?.status,
       latencyNs: response === undefined ? undefined : response.nowNs - this.startedNs,
       rule: verdict.matchedRule,
+      ...(connection.secured && { scheme: 'https' as const }),
       ...(log.missing.length > 0 && { missingHeaders: log.missing }),
       ...(log.rejected.length > 0 && { rejectedHeaders: log.rejected }),
     };

@@ -75,6 +75,8 @@ export interface HttpAccessLog extends AccessLogEntry {
   readonly latencyNs: bigint | undefined;
   /** What header rules expected and did not find, and what they did not want; only if there is any. */
   readonly missingHeaders?: readonly LoggedHeader[];
+  /** Of the URL; absent: http. */
+  readonly scheme?: 'https';
   readonly rejectedHeaders?: readonly LoggedHeader[];
 }
 
