@@ -1,4 +1,4 @@
-import { Agent } from '@ciliate/agent';
+import { Agent, type AgentOptions } from '@ciliate/agent';
 import { decodeObjects, ObjectStore } from '@ciliate/k8s';
 import { playTrace, type Question, synthesize, TcpPlayer } from '@ciliate/replay';
 import { pino } from 'pino';
@@ -10,10 +10,10 @@ export interface Cluster {
   agent: Agent;
 }
 
-export async function startCluster(yaml: string, seed = 1): Promise<Cluster> {
+export async function startCluster(yaml: string, seed = 1, options: Partial<AgentOptions> = {}): Promise<Cluster> {
   const store = new ObjectStore();
   for (const object of decodeObjects(yaml, 'cluster.yaml')) store.apply(object);
-  return { store, agent: await Agent.start({ store, seed, log: pino({ level: 'silent' }) }) };
+  return { store, agent: await Agent.start({ store, seed, log: pino({ level: 'silent' }), ...options }) };
 }
 
 /** Puts these policies into force in place of all before. */

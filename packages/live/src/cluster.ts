@@ -1,5 +1,6 @@
 import {
   Agent,
+  addressBeside,
   type Endpoint,
   PROXY_PORT_DNS,
   PROXY_PORT_HTTP,
@@ -10,7 +11,7 @@ import {
 import { ProxyServer } from '@ciliate/envoy';
 import { formatCompact } from '@ciliate/hubble';
 import type { K8sObject, ObjectRef, ObjectStore, Pod } from '@ciliate/k8s';
-import { parseIpv4 } from '@ciliate/packet';
+import { parseIp } from '@ciliate/packet';
 import type { Logger } from 'pino';
 import { dnsConnection, serveDns } from './dns_service.ts';
 import { DnsRedirect } from './net/dns_redirect.ts';
@@ -232,9 +233,10 @@ export class LiveCluster {
   }
 
   /** As in the resolv.conf of every pod: the service kube-dns. */
-  readonly #dnsServer = (): SocketAddress | undefined => {
+  readonly #dnsServer = (pod: Endpoint): SocketAddress | undefined => {
     const service = this.#options.store.get({ kind: 'Service', namespace: 'kube-system', name: 'kube-dns' });
-    const address = service && parseIpv4(service.spec.clusterIP);
+    const addresses = (service?.spec.clusterIPs ?? []).map((text) => parseIp(text)!);
+    const address = addresses.find((one) => addressBeside(pod, one) !== undefined);
     return address === undefined ? undefined : { address, port: 53 };
   };
 }

@@ -4,7 +4,6 @@ import type { AccessLog } from '@ciliate/envoy';
 import type { Flow } from '@ciliate/hubble';
 import { parseFrame, TCP_ACK, TCP_RST, TCP_SYN } from '@ciliate/packet';
 import { Node, type PacketFate } from '@ciliate/replay';
-import { nodeIpv4 } from './ipv4.ts';
 import { resetFor, Stack } from './stack.ts';
 
 /** A packet that policy hands to the proxy, and by whose order. */
@@ -89,7 +88,7 @@ export class Network {
   /** From the node, or through it from outside. @param mark as the sending socket sets it */
   toPod(frame: Uint8Array, mark: number): void {
     this.#carry(() => {
-      const pod = this.#options.agent.endpointOfAddress(parseFrame(frame).ipv4!.dst);
+      const pod = this.#options.agent.endpointOfAddress(parseFrame(frame).ip!.dst);
       if (pod === undefined) {
         this.#beyond(frame);
         return;
@@ -133,8 +132,8 @@ export class Network {
 
   /** To the node itself, as what one proxy says to another, or out of the cluster. */
   #beyond(frame: Uint8Array): void {
-    const { dst } = parseFrame(frame).ipv4!;
-    (dst === nodeIpv4(this.#options.agent) ? this.host : this.world).receive(frame);
+    const isForNode = this.#options.agent.isHostAddress(parseFrame(frame).ip!.dst);
+    (isForNode ? this.host : this.world).receive(frame);
   }
 
   #toProxy(from: Endpoint | undefined, { frame, port, steps }: Extract<PacketFate, { kind: 'proxy' }>): void {
@@ -143,7 +142,7 @@ export class Network {
       this.host.receive(frame);
       return;
     }
-    const { tcp, ipv4, payload } = parsed;
+    const { tcp, ip, payload } = parsed;
     const step = steps.findLast((one) => one.kind === 'policy' && one.proxyPort > 0);
     const opens = tcp === undefined || (tcp.flags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
     if (opens && port > 0 && step?.kind === 'policy') {
@@ -154,11 +153,8 @@ export class Network {
     }
     // A connection from before the redirect: the node has no socket for it.
     if (tcp === undefined || (tcp.flags & TCP_RST) !== 0) return;
-    const local = { address: ipv4!.dst, port: tcp.dstPort };
-    this.toPod(
-      resetFor(local, { address: ipv4!.src, port: tcp.srcPort }, tcp, payload.length),
-      MARK_MAGIC_PROXY_EGRESS,
-    );
+    const local = { address: ip!.dst, port: tcp.dstPort };
+    this.toPod(resetFor(local, { address: ip!.src, port: tcp.srcPort }, tcp, payload.length), MARK_MAGIC_PROXY_EGRESS);
   }
 
   #tellFlows(): void {

@@ -3,9 +3,8 @@ import type { Agent, Endpoint } from '@ciliate/agent';
 import { identityMark, MARK_MAGIC_PROXY_EGRESS, MARK_MAGIC_PROXY_INGRESS } from '@ciliate/bpf';
 import { encodePreamble, type Preamble, readPreamble } from '@ciliate/envoy';
 import { parseFrame } from '@ciliate/packet';
-import { nodeIpv4 } from './ipv4.ts';
 import type { Network, Redirected } from './network.ts';
-import type { SocketAddress } from './socket_address.ts';
+import { endsKey } from './socket_address.ts';
 import { splice } from './splice.ts';
 
 /** How long the proxy waits for a server. Cilium: proxy-connect-timeout. */
@@ -49,10 +48,10 @@ export class ProxyRedirect {
   /** The client's SYN. @param proxyPort of the listener */
   take({ client: pod, frame, endpointId, ingress, remoteIdentity }: Redirected, proxyPort: number): void {
     const parsed = parseFrame(frame);
-    const { ipv4, tcp } = parsed;
-    const source = { address: ipv4!.src, port: tcp!.srcPort };
-    const server = { address: ipv4!.dst, port: tcp!.dstPort };
-    const client = pod ?? this.#onward.get(endsOf(source, server));
+    const { ip, tcp } = parsed;
+    const source = { address: ip!.src, port: tcp!.srcPort };
+    const server = { address: ip!.dst, port: tcp!.dstPort };
+    const client = pod ?? this.#onward.get(endsKey(source, server));
     if (client === undefined) return;
     const own = this.#agent.endpointOfId(endpointId);
     const mark = ingress ? 0 : MARK_MAGIC_PROXY_EGRESS;
@@ -63,8 +62,8 @@ export class ProxyRedirect {
       ...{ id, endpointId, ingress, remoteIdentity },
       ...(own !== undefined && { localIdentity: own.identity }),
       localPort: tcp!.dstPort,
-      source: { ip: ipv4!.src, port: tcp!.srcPort },
-      destination: { ip: ipv4!.dst, port: tcp!.dstPort },
+      source: { ip: ip!.src, port: tcp!.srcPort },
+      destination: { ip: ip!.dst, port: tcp!.dstPort },
     };
     const port = this.#ports.get(proxyPort)!;
     const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
@@ -103,11 +102,11 @@ export class ProxyRedirect {
       return;
     }
     const mark = identityMark(client.identity, ingress ? MARK_MAGIC_PROXY_INGRESS : MARK_MAGIC_PROXY_EGRESS);
-    const to = { address: Number(destination.ip), port: destination.port };
+    const to = { address: destination.ip, port: destination.port };
     const send = (segment: Uint8Array): void => this.#network.toPod(segment, mark);
-    const end = this.#network.host.open(nodeIpv4(this.#agent), to, send);
+    const end = this.#network.host.open(this.#agent.nodeAddressFor(to.address), to, send);
     splice(socket, end);
-    const ends = endsOf(end.local, to);
+    const ends = endsKey(end.local, to);
     this.#onward.set(ends, client);
     socket.once('close', () => this.#onward.delete(ends));
     const timer = setTimeout(() => socket.resetAndDestroy(), CONNECT_TIMEOUT_MS);
@@ -122,6 +121,3 @@ export class ProxyRedirect {
     socket.on('close', () => this.#sockets.delete(socket));
   }
 }
-
-const endsOf = (client: SocketAddress, server: SocketAddress): string =>
-  `${client.address}:${client.port} ${server.address}:${server.port}`;

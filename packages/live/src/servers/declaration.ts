@@ -1,5 +1,4 @@
 import { InputError, type ObjectStore, type Pod } from '@ciliate/k8s';
-import { parseIpv4 } from '@ciliate/packet';
 
 /** What serves a port of a pod. */
 export type ServerKind = 'http-echo' | 'https-echo' | 'deathstar' | 'tcp-echo' | 'dns' | 'command';
@@ -30,16 +29,7 @@ const DNS_PORT = 53;
  * labelled as the cluster's DNS (`k8s-app: kube-dns`) is that, if it declares nothing else.
  * @throws InputError that names the pod, the annotation and what is wrong
  */
-export function serversOf({
-  metadata: { namespace, name, annotations, labels },
-  spec,
-  status,
-}: Pod): ServerDeclaration[] {
-  if (parseIpv4(status.podIP) === undefined)
-    throw new InputError(`Pod ${namespace}/${name}: status.podIP: live pods want an IPv4 address first`, {
-      namespace,
-      name,
-    });
+export function serversOf({ metadata: { namespace, name, annotations, labels }, spec }: Pod): ServerDeclaration[] {
   const text = annotations[SERVER_ANNOTATION];
   if (text === undefined) return labels['k8s-app'] === 'kube-dns' ? [{ kind: 'dns', port: DNS_PORT }] : [];
   const bad = (problem: string): InputError =>
