@@ -1,6 +1,8 @@
 import {
   Agent,
+  type AgentOptions,
   addressBeside,
+  type DatapathFlags,
   type Endpoint,
   PROXY_PORT_DNS,
   PROXY_PORT_HTTP,
@@ -26,13 +28,12 @@ import { PodServers } from './servers/pod_servers.ts';
 import { Topic } from './topic.ts';
 import { type WorldHost, WorldServers } from './world.ts';
 
-export interface LiveClusterOptions {
+export interface LiveClusterOptions extends DatapathFlags, Pick<AgentOptions, 'kvstore' | 'clusterId'> {
   readonly store: ObjectStore;
   readonly seed: number;
   readonly log: Logger;
   readonly enablePolicy?: 'default' | 'always' | 'never';
   readonly dnsRejectWith?: 'refused' | 'nameError';
-  readonly policyAuditMode?: boolean;
   /** Worker threads of the L7 proxy. */
   readonly proxyWorkers?: number;
   /** Who is outside of the cluster. */
@@ -72,6 +73,7 @@ export class LiveCluster {
   readonly #world: WorldServers;
   readonly #pods = new Map<Endpoint, LivePod>();
   readonly #collector: NodeJS.Timeout;
+  readonly #syncer: NodeJS.Timeout;
   /** Changes go one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -133,6 +135,8 @@ export class LiveCluster {
     this.#dns = new ClusterDns(options.store, this.#world.names);
     this.#resolver = new Resolver(this.#network, this.#dnsServer);
     this.#collector = setInterval(() => void agent.collectNames(nowNs()), COLLECT_MS).unref();
+    const onFailure = (err: unknown): void => options.log.error({ err }, 'the store cannot be kept up to date');
+    this.#syncer = setInterval(() => void agent.syncKvstore().catch(onFailure), SYNC_MS).unref();
   }
 
   /** In the order of the endpoints' ids. */
@@ -174,6 +178,7 @@ export class LiveCluster {
   /** Ends every connection, server and thread. */
   async stop(): Promise<void> {
     clearInterval(this.#collector);
+    clearInterval(this.#syncer);
     await this.#last.catch(() => {});
     for (const { front } of this.#pods.values()) front.close();
     this.#redirect.close();
@@ -243,6 +248,8 @@ export class LiveCluster {
 
 /** How often names are looked at for their end. */
 const COLLECT_MS = 10_000;
+/** As Cilium's --kvstore-periodic-sync. */
+const SYNC_MS = 5 * 60_000;
 /** Since 1970, and never going back. */
 const nowNs = (): bigint => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
 

@@ -1,8 +1,11 @@
 import { connect, type Socket } from 'node:net';
 import { formatIp } from '@ciliate/packet';
 import type { ConnectionSession, SessionDeed, SessionSink, TlsEnds } from '../carrier.ts';
+import { Http2Connection } from '../http2/connection.ts';
+import { speaksHttp2 } from '../http2/preface.ts';
 import type { AccessLog, Side } from '../protocol.ts';
 import type { UpstreamFailure } from '../responses.ts';
+import { Session } from '../session.ts';
 import { type L7Parser, sessionFor } from '../sessions.ts';
 import { Outlet } from './outlet.ts';
 import { encodePreamble, type Preamble } from './preamble.ts';
@@ -17,6 +20,7 @@ const readRoom = Buffer.allocUnsafe(64 * 1024);
 const LINGER_MS = 1000;
 /** The secret for TLS with the server has not come. Envoy's words. */
 const NOT_READY = 'remote connection failure, transport failure reason: Socket is not ready';
+const NOTHING = new Uint8Array(0);
 
 /**
  * A redirected connection on sockets: bytes go to a session, what it says goes out. Memory is bounded: when a socket does
@@ -44,6 +48,8 @@ export class LiveConnection implements SessionSink {
   /** Nothing goes to the client any more. */
   #downClosed = false;
   #retryTimer: NodeJS.Timeout | undefined;
+  /** The client's first bytes, as long as they may become those of HTTP/2. */
+  #first: Uint8Array | undefined;
 
   constructor(down: Socket, preamble: Preamble, runtime: Runtime, parser: L7Parser = 'http') {
     this.#raw = down;
@@ -53,19 +59,21 @@ export class LiveConnection implements SessionSink {
     this.logs = runtime.logs;
     const { connection } = preamble;
     this.#session = sessionFor(parser, connection, runtime, () => runtime.policies.get(connection.endpointId), this);
+    if (this.#session instanceof Session) this.#first = NOTHING;
     this.#listen();
   }
 
   #listen(): void {
     const down = this.#down;
-    down.on('end', () => this.#run(() => this.#session.end('downstream', this.#runtime.nowNs())));
-    down.on('error', () => this.#run(() => this.#session.abort('downstream', this.#runtime.nowNs())));
-    down.on('close', () => this.#run(() => this.#session.abort('downstream', this.#runtime.nowNs())));
-    down.on('drain', () => this.#resume());
+    down.on('end', this.#onDownEnd).on('error', this.#onDownGone).on('close', this.#onDownGone);
+    down.on('drain', this.#resume);
   }
 
-  #read(): void {
-    this.#down.on('data', (bytes: Uint8Array) => this.#onData('downstream', bytes));
+  /** Somebody else listens to the client's socket from now on. */
+  #leave(): void {
+    const down = this.#down;
+    down.off('data', this.#onClientData).off('drain', this.#resume);
+    down.off('end', this.#onDownEnd).off('error', this.#onDownGone).off('close', this.#onDownGone);
   }
 
   /** May it stay? Then its bytes count. @param first the client's that came with the preamble */
@@ -73,8 +81,8 @@ export class LiveConnection implements SessionSink {
     this.#session.open(this.#runtime.nowNs());
     if (this.#session.closed) return;
     this.#runtime.connections.add(this);
-    this.#read();
-    if (first.length > 0) this.#onData('downstream', first);
+    this.#down.on('data', this.#onClientData);
+    if (first.length > 0) this.#onClientData(first);
   }
 
   /** Time passes. */
@@ -120,14 +128,37 @@ export class LiveConnection implements SessionSink {
   secure(tls: TlsEnds): void {
     this.#upstreamTls = tls;
     if (tls.downstream === undefined) return;
-    for (const event of ['data', 'end', 'error', 'close', 'drain']) this.#raw.removeAllListeners(event);
+    this.#leave();
     this.#down = endTls(this.#raw, tls.downstream, tls.first);
     this.#listen();
-    this.#read();
+    this.#down.on('data', this.#onClientData);
   }
 
   log(request: number, record: AccessLog): void {
     this.#runtime.log(this.#preamble.connection.id, request, record);
+  }
+
+  readonly #onClientData = (bytes: Uint8Array): void => {
+    if (this.#first !== undefined) {
+      const first = this.#first.length === 0 ? bytes : Buffer.concat([this.#first, bytes]);
+      const http2 = speaksHttp2(first);
+      if (http2 === true) {
+        this.#becomeHttp2(first);
+        return;
+      }
+      this.#first = http2 === undefined ? first : undefined;
+    }
+    this.#onData('downstream', bytes);
+  };
+
+  /** To the session, what came so far was half a line. */
+  #becomeHttp2(first: Uint8Array): void {
+    this.#forget();
+    const down = this.#down;
+    this.#leave();
+    down.pause();
+    down.unshift(first);
+    new Http2Connection(down, this.#preamble, this.#runtime);
   }
 
   #onData(from: Side, bytes: Uint8Array): void {
@@ -141,9 +172,9 @@ export class LiveConnection implements SessionSink {
     this.#settle();
   }
 
-  #resume(): void {
-    this.#run(() => this.#session.resume(this.#runtime.nowNs()));
-  }
+  readonly #onDownEnd = (): void => this.#run(() => this.#session.end('downstream', this.#runtime.nowNs()));
+  readonly #onDownGone = (): void => this.#run(() => this.#session.abort('downstream', this.#runtime.nowNs()));
+  readonly #resume = (): void => this.#run(() => this.#session.resume(this.#runtime.nowNs()));
 
   /** What a step of the session left to do: write, stop or go on reading, wait. */
   #settle(): void {
