@@ -186,8 +186,8 @@ export class Session implements ConnectionSession {
       return;
     }
     if (exchange === undefined) {
+      this.#logUnseen(this.#requestCount, reply.status, nowNs);
       const answer = localReply(reply, { nowNs, grpc: false });
-      this.#logUnseen(this.#requestCount, answer.status, nowNs);
       this.#actions.bytes('downstream', encodeLocalReply(answer, { bodiless: false, close: true }));
     }
     this.#close();

@@ -84,9 +84,7 @@ describe('gRPC', () => {
     await expect
       .poll(
         () =>
-          live.log
-            .slice(-2)
-            .map(({ record }) => (isHttpLog(record) ? [record.entryType, record.path, record.status] : [])),
+          live.log.slice(-2).map(({ record }) => isHttpLog(record) && [record.entryType, record.path, record.status]),
         PATIENT,
       )
       .toEqual([

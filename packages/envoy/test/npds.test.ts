@@ -14,7 +14,7 @@ import {
   ProxyCore,
 } from '../src/index.ts';
 import { judge } from './judge.ts';
-import { EMPIRE, httpRules, LANDING, PORT, policyOf } from './support.ts';
+import { EMPIRE, httpRules, LANDING, PORT, policyOf, show } from './support.ts';
 
 // An encoder of its own, so that the schema is held against the field numbers and not against itself.
 const varint = (value: number): number[] => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)]);
@@ -98,6 +98,11 @@ const refused: [name: string, policy: NetworkPolicy, reason: string][] = [
     inRule({ upstreamTlsContext: {} }),
     `${RULE}.upstream_tls_context: missing trusted CA`,
   ],
+  [
+    'TLS that asks clients for certificates',
+    inRule({ downstreamTlsContext: { tlsSdsSecret: 'a/b', validationContextSdsSecret: 'a/c' } }),
+    `${RULE}.downstream_tls_context: certificates of clients are not modelled yet`,
+  ],
   ['a server name that is none', inRule({ serverNames: ['a.b', 'c.'] }), `${RULE}.server_names[1]: "c." is no pattern`],
   ['no Kafka rules', inRule({ kafkaRules: {} }), `${RULE}.kafka_rules: empty`],
   ['generic rules', inRule({ l7Rules: {} }), `${RULE}.l7_rules: not modelled yet`],
@@ -155,9 +160,9 @@ describe('discovery', () => {
     const client = { ingress: true, remoteIdentity: EMPIRE, localPort: PORT } as const;
     const ends = { source: { ip: 1, port: 1 }, destination: { ip: 2, port: 80 } };
     expect(core.open({ id: 1, endpointId: 7, ...client, ...ends }, 0n)).toEqual([]);
-    expect(core.open({ id: 2, endpointId: 8, ...client, ...ends }, 0n).at(-1)).toEqual({ type: 'resetDownstream' });
+    expect(show(core.open({ id: 2, endpointId: 8, ...client, ...ends }, 0n))).toEqual(['Denied', 'resetDownstream']);
     core.applyPolicy(encodeDiscoveryResponse('6', []));
-    expect(core.open({ id: 3, endpointId: 7, ...client, ...ends }, 0n).at(-1)).toEqual({ type: 'resetDownstream' });
+    expect(show(core.open({ id: 3, endpointId: 7, ...client, ...ends }, 0n))).toEqual(['Denied', 'resetDownstream']);
   });
 
   test('an endpoint that comes twice is refused', () => {
