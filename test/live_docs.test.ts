@@ -3,10 +3,11 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { isInstalled, ROOT } from './live.ts';
 import { sessionOf, steady, Terminal } from './live_session.ts';
 
-/** The sessions of both labs, typed again: the documents show what real programs print. */
+/** The sessions of the labs, typed again: the documents show what real programs print. */
 const PAGES = [
   ['docs/deathstar.md', 20],
   ['docs/three-tier.md', 18],
+  ['docs/tls.md', 11],
 ] as const;
 const missing = ['curl', 'nc', 'timeout'].filter((program) => !isInstalled(program));
 

@@ -88,7 +88,11 @@ export class Exchange {
     const ownId = requestId(seed, id, this.number);
     const headers = new RequestHeaderMap({
       ...request,
-      headers: filterHeaders(request.headers, { sourceIp: source.ip, requestId: ownId }),
+      headers: filterHeaders(request.headers, {
+        sourceIp: source.ip,
+        requestId: ownId,
+        secured: this.connection.secured === true,
+      }),
     });
     const log = new HeaderLog();
     const verdict = allowed(policy, headers, log, { remoteIdentity, port: localPort, ingress });
@@ -153,6 +157,7 @@ export class Exchange {
       status: response?.status,
       latencyNs: response === undefined ? undefined : response.nowNs - this.startedNs,
       rule: verdict.matchedRule,
+      ...(this.connection.secured && { scheme: 'https' as const }),
       ...(log.missing.length > 0 && { missingHeaders: log.missing }),
       ...(log.rejected.length > 0 && { rejectedHeaders: log.rejected }),
     };

@@ -4,6 +4,7 @@ import type { IpAddress } from '@ciliate/packet';
 import type { ProxyErrorCode } from './errors.ts';
 import type { LoggedHeader } from './header_match.ts';
 import type { UpstreamFailure } from './responses.ts';
+import type { L7Parser } from './sessions.ts';
 
 export type Side = 'downstream' | 'upstream';
 
@@ -32,6 +33,8 @@ export interface ProxyConnection {
    * nodes; absent: it does not. Source: cilium/bpf_metadata.cc.
    */
   readonly originalSource?: boolean;
+  /** Did the client speak TLS to the proxy, of which only the inside is seen? Absent: it did not. */
+  readonly secured?: boolean;
   /** The port that policy is asked about: the one the client meant, not the proxy's. */
   readonly localPort: number;
   readonly source: SocketAddress;
@@ -72,6 +75,8 @@ export interface HttpAccessLog extends AccessLogEntry {
   readonly latencyNs: bigint | undefined;
   /** What header rules expected and did not find, and what they did not want; only if there is any. */
   readonly missingHeaders?: readonly LoggedHeader[];
+  /** Of the URL; absent: http. */
+  readonly scheme?: 'https';
   readonly rejectedHeaders?: readonly LoggedHeader[];
 }
 
@@ -99,6 +104,9 @@ export type ProxyAction =
   | { readonly type: 'closeUpstream' }
   | { readonly type: 'closeDownstream' }
   | { readonly type: 'resetDownstream' }
+  /** Nothing more goes to the server, or to the client; it may still send. */
+  | { readonly type: 'endUpstream' }
+  | { readonly type: 'endDownstream' }
   /** `request`: which of the connection's requests, from 0; those answered before policy was asked count, too. */
   | { readonly type: 'log'; readonly request: number; readonly record: AccessLog };
 
@@ -111,7 +119,12 @@ export interface WorkerInit {
 /** `response` is a DiscoveryResponse in wire form. */
 export type ProxyCall =
   | { readonly type: 'discovery'; readonly response: Uint8Array }
-  | { readonly type: 'open'; readonly connection: ProxyConnection; readonly nowNs: bigint }
+  | {
+      readonly type: 'open';
+      readonly connection: ProxyConnection;
+      readonly nowNs: bigint;
+      readonly parser: L7Parser;
+    }
   | {
       readonly type: 'data';
       readonly id: number;

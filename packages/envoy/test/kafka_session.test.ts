@@ -28,6 +28,7 @@ function dial(over = {}) {
     isFull: () => false,
     bytes: (to, value) => said.push(`${to === 'upstream' ? '>' : '<'}${text(value)}`),
     add: (type) => said.push(type),
+    secure: () => {},
     log: (_request, record) => log.push(wordsOf(record)),
   };
   const session = new KafkaSession(connection(over), undefined, () => policy, sink);

@@ -8,6 +8,8 @@ export interface HttpRecord extends L7Record {
   /** Query included. */
   path: string;
   host: string;
+  /** Absent: http. */
+  scheme?: 'https';
   protocol: string;
   /** Only in a response, as `latencyNs`. */
   status: number | undefined;
@@ -55,7 +57,8 @@ function kafkaSummary({ type, apiKey, correlationId, topic, errorCode }: FlowKaf
 
 function http(record: HttpRecord): FlowHttp {
   const { method, protocol, status = 0, latencyNs = 0n } = record;
-  const url = record.source === undefined ? '' : `http://${record.host}/${record.path.replace(/^\//, '')}`;
+  const url =
+    record.source === undefined ? '' : `${record.scheme ?? 'http'}://${record.host}/${record.path.replace(/^\//, '')}`;
   return record.entryType === 'Response'
     ? { type: 'RESPONSE', method, url, protocol, code: status, latencyNs }
     : { type: 'REQUEST', method, url, protocol, code: 0, latencyNs: 0n };

@@ -8,6 +8,7 @@ import {
   PROXY_PORT_DNS,
   PROXY_PORT_HTTP,
   PROXY_PORT_KAFKA,
+  PROXY_PORT_TLS,
   podName,
 } from '@ciliate/agent';
 import { ProxyServer } from '@ciliate/envoy';
@@ -100,6 +101,7 @@ export class LiveCluster {
       const ports = new Map([
         [PROXY_PORT_HTTP, await proxy.listen({ name: 'cilium-http-ingress' })],
         [PROXY_PORT_KAFKA, await proxy.listen({ name: 'cilium-proxylib-ingress', parser: 'kafka' })],
+        [PROXY_PORT_TLS, await proxy.listen({ name: 'cilium-proxylib-ingress-tls', parser: 'tls' })],
       ]);
       cluster = new LiveCluster(options, agent, proxy, ports);
       await cluster.#redirect.listen();
@@ -231,7 +233,7 @@ export class LiveCluster {
 
   async #startPod(endpoint: Endpoint, object: Pod): Promise<void> {
     const declarations = serversOf(object);
-    const servers = await PodServers.start(object, declarations);
+    const servers = await PodServers.start(object, declarations, this.#options.store);
     const stack = this.#network.stackOf(endpoint);
     const dnsPort = declarations.find(({ kind }) => kind === 'dns')?.port;
     serveDns(stack, dnsPort, this.#dns);

@@ -8,14 +8,15 @@ import type { LoggedRequest } from './protocol.ts';
  */
 export function logLine(connection: number, request: number, record: AccessLog): string {
   if (!isHttpLog(record)) return otherLine(connection, request, record);
-  const { entryType, isIngress, source, destination, missingHeaders, rejectedHeaders } = record;
-  const headers = missingHeaders || rejectedHeaders ? JSON.stringify({ missingHeaders, rejectedHeaders }) : '';
+  const { entryType, isIngress, source, destination, missingHeaders, rejectedHeaders, scheme } = record;
+  const rare = missingHeaders || rejectedHeaders || scheme;
+  const others = rare ? JSON.stringify({ missingHeaders, rejectedHeaders, scheme }) : '';
   const ends = `${addressText(source)}\0${addressText(destination)}`;
   const who = `${connection}\0${request}\0${record.sourceIdentity}\0${record.destinationIdentity}\0${ends}`;
   const what = `${entryType}\0${isIngress ? 1 : 0}\0${record.method}\0${record.path}\0${record.host}\0${record.protocol}`;
   const rule = record.rule === undefined ? '' : JSON.stringify(record.rule);
   const when = `${record.timestampNs}\0${record.latencyNs ?? ''}\0${record.status ?? ''}`;
-  return `${who}\0${what}\0${when}\0${rule}\0${headers}\n`;
+  return `${who}\0${what}\0${when}\0${rule}\0${others}\n`;
 }
 
 /** What is no HTTP request is rare: JSON, behind the same two numbers. */
@@ -33,7 +34,7 @@ function readLine(line: string): LoggedRequest {
   if (fields.length === OTHER_FIELDS) return readOther(fields as [string, string, string, string]);
   const [connection, request, sourceIdentity, destinationIdentity, source, destination] = fields;
   const [entryType, isIngress, method, path, host, protocol] = fields.slice(6);
-  const [timestampNs, latencyNs, status, rule, headers] = fields.slice(12);
+  const [timestampNs, latencyNs, status, rule, others] = fields.slice(12);
   const record: HttpAccessLog = {
     timestampNs: BigInt(timestampNs!),
     entryType: entryType as HttpAccessLog['entryType'],
@@ -49,7 +50,7 @@ function readLine(line: string): LoggedRequest {
     status: status === '' ? undefined : Number(status),
     latencyNs: latencyNs === '' ? undefined : BigInt(latencyNs!),
     rule: rule === '' ? undefined : JSON.parse(rule!),
-    ...(headers !== '' && JSON.parse(headers!)),
+    ...(others !== '' && JSON.parse(others!)),
   };
   return { connection: Number(connection), request: Number(request), record };
 }

@@ -2,10 +2,8 @@
 // has a sequence number, and gets exactly one answer with the same number.
 import type { HttpConfig } from '../http_config.ts';
 import type { AccessLog } from '../protocol.ts';
+import type { L7Parser } from '../sessions.ts';
 import type { Preamble } from './preamble.ts';
-
-/** What connections speak. */
-export type L7Parser = 'http' | 'kafka';
 
 /** Where redirected connections of one kind come in. */
 export interface ListenerSpec {

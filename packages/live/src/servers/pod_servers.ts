@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pod } from '@ciliate/k8s';
+import type { ObjectStore, Pod } from '@ciliate/k8s';
 import { splice } from '../net/splice.ts';
 import type { TcpEnd } from '../net/tcp_end.ts';
-import { COMMAND_ANNOTATION, type ServerDeclaration } from './declaration.ts';
-import { deathstar, httpEcho } from './http_servers.ts';
+import { COMMAND_ANNOTATION, certificateOf, type ServerDeclaration } from './declaration.ts';
+import { deathstar, httpEcho, httpsEcho } from './http_servers.ts';
 
 /** The real servers of one pod, each on a port of loopback that is reached only through the pod's emulated address. */
 export class PodServers {
@@ -16,12 +16,12 @@ export class PodServers {
   readonly #ports = new Map<number, number>();
   readonly #sockets = new Set<Socket>();
 
-  /** @param declarations those for TCP */
-  static async start(pod: Pod, declarations: readonly ServerDeclaration[]): Promise<PodServers> {
+  /** @param store has the secrets with certificates @throws InputError for one that is not there */
+  static async start(pod: Pod, declarations: readonly ServerDeclaration[], store: ObjectStore): Promise<PodServers> {
     const servers = new PodServers();
     for (const { kind, port } of declarations) {
       if (kind === 'command') servers.#ports.set(port, await servers.#run(pod, port));
-      else if (kind !== 'dns') servers.#ports.set(port, await servers.#listen(serverFor(kind, pod)));
+      else if (kind !== 'dns') servers.#ports.set(port, await servers.#listen(serverFor(kind, pod, store)));
     }
     return servers;
   }
@@ -67,12 +67,15 @@ export class PodServers {
   }
 }
 
-function serverFor(kind: Exclude<ServerDeclaration['kind'], 'dns' | 'command'>, { metadata }: Pod): Server {
+function serverFor(kind: Exclude<ServerDeclaration['kind'], 'dns' | 'command'>, pod: Pod, store: ObjectStore): Server {
+  const name = `${pod.metadata.namespace}/${pod.metadata.name}`;
   switch (kind) {
     case 'deathstar':
       return deathstar();
     case 'http-echo':
-      return httpEcho(`${metadata.namespace}/${metadata.name}`);
+      return httpEcho(name);
+    case 'https-echo':
+      return httpsEcho(name, certificateOf(pod, store));
     case 'tcp-echo':
       return createServer({ allowHalfOpen: true }, (socket) => {
         socket.on('error', () => {});
