@@ -43,6 +43,9 @@ export class Memory {
   readonly u64: BigUint64Array;
   readonly view: DataView;
 
+  /** Whether writers of this thread may wait for readers: see `Reader.join`. */
+  waits = true;
+
   /** The clock word that `nowSeconds` saw last, and what it answered. */
   private lastLow = 0;
   private lastHigh = 0;
