@@ -68,7 +68,10 @@ export class Vm {
     this.reader = isShared ? Reader.join(this.machine.memory, { writes: true }) : undefined;
     this.budget = budget;
     this.lookupEngines = lookupEngines;
-    this.compiled = new Compiled(this.machine, helpers, { isChecked: engine === 'checked' });
+    this.compiled = new Compiled(this.machine, helpers, {
+      isChecked: engine === 'checked',
+      isWatched: lookupEngines.size > 0,
+    });
     this.interpreter = new Interpreter(this.machine, this.functions, helpers);
     this.interpreter.observer = observer;
   }
