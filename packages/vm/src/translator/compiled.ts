@@ -1,5 +1,5 @@
 import { fault, VmError } from '../errors.ts';
-import { fastHelpers, type SlowHelpers, WRITERS } from '../helpers/fast.ts';
+import { type FastHelper, fastHelpers, WRITERS } from '../helpers/fast.ts';
 import { checkArguments, type Helper, type HelperTable, widthOf } from '../helpers/helper.ts';
 import { HELPERS } from '../helpers/table.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -97,14 +97,14 @@ export class Compiled {
     for (const helper of this.helpers.values()) {
       imports[`helper_${helper.id}`] = options.isChecked ? checked(machine, helper) : direct(machine, helper);
     }
-    if (!options.isChecked) Object.assign(imports, this.fastImports(imports));
+    if (!options.isChecked) Object.assign(imports, this.fastImports());
     return imports;
   }
 
   /** Helpers as WebAssembly in the place of those in TypeScript, but for what somebody has replaced or wants to be told. */
-  private fastImports(imports: Readonly<Record<string, unknown>>): Record<string, unknown> {
-    const [update, remove, output] = [2, 3, 25].map((id) => imports[`helper_${id}`]);
-    const fast = fastHelpers(this.machine, { update, delete: remove, output } as SlowHelpers);
+  private fastImports(): Record<string, FastHelper> {
+    const slow = (id: number): FastHelper => direct(this.machine, HELPERS.get(id)!) as FastHelper;
+    const fast = fastHelpers(this.machine, { update: slow(2), delete: slow(3), output: slow(25) });
     const isUsual = (id: number): boolean =>
       this.helpers.get(id) === HELPERS.get(id) && !(this.options.isWatched === true && WRITERS.includes(id));
     return Object.fromEntries([...fast].filter(([id]) => isUsual(id)).map(([id, run]) => [`helper_${id}`, run]));
