@@ -38,6 +38,8 @@ export const METRICS: u32 = 28;
 export const PROGRAMS: u32 = 32;
 export const IPCACHE_ROOT: u32 = 36;
 export const STATS_CPU: u32 = 40;
+/** Where a notification is put together (`Stack.event`). */
+export const EVENT: u32 = 44;
 /** Tables: the links to the first nodes, the mask that chooses one, the map's header. */
 export const LXC: u32 = 48;
 export const STATS: u32 = 60;
@@ -95,7 +97,10 @@ export function programOf(ctx: u32, id: u32): u32 {
   return id < MAX_PROGRAMS ? load<u32>(load<u32>(ctx, PROGRAMS) + (id << 2)) : 0;
 }
 
+/** Answers when nothing is done; -1 wins when both are joined by `|`. */
 export const NOT_USUAL: i32 = -1;
+/** The maps have room, but no free nodes at hand. */
+export const NO_NODES: i32 = -2;
 export const NEW: u32 = 0;
 export const ESTABLISHED: u32 = 1;
 export const REPLY: u32 = 2;
