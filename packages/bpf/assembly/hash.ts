@@ -1,3 +1,5 @@
+import { NO_NODES, NOT_USUAL } from './context';
+
 /*
  * Hashes of the maps (packages/maps: hash_table.ts, slab.ts, lru_list.ts say how they lie in memory). A table is three words:
  * the links to the first nodes, the mask that chooses one, the map's header.
@@ -105,23 +107,37 @@ export function find4(table: u32, word0: u32, word1: u32, word2: u32, tail: u32)
   return 0;
 }
 
-function hashOf(key: u32, words: u32): u32 {
+/** The hash of all words but the last. */
+@inline
+export function beginHash(key: u32, words: u32): u32 {
   const last = key + ((words - 1) << 2);
   let h: u32 = 0;
   for (let k = key; k < last; k += 4) h = mix(h, load<u32>(k));
-  return end(h, load<u32>(last));
+  return h;
+}
+
+@inline
+function hashOf(key: u32, words: u32): u32 {
+  return end(beginHash(key, words), load<u32>(key + ((words - 1) << 2)));
 }
 
 @inline
 function isKey(node: u32, hash: u32, key: u32, words: u32): bool {
   if (load<u32>(node, HASH) !== hash) return false;
-  for (let i: u32 = 0; i < words << 2; i += 4) if (load<u32>(node + i, NODE_KEY) !== load<u32>(key + i)) return false;
-  return true;
+  let i: u32 = 0;
+  for (; i < (words >> 1) << 3; i += 8) if (load<u64>(node + i, NODE_KEY) !== load<u64>(key + i)) return false;
+  return (words & 1) === 0 || load<u32>(node + i, NODE_KEY) === load<u32>(key + i);
 }
 
 /** The same for a key of any length that lies in memory, its last word filled up with zeros. */
 export function find(table: u32, key: u32, words: u32): u32 {
-  const hash = hashOf(key, words);
+  return findBegun(table, key, words, beginHash(key, words));
+}
+
+/** The same with the hash of all words but the last. */
+@inline
+export function findBegun(table: u32, key: u32, words: u32, begun: u32): u32 {
+  const hash = end(begun, load<u32>(key + ((words - 1) << 2)));
   let node = load<u32>(bucket(table, hash));
   while (node !== 0 && !isKey(node, hash, key, words)) node = load<u32>(node);
   return node;
@@ -133,16 +149,17 @@ export function touch(node: u32): void {
   if (load<u32>(node - LRU_USED) === 0) store<u32>(node - LRU_USED, 1);
 }
 
-/** Are there nodes for so many entries more, and does the map take them without giving up others? */
+/** @returns 0 if there are nodes for so many entries more, and the map takes them without giving up others */
 @inline
-export function hasRoom(table: u32, entries: u32): bool {
+export function room(table: u32, entries: u32): i32 {
   const header = load<u32>(table, 8);
-  return load<u32>(header, FREE_COUNT) >= entries && load<u32>(header, COUNT) + entries <= load<u32>(header, MAX_ENTRIES);
+  if (load<u32>(header, COUNT) + entries > load<u32>(header, MAX_ENTRIES)) return NOT_USUAL;
+  return load<u32>(header, FREE_COUNT) < entries ? NO_NODES : 0;
 }
 
 /**
  * The node of a key, for its value to be written; a new one at the end of its chain if there is none. The map is an LRU hash
- * of one owner, and `hasRoom`.
+ * of one owner, and has `room`.
  */
 export function insert(table: u32, key: u32, words: u32): u32 {
   const hash = hashOf(key, words);
