@@ -9,6 +9,7 @@ import { run as bytecode } from './bytecode.ts';
 import { run as datapath } from './datapath.ts';
 import { checkNames } from './field.ts';
 import { run as httpRules } from './http_rules.ts';
+import { run as identities } from './identities.ts';
 import { run as ipcache } from './ipcache.ts';
 import { run as kvstore } from './kvstore.ts';
 import { run as lookup } from './lookup.ts';
@@ -35,6 +36,7 @@ const QUESTIONS: Record<string, (options: BenchOptions) => Promise<QuestionResul
   policy,
   'http-rules': httpRules,
   kvstore,
+  identities,
   proxy,
   bytecode,
 };
