@@ -9,9 +9,8 @@ import { run as bytecode } from './bytecode.ts';
 import { run as datapath } from './datapath.ts';
 import { checkNames } from './field.ts';
 import { run as httpRules } from './http_rules.ts';
-import { run as identities } from './identities.ts';
 import { run as ipcache } from './ipcache.ts';
-import { run as kvstore } from './kvstore.ts';
+import { run as kvstore } from './kvstore/run.ts';
 import { run as lookup } from './lookup.ts';
 import { run as mapLookup } from './map_lookup.ts';
 import { run as memory } from './memory.ts';
@@ -36,7 +35,6 @@ const QUESTIONS: Record<string, (options: BenchOptions) => Promise<QuestionResul
   policy,
   'http-rules': httpRules,
   kvstore,
-  identities,
   proxy,
   bytecode,
 };

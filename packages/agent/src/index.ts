@@ -13,8 +13,9 @@ export {
   whyRequestDenied,
   whyRequestPassed,
 } from './explain.ts';
+export { networkPolicyOf } from './npds.ts';
 export type { PolicyReceiver } from './proxy_policy.ts';
-export { PROXY_PORT_DNS, PROXY_PORT_HTTP } from './proxy_ports.ts';
+export { PROXY_PORT_DNS, PROXY_PORT_HTTP, PROXY_PORT_KAFKA, PROXY_PORT_TLS } from './proxy_ports.ts';
 export { backingSlices } from './services.ts';
 export { ClusterPolicy, type PolicyPod } from './what_if/cluster_policy.ts';
 export { diffReach, type ReachChange, type ReachDiff } from './what_if/diff.ts';

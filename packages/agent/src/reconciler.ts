@@ -17,6 +17,7 @@ import { type PodChanges, podChanges } from './pods.ts';
 import type { Problems, Regeneration } from './regeneration.ts';
 import type { Registry, RemoteChanges } from './registry.ts';
 import { type Services, serviceViewsOf } from './services.ts';
+import { syncedSecrets } from './tls_secrets.ts';
 
 export interface ReconcilerParts {
   readonly store: ObjectStore;
@@ -82,6 +83,7 @@ export class Reconciler {
 
     this.#countPorts({ ...pods, added });
     this.#hearOfPods(remote);
+    if (changes.secrets) await this.#syncSecrets(problems);
     const isInForce = await regeneration.regenerate(problems);
     for (const endpoint of moved) endpoints.publish(endpoint);
     await this.#tellOthers(changes, [...moved, ...pods.reported.map(({ endpoint }) => endpoint)], problems);
@@ -187,6 +189,14 @@ export class Reconciler {
       regeneration.portsChanged(endpoint);
     }
     if (changed.some((one) => one)) regeneration.portsChanged();
+  }
+
+  async #syncSecrets(problems: Problems): Promise<void> {
+    const { store, regeneration, log } = this.#parts;
+    const { secrets, missing, problems: faults } = syncedSecrets(store);
+    for (const what of missing) log.warn(`${what}: connections that need it fail until it comes`);
+    problems.push(...faults);
+    await regeneration.secretsChanged(secrets, problems);
   }
 
   /** Pods of other agents: policies know their identities by now, if anybody does. */

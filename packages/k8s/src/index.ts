@@ -49,6 +49,7 @@ export type {
   PortRuleKafka,
   Position,
   Rule,
+  Secret,
   SecretRef,
   Service,
   ServicePort,

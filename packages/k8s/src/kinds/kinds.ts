@@ -8,6 +8,7 @@ import { namespace } from './namespace.ts';
 import { networkPolicy } from './network_policy.ts';
 import { node } from './node.ts';
 import { pod } from './pod.ts';
+import { secret } from './secret.ts';
 import { service } from './service.ts';
 
 export type Kind = K8sObject['kind'];
@@ -26,6 +27,7 @@ export const KINDS: { readonly [K in Kind]: KindSpec<K> } = {
   Pod: { apiVersions: ['v1'], schema: pod },
   Service: { apiVersions: ['v1'], schema: service },
   NetworkPolicy: { apiVersions: ['networking.k8s.io/v1'], schema: networkPolicy },
+  Secret: { apiVersions: ['v1'], schema: secret },
   EndpointSlice: { apiVersions: ['discovery.k8s.io/v1'], schema: endpointSlice },
   CiliumNetworkPolicy: { apiVersions: ['cilium.io/v2'], schema: ciliumNetworkPolicy },
   CiliumClusterwideNetworkPolicy: { apiVersions: ['cilium.io/v2'], schema: ciliumClusterwideNetworkPolicy },
@@ -48,7 +50,7 @@ export const REFUSED_KINDS: ReadonlyMap<string, string> = new Map([
   ...[
     ...['CiliumEnvoyConfig', 'CiliumClusterwideEnvoyConfig'],
     ...['CiliumLocalRedirectPolicy', 'CiliumEgressGatewayPolicy', 'CiliumEndpointSlice'],
-    ...['Endpoints', 'Ingress', 'Gateway', 'HTTPRoute', 'Secret', 'ConfigMap'],
+    ...['Endpoints', 'Ingress', 'Gateway', 'HTTPRoute', 'ConfigMap'],
     ...['ServiceAccount', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'],
   ].map((kind): [string, string] => [kind, 'not modelled yet']),
 ]);

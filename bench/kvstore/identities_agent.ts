@@ -1,7 +1,7 @@
-/** An agent of `identities.ts`: `identities_agent.ts ENDPOINT NODE CALLERS`; takes new numbers for so many milliseconds when told to. */
+/** An agent: `identities_agent.ts ENDPOINT NODE CALLERS`; takes new numbers for so many milliseconds when told to. */
 import { etcdClient } from '@ciliate/kvstore';
 import { Labels } from '@ciliate/labels';
-import { IdentityAllocator, IdentityCache } from '../packages/identity/src/index.ts';
+import { IdentityAllocator, IdentityCache } from '../../packages/identity/src/index.ts';
 
 export interface Taken {
   readonly count: number;
