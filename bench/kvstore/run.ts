@@ -6,6 +6,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { percentile, round } from '../stats.ts';
 import type { BenchOptions, QuestionResult, Ratio, ResultRow } from '../types.ts';
+import { takeIdentities } from './identities.ts';
 import { type Subject, startSubjects } from './subjects.ts';
 import { fanOut, gets, leases, mirror, puts, type Task } from './tasks.ts';
 
@@ -14,6 +15,7 @@ const TURNS = 7;
 /** Shorter turns would hold a few calls only. */
 const LEAST_TURN_MS = 60;
 const WATCHERS = 100;
+const AGENTS = [1, 4];
 /** What is asked of the ratio to etcd over gRPC, by mode and count. */
 const REACH: Record<string, number> = {
   ...{ 'put 1': 1, 'put 16': 1, 'put 64': 0.7, 'get 1': 0.5, 'get 16': 0.5, 'get 64': 0.5 },
@@ -33,12 +35,13 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
     const source = subjects.find(({ engine }) => engine === 'over gRPC')!.endpoint!;
     if (spawnSync('etcdctl', ['version']).status === 0) tasks.push(mirror(source));
     else result.skipped.push({ engine: 'etcdctl', reason: 'etcdctl is not installed' });
-    for (const task of tasks) {
-      const rows = await measure(task, subjects, options);
+    const note = (rows: readonly ResultRow[]): void => {
       result.results.push(...rows);
       for (const row of rows) options.say(shown(row));
       result.ratios.push(...ratiosOf(rows));
-    }
+    };
+    for (const task of tasks) note(await measure(task, subjects, options));
+    for (const agents of AGENTS) note(await takeIdentities(agents, subjects, options));
   } finally {
     for (const subject of subjects) await subject.stop();
   }
