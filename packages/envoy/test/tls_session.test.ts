@@ -99,7 +99,7 @@ test('TLS that ends at the proxy is refused where nobody can shake hands', () =>
   });
   core.open(connection(), NOW);
   expect(() => core.data(1, 'downstream', clientHello(NAME), NOW)).toThrow(
-    'TLS that ends at the proxy cannot be replayed: it takes a live client',
+    'speaks TLS that ends at the proxy: recorded bytes cannot be replayed there',
   );
 });
 
