@@ -1,4 +1,4 @@
-import type { CiliumCIDRGroup, ObjectStore, PolicyObject, WatchEvent } from '@ciliate/k8s';
+import type { CiliumCIDRGroup, ObjectOf, ObjectStore, PolicyObject, WatchEvent } from '@ciliate/k8s';
 import type { PolicyRef } from '@ciliate/policy';
 
 /** Every kind of object that the agent watches. */
@@ -31,7 +31,7 @@ export class Changes {
   readonly nodes = new Set<string>();
   readonly cidrGroups = new Map<string, CiliumCIDRGroup | undefined>();
 
-  note({ type, object }: WatchEvent): void {
+  note({ type, object }: WatchEvent<ObjectOf<(typeof WATCHED_KINDS)[number]>>): void {
     const { namespace, name } = object.metadata;
     switch (object.kind) {
       case 'Namespace':

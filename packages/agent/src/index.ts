@@ -1,4 +1,6 @@
 export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
+export { CrdAllocator, type CrdAllocatorOptions } from './crd/crd_allocator.ts';
+export { type CrdGcRound, CrdIdentityGc, type CrdIdentityGcOptions } from './crd/identity_gc.ts';
 export type { Cidr, DatapathFlags } from './datapath_config.ts';
 export { AgentDns } from './dns.ts';
 export { addressBeside, type Endpoint, HOST_NAME, podName } from './endpoint.ts';

@@ -372,14 +372,31 @@ export interface CiliumNode {
   spec: { addresses: NodeAddress[]; health: string[]; ingress: string[] };
 }
 
+/** cilium.io/v2; the name is the number. */
+export interface CiliumIdentity {
+  kind: 'CiliumIdentity';
+  position: Position;
+  metadata: ObjectMeta;
+  /** `k8s:app` → `web`. */
+  securityLabels: Record<string, string>;
+}
+
+/** cilium.io/v2, with the name of its pod. */
+export interface CiliumEndpoint {
+  kind: 'CiliumEndpoint';
+  position: Position;
+  metadata: ObjectMeta;
+  /** `id` on the node with the address `node`. */
+  status: {
+    id: number;
+    identity: number;
+    node: string;
+    addresses: string[];
+    namedPorts: { name: string; port: number; protocol: L4Protocol }[];
+  };
+}
+
 export type PolicyObject = NetworkPolicy | CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy;
 export type K8sObject =
-  | Namespace
-  | Pod
-  | Service
-  | EndpointSlice
-  | Secret
-  | PolicyObject
-  | CiliumCIDRGroup
-  | Node
-  | CiliumNode;
+  | (Namespace | Pod | Service | EndpointSlice | Secret | PolicyObject | CiliumCIDRGroup | Node | CiliumNode)
+  | (CiliumIdentity | CiliumEndpoint);

@@ -2,6 +2,7 @@ import {
   Agent,
   type AgentOptions,
   addressBeside,
+  CrdIdentityGc,
   type DatapathFlags,
   type Endpoint,
   PROXY_PORT_DNS,
@@ -28,7 +29,9 @@ import { PodServers } from './servers/pod_servers.ts';
 import { Topic } from './topic.ts';
 import { type WorldHost, WorldServers } from './world.ts';
 
-export interface LiveClusterOptions extends DatapathFlags, Pick<AgentOptions, 'kvstore' | 'clusterId'> {
+export interface LiveClusterOptions
+  extends DatapathFlags,
+    Pick<AgentOptions, 'kvstore' | 'clusterId' | 'identityAllocationMode'> {
   readonly store: ObjectStore;
   readonly seed: number;
   readonly log: Logger;
@@ -74,6 +77,9 @@ export class LiveCluster {
   readonly #pods = new Map<Endpoint, LivePod>();
   readonly #collector: NodeJS.Timeout;
   readonly #syncer: NodeJS.Timeout;
+  /** The operator's part for identities that are objects. */
+  readonly #identityGc: CrdIdentityGc;
+  readonly #gcTimer: NodeJS.Timeout;
   /** Changes go one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -137,6 +143,8 @@ export class LiveCluster {
     this.#collector = setInterval(() => void agent.collectNames(nowNs()), COLLECT_MS).unref();
     const onFailure = (err: unknown): void => options.log.error({ err }, 'the store cannot be kept up to date');
     this.#syncer = setInterval(() => void agent.syncKvstore().catch(onFailure), SYNC_MS).unref();
+    this.#identityGc = new CrdIdentityGc({ store: options.store, nowMs: Date.now });
+    this.#gcTimer = setInterval(() => this.#identityGc.run(), IDENTITY_GC_MS).unref();
   }
 
   /** In the order of the endpoints' ids. */
@@ -179,6 +187,8 @@ export class LiveCluster {
   async stop(): Promise<void> {
     clearInterval(this.#collector);
     clearInterval(this.#syncer);
+    clearInterval(this.#gcTimer);
+    this.#identityGc.close();
     await this.#last.catch(() => {});
     for (const { front } of this.#pods.values()) front.close();
     this.#redirect.close();
@@ -250,6 +260,8 @@ export class LiveCluster {
 const COLLECT_MS = 10_000;
 /** As Cilium's --kvstore-periodic-sync. */
 const SYNC_MS = 5 * 60_000;
+/** As Cilium's --identity-gc-interval. */
+const IDENTITY_GC_MS = 15 * 60_000;
 /** Since 1970, and never going back. */
 const nowNs = (): bigint => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
 

@@ -38,12 +38,13 @@ async function up(options: UpOptions): Promise<void> {
 }
 
 async function run(options: UpOptions, kvstore: KvstoreClient | undefined): Promise<void> {
-  const { file, seed, enablePolicy, world, socket, proxyWorkers, clusterId } = options;
+  const { file, seed, enablePolicy, world, socket, proxyWorkers, clusterId, identityAllocationMode } = options;
   const store = loadStore(file);
   const log = pino({ level: options.logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
   const dnsRejectWith = options.tofqdnsDnsRejectResponseCode;
   const cluster = await LiveCluster.start({
-    ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers, kvstore, clusterId },
+    ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers },
+    ...{ kvstore, clusterId, identityAllocationMode },
     ...datapathFlagsOf(options),
     ...(world !== undefined && { world }),
   });

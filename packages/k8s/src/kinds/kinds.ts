@@ -1,5 +1,6 @@
 import type { Schema } from '../schema/schema.ts';
 import type { K8sObject } from '../types.ts';
+import { ciliumEndpoint, ciliumIdentity } from './cilium_identity.ts';
 import { ciliumCidrGroup, ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './cilium_network_policy.ts';
 import { ciliumNode } from './cilium_node.ts';
 import { endpointSlice } from './endpoint_slice.ts';
@@ -33,6 +34,8 @@ export const KINDS: { readonly [K in Kind]: KindSpec<K> } = {
   CiliumCIDRGroup: { apiVersions: ['cilium.io/v2', 'cilium.io/v2alpha1'], schema: ciliumCidrGroup },
   Node: { apiVersions: ['v1'], schema: node },
   CiliumNode: { apiVersions: ['cilium.io/v2'], schema: ciliumNode },
+  CiliumIdentity: { apiVersions: ['cilium.io/v2'], schema: ciliumIdentity },
+  CiliumEndpoint: { apiVersions: ['cilium.io/v2'], schema: ciliumEndpoint },
 };
 
 export const isKind = (word: string): word is Kind => Object.hasOwn(KINDS, word);
@@ -46,7 +49,7 @@ export const REFUSED_KINDS: ReadonlyMap<string, string> = new Map([
   ),
   ...[
     ...['CiliumEnvoyConfig', 'CiliumClusterwideEnvoyConfig'],
-    ...['CiliumLocalRedirectPolicy', 'CiliumEgressGatewayPolicy', 'CiliumEndpoint', 'CiliumIdentity'],
+    ...['CiliumLocalRedirectPolicy', 'CiliumEgressGatewayPolicy', 'CiliumEndpointSlice'],
     ...['Endpoints', 'Ingress', 'Gateway', 'HTTPRoute', 'ConfigMap'],
     ...['ServiceAccount', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'],
   ].map((kind): [string, string] => [kind, 'not modelled yet']),
