@@ -283,6 +283,25 @@ describe('TLS that ends at the proxy', () => {
     await client.ends('closed');
   });
 
+  test('a server that resets, or is not there, ends the client, and the proxy lives on', async () => {
+    const { port } = await proxyWith([ENDS], 'tls');
+    const resets = await tcpServer(scope, (socket) => socket.once('data', () => socket.resetAndDestroy()));
+    await new TlsClient(port, resets).send('hi').ends('ECONNRESET');
+    await new TlsClient(port, 1).ends('closed');
+    const server = await tcpServer(scope, (socket) => socket.end('220 ready\r\n'));
+    await new TlsClient(port, server).gets(/220 ready/);
+  });
+
+  test('a client that breaks off its handshake is forgotten', async () => {
+    const { port } = await proxyWith([{ ...RULE, ...BEGINS }], 'http');
+    const client = new Client(scope, port, 1);
+    client.socket.write(clientHello(NAME));
+    client.socket.write('this is no TLS any more');
+    await expect.poll(() => client.ended, PATIENT).not.toBe('open');
+    const server = await httpsServer();
+    await new TlsClient(port, server.port).send(LAND).gets(/Ship landed/);
+  });
+
   test('its bodies are bounded by who reads: a large one passes both ways', async () => {
     const { port } = await proxyWith([{ ...ENDS, ...BEGINS }], 'http');
     const { certificateChain: cert, privateKey: key } = TLS.server;
