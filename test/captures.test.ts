@@ -1,6 +1,7 @@
 import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN, tcpSegment } from '@ciliate/packet';
 import { replayConversations } from '@ciliate/replay';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { clientHello } from '../packages/envoy/test/hello.ts';
 import { type Cluster, podYaml, setPolicies, startCluster } from './cluster.ts';
 
 /** Recordings as they come out of real networks, segment by segment, and what a client then sees behind the proxy. */
@@ -178,6 +179,24 @@ const scenarios: [name: string, policy: string, frames: [string, Uint8Array][], 
 ];
 test.each(scenarios)('%s', async (_name, policy, frames, rows) => {
   expect(await replay(policy, frames)).toEqual(rows);
+});
+
+const tlsRule = (field: string): string =>
+  ingress(`{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], ${field} }] }`);
+const HELLO = Buffer.from(clientHello('server.test')).toString('latin1');
+const TLS = record([...OPEN, ...says('client', HELLO), ...says('server', 'hello'), ...CLOSE]);
+
+test('a TLS client that policy sends to the proxy is refused by name: its bytes are for another server', async () => {
+  await expect(replay(tlsRule('serverNames: [server.test]'), TLS)).rejects.toMatchObject({
+    code: 'BAD_INPUT',
+    message:
+      'default/client speaks TLS through the proxy: recorded bytes cannot be replayed there, live pods can try it',
+  });
+});
+
+test('a TLS client is reset while the certificate for it is missing', async () => {
+  const ended = tlsRule('terminatingTLS: { secret: { namespace: default, name: none } }, rules: { http: [{}] }');
+  expect(await replay(ended, TLS)).toEqual(['connect: reset, connection reset']);
 });
 
 test('packets of which the capture kept only a part are left out and told', async () => {
