@@ -27,6 +27,8 @@ export interface AskedRequest {
   /** With query. */
   readonly path: string;
   readonly headers: Headers;
+  /** It asks for a WebSocket, and may. */
+  readonly upgrade: boolean;
 }
 
 /** What becomes of a request: it goes on as rules left it, or the proxy answers. */
@@ -84,10 +86,11 @@ export class Exchange {
   /** @param policy in force now; undefined: withdrawn since the connection was opened @param seed of the request's id */
   judge(policy: CompiledPolicy | undefined, request: AskedRequest, seed: number): Judgement {
     const { id, source, remoteIdentity, localPort, ingress } = this.connection;
+    const { upgrade } = request;
     const ownId = requestId(seed, id, this.number);
     const headers = new RequestHeaderMap({
       ...request,
-      headers: filterHeaders(request.headers, { sourceIp: source.ip, requestId: ownId }),
+      headers: filterHeaders(request.headers, { sourceIp: source.ip, requestId: ownId, upgrade }),
     });
     const log = new HeaderLog();
     const verdict = allowed(policy, headers, log, { remoteIdentity, port: localPort, ingress });
@@ -97,7 +100,7 @@ export class Exchange {
     this.#judged = { method, authority, path, verdict, log };
     if (!verdict.allowed) return { kind: 'reply', reply: { status: 403, body: ACCESS_DENIED } };
     if (headers.missing !== undefined) return { kind: 'reply', reply: incomplete(headers.missing) };
-    return { kind: 'forward', method, authority, path, headers: headers.lines };
+    return { kind: 'forward', method, authority, path, headers: headers.lines, upgrade };
   }
 
   /** Remembers what goes to the server. */

@@ -24,6 +24,8 @@ export interface LiveClusterOptions {
   readonly enablePolicy?: 'default' | 'always' | 'never';
   readonly dnsRejectWith?: 'refused' | 'nameError';
   readonly policyAuditMode?: boolean;
+  /** `--envoy-websocket`: the HTTP proxy lets connections become WebSockets, where rules allow the request. */
+  readonly envoyWebsocket?: boolean;
   /** Worker threads of the HTTP proxy. */
   readonly proxyWorkers?: number;
   /** Who is outside of the cluster. */
@@ -69,9 +71,9 @@ export class LiveCluster {
   static async start(options: LiveClusterOptions): Promise<LiveCluster> {
     for (const pod of options.store.list('Pod')) serversOf(pod);
     let cluster: LiveCluster | undefined;
-    const { seed, proxyWorkers = 1 } = options;
+    const { seed, proxyWorkers = 1, envoyWebsocket: websocket = false } = options;
     const proxy = await ProxyServer.start({
-      ...{ seed, workers: proxyWorkers },
+      ...{ seed, workers: proxyWorkers, http: { websocket } },
       onAccessLog: (entries) => {
         if (cluster === undefined) return;
         for (const { record } of entries) cluster.#network.logHttp(record);

@@ -11,6 +11,7 @@ interface UpOptions extends CommonOptions, SocketOptions {
   world?: WorldHost[];
   flows?: true;
   policyAuditMode?: true;
+  envoyWebsocket?: true;
   proxyWorkers: number;
   tofqdnsDnsRejectResponseCode: 'refused' | 'nameError';
 }
@@ -24,6 +25,7 @@ export function upCommand(): Command {
     .description('runs a small cluster on loopback, in the foreground, for real clients (see exec); Ctrl-C ends it')
     .option('--world <name=address>', 'a host outside of the cluster, which echoes HTTP; may be repeated', worldHost)
     .option('--policy-audit-mode', 'let through what policy would drop, and tell; the proxies deny all the same')
+    .option('--envoy-websocket', 'let HTTP/1 connections become WebSockets where rules allow, as later releases do')
     .option('--flows', 'print what hubble observe would show')
     .option('--proxy-workers <number>', 'threads of the HTTP proxy', positive, 1)
     .addOption(reject.choices(['refused', 'nameError']).default('refused'))
@@ -39,6 +41,7 @@ async function up(options: UpOptions): Promise<void> {
   const cluster = await LiveCluster.start({
     ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers },
     policyAuditMode: options.policyAuditMode ?? false,
+    envoyWebsocket: options.envoyWebsocket ?? false,
     ...(world !== undefined && { world }),
   });
   try {

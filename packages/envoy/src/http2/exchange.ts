@@ -71,7 +71,11 @@ export class Http2Exchange extends Exchange {
     const { authority, path } = routed;
     const method = this.#pseudo[':method']!;
     const policy = runtime.policies.get(connection.endpointId);
-    const judgement = this.judge(policy, { method, authority, path, headers: this.#headers }, runtime.seed);
+    const judgement = this.judge(
+      policy,
+      { method, authority, path, headers: this.#headers, upgrade: false },
+      runtime.seed,
+    );
     this.#log();
     if (judgement.kind === 'reply') this.#reply(judgement.reply);
     else if (!this.#down.closed) this.#forward(judgement);
