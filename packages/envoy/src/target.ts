@@ -27,6 +27,8 @@ const NONE: readonly string[] = [];
 /** Characters of an authority: unreserved, sub-delims, and those of ports, addresses, user info and escapes. */
 const AUTHORITY = /^[0-9A-Za-z\-._~!$&'()*+,;=:@[\]%]*$/;
 
+const VISIBLE = /^[\x21-\x7e]+$/;
+
 const refuse = (status: number): Routed => ({ kind: 'reply', reply: { status, body: '' }, close: true });
 
 /**
@@ -59,14 +61,14 @@ export function route(request: RequestStart, websocket: boolean): Routed {
 }
 
 /**
- * The same for a stream of HTTP/2; its codec has reset those without a host or a path. CONNECT: 403; a malformed host: 400;
- * what is not a path: 404; then as above. The connection goes on, whatever the answer.
+ * The same for a stream of HTTP/2; its codec has reset those without a host or a path. CONNECT: 403; a malformed host, or
+ * characters that no request line can hold: 400; what is not a path: 404; then as above. The connection goes on, whatever the answer.
  * @param headers a host among them counts only without `:authority` (RFC 9113, 8.3.1)
  */
 export function routeStream(pseudo: Readonly<Record<string, string | undefined>>, headers: Headers): Routed {
   const { ':method': method, ':path': path = '', ':authority': authority = firstValue(headers, 'host') ?? '' } = pseudo;
   if (method === 'CONNECT') return refuse(403);
-  if (!AUTHORITY.test(authority)) return refuse(400);
+  if (!AUTHORITY.test(authority) || !VISIBLE.test(path)) return refuse(400);
   if (!path.startsWith('/')) return { kind: 'reply', reply: { status: 404, body: '' }, close: false };
   return routePath(authority, path);
 }

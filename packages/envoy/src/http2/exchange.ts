@@ -103,6 +103,7 @@ export class Http2Exchange extends Exchange {
     this.#attempt();
     if (this.requestDoneNs !== undefined) return;
     down.on('data', (bytes: Uint8Array) => {
+      if (this.response === 'done') return;
       this.#touch();
       this.#keep(bytes);
       if (this.#up?.stream.write(bytes) === false) down.pause();
@@ -220,7 +221,7 @@ export class Http2Exchange extends Exchange {
     return true;
   }
 
-  /** The proxy answers by itself; what is left of the request is dropped. */
+  /** The proxy answers by itself; what is left of the request is dropped, and after a second at most refused. */
   #reply(reply: LocalReply): void {
     this.#leaveUpstream();
     this.#touch();
@@ -229,6 +230,7 @@ export class Http2Exchange extends Exchange {
     if (this.judged) this.#log(status);
     const down = this.#down;
     if (down.closed) return;
+    down.resume();
     const endStream = body === '' || this.#pseudo[':method'] === 'HEAD';
     down.respond(writeBlock([[':status', `${status}`]], headers), { endStream });
     if (!endStream) down.end(Buffer.from(body, 'latin1'));
