@@ -1,9 +1,9 @@
 import { createDatapathMaps, type DatapathConfig, type Step } from '@ciliate/bpf';
 import { EnvoyProxy } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
-import { type FqdnConfig, IDENTITY_HOST, IdentityAllocator, IdentityCache } from '@ciliate/identity';
+import { type FqdnConfig, IDENTITY_HOST, IdentityCache } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
-import { EmbeddedStore } from '@ciliate/kvstore';
+import type { KvstoreClient } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
 import { Memory } from '@ciliate/maps';
 import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
@@ -19,18 +19,20 @@ import {
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
 import { openConntrack } from './conntrack.ts';
-import { datapathConfigOf } from './datapath_config.ts';
+import { type DatapathFlags, datapathConfigOf } from './datapath_config.ts';
 import { AgentDns } from './dns.ts';
 import { type Endpoint, podName } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
+import { AgentError } from './errors.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
 import { type Families, familiesOf } from './families.ts';
+import { allocationOnKvstore, type IdentityAllocation } from './identity_allocation.ts';
 import { IdentityChanges } from './identity_changes.ts';
 import { AgentIpcache } from './ipcache.ts';
+import { SharedState } from './kvstore/shared_state.ts';
 import { Lockdown } from './lockdown.ts';
-import { hostLabelsOf, localNodeName, nodeAddressesOf } from './nodes.ts';
+import { hostLabelsOf, knownNodeAddresses, localNodeName, nodeAddressesOf } from './nodes.ts';
 import { type PolicyReceiver, ProxyPolicy } from './proxy_policy.ts';
-import { seededRandom } from './random.ts';
 import { Reconciler, type ReconcilerParts } from './reconciler.ts';
 import { Regeneration } from './regeneration.ts';
 import { newResolver } from './resolver.ts';
@@ -41,8 +43,10 @@ export const CT_SHARDS = 16;
 const NS_PER_S = 1_000_000_000n;
 const CLUSTER_NAME = 'default';
 const NODE_NAME = 'node-1';
+const NO_ADDRESS =
+  'agents on one store tell nodes apart by their addresses: give the pods a hostIP, or describe the node';
 
-export interface AgentOptions {
+export interface AgentOptions extends DatapathFlags {
   /**
    * Watched for pods, namespaces, services, policies, CIDR groups and nodes. Which of the nodes this one is, and its first
    * address, are read once, at the start.
@@ -53,23 +57,29 @@ export interface AgentOptions {
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
-  /** `--policy-audit-mode`: what policy would drop is let through and told. The proxies deny all the same. */
-  policyAuditMode?: boolean | undefined;
   /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
   enableHostFirewall?: boolean | undefined;
-  /** `--enable-ipv6`, also for pods that come later; by default if a pod has an IPv6 address at the start. */
-  enableIpv6?: boolean | undefined;
   /** What of the names learnt by DNS differs from Cilium's flags. */
   fqdn?: FqdnConfig | undefined;
   /** `--tofqdns-dns-reject-response-code`, what the DNS proxy answers to a question that no rule allows: `refused` by default. */
   dnsRejectWith?: 'refused' | 'nameError' | undefined;
+  /**
+   * The store that agents share (`--kvstore`); they need nodes with addresses of their own. By default the agent has one to
+   * itself, in memory. Closed by who gives it, after the agent stopped.
+   */
+  kvstore?: KvstoreClient | undefined;
+  /** `--cluster-id`, 0 by default. */
+  clusterId?: number | undefined;
   /** Proxies on real sockets that are to know the policy too; started and stopped by who gives them. */
   proxies?: readonly PolicyReceiver[];
 }
 
-type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocator' | 'selectors' | 'families'> & {
+type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocation' | 'selectors' | 'families'> & {
   memory: Memory;
   proxy: EnvoyProxy;
+  nodeName: string;
+  nodeAddresses: readonly IpAddress[];
+  shared: SharedState | undefined;
 };
 
 /**
@@ -87,11 +97,14 @@ export class Agent {
   readonly nodeAddresses: readonly IpAddress[];
   /** What the programs are compiled with. */
   readonly config: DatapathConfig;
+  /** Where packets for pods of other nodes leave in tunnel mode. */
+  readonly tunnelDevice: string;
   /** Names for what Hubble sees. */
   readonly resolver: Resolver;
   /** DNS of the endpoints: the proxy that judges questions, and the names that answers told. */
   readonly dns: AgentDns;
-  readonly #allocator: IdentityAllocator;
+  readonly #allocation: IdentityAllocation;
+  readonly #shared: SharedState | undefined;
   readonly #endpoints: EndpointTable;
   readonly #services: Services;
   readonly #identityChanges: IdentityChanges;
@@ -106,28 +119,31 @@ export class Agent {
 
   private constructor(options: AgentOptions, parts: Parts) {
     const { store, seed, log, fqdn, dnsRejectWith, proxies = [] } = options;
-    const { memory, identities, repository, selectors, proxy, allocator, families } = parts;
+    const { memory, identities, repository, selectors, proxy, allocation, shared, families, nodeName } = parts;
     this.memory = memory;
     this.seed = seed;
     this.identities = identities;
     this.repository = repository;
     this.proxy = proxy;
     this.families = families;
-    this.nodeAddresses = nodeAddressesOf(store, families);
+    this.nodeAddresses = parts.nodeAddresses;
     this.config = {
-      ...datapathConfigOf(families, this.nodeAddresses),
-      policyAuditMode: options.policyAuditMode ?? false,
+      ...datapathConfigOf(options, families, this.nodeAddresses),
       hostFirewall: repository.config.hostFirewall,
     };
-    this.#allocator = allocator;
-    const nodeName = localNodeName(store) ?? NODE_NAME;
+    this.tunnelDevice = `cilium_${options.tunnelProtocol ?? 'vxlan'}`;
+    this.#allocation = allocation;
+    this.#shared = shared;
     const { nodeAddresses } = this;
     this.#services = new Services(memory, { nodeName, nodeAddresses, families });
     const lockdown = new Lockdown(repository, selectors);
     const labels = hostLabelsOf(store, nodeName);
     const locked = lockdown.policyOf(IDENTITY_HOST, labels);
     this.#endpoints = new EndpointTable(memory, nodeAddresses, labels, locked);
-    this.resolver = newResolver(this.#endpoints, this.#services);
+    const source = shared === undefined ? 'custom-resource' : 'kvstore';
+    const reserved = identities.reserved;
+    const ipcache = new AgentIpcache(memory, { node: nodeAddresses, reserved, families, source });
+    this.resolver = newResolver(this.#endpoints, this.#services, ipcache);
     this.dns = new AgentDns({
       ...{ memory, endpoints: this.#endpoints, shards: CT_SHARDS, fqdn, rejectWith: dnsRejectWith },
     });
@@ -137,13 +153,10 @@ export class Agent {
     const namedPorts = new NamedPorts();
     const [endpoints, services] = [this.#endpoints, this.#services];
     this.#reconciler = new Reconciler({
-      ...{ store, clusterName: CLUSTER_NAME, nodeName, families, log },
-      ...{ allocator, identities, repository, selectors, namedPorts, endpoints, lockdown },
+      ...{ store, clusterName: CLUSTER_NAME, clusterId: options.clusterId ?? 0, nodeName, families, log },
+      ...{ allocation, shared, identities, repository, selectors, namedPorts, endpoints, lockdown, ipcache },
       identityChanges: this.#identityChanges,
       names: this.dns.names,
-      ipcache: new AgentIpcache(memory, {
-        ...{ node: this.nodeAddresses, reserved: identities.reserved, families, source: 'kvstore' },
-      }),
       services,
       regeneration: new Regeneration({
         ...{ repository, selectors, namedPorts, endpoints, log },
@@ -158,36 +171,43 @@ export class Agent {
   }
 
   /**
-   * Starts an agent with its proxy worker and its embedded key-value store, and brings policy into force.
-   * @throws AgentError, PolicyError, IdentityError, ServiceError: what is wrong with the cluster's description
+   * Starts an agent with its proxy worker, and brings policy into force.
+   * @throws AgentError, PolicyError, IdentityError, ServiceError: what is wrong with the cluster's description; KvstoreError
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { store, seed, log, enableIpv6 } = options;
+    const { store, seed, log, kvstore, clusterId = 0 } = options;
     const { enablePolicy: enforcement = 'default', enableHostFirewall: hostFirewall = false } = options;
+    if (kvstore !== undefined && knownNodeAddresses(store).length === 0) throw new AgentError('BAD_INPUT', NO_ADDRESS);
     const identities = new IdentityCache(CLUSTER_NAME);
-    const allocator = await IdentityAllocator.open({
-      client: new EmbeddedStore({ nowNs: () => process.hrtime.bigint() }).client(),
-      cache: identities,
-      node: NODE_NAME,
-      random: seededRandom(seed),
-    });
-    let proxy: EnvoyProxy | undefined;
+    const families = familiesOf(store, options);
+    const nodeAddresses = nodeAddressesOf(store, families);
+    const nodeName = localNodeName(store) ?? NODE_NAME;
+    const nodeIp = nodeAddresses[0]!;
+    let agent: Agent | undefined;
+    let [proxy, shared]: [EnvoyProxy | undefined, SharedState | undefined] = [undefined, undefined];
+    const allocation = await allocationOnKvstore({ kvstore, identities, clusterId, nodeIp, seed, log });
     try {
+      if (kvstore !== undefined) {
+        const node = { name: nodeName, cluster: CLUSTER_NAME, hostIp: nodeIp };
+        const onChange = () => {
+          if (agent !== undefined) agent.#schedule();
+        };
+        shared = await SharedState.open({ client: kvstore, node, onChange, log });
+      }
       proxy = await EnvoyProxy.start({ seed });
-      const found = familiesOf(store);
-      const families = { ipv4: found.ipv4, ipv6: enableIpv6 ?? found.ipv6 };
       const { ipv4: enableIPv4, ipv6: enableIPv6 } = families;
       const policy = { clusterName: CLUSTER_NAME, enforcement, hostFirewall, enableIPv4, enableIPv6 };
       const repository = new PolicyRepository(policy);
       const selectors = new SelectorCache(identities.entries());
-      const parts = { memory: Memory.create(), identities, allocator, proxy, repository, selectors, families };
-      const agent = new Agent(options, parts);
+      const parts = { memory: Memory.create(), identities, allocation, shared, proxy, repository, selectors, families };
+      agent = new Agent(options, { ...parts, nodeName, nodeAddresses });
       await agent.settled();
       log.info({ endpoints: agent.endpoints.length, services: agent.services.length }, 'agent started');
       return agent;
     } catch (error) {
       await proxy?.stop();
-      await allocator.close();
+      await shared?.close();
+      await allocation.close();
       throw error;
     }
   }
@@ -236,7 +256,21 @@ export class Agent {
     this.#identityChanges.close();
     await this.#settled.catch(() => {}); // told by settled()
     await this.proxy.stop();
-    await this.#allocator.close();
+    // If the store cannot be reached, what this agent has there goes with its leases.
+    await this.#shared?.close().catch(() => {});
+    await this.#allocation.close().catch(() => {});
+  }
+
+  /**
+   * To be called every few minutes: tells the store that this agent lives, writes again what of its keys was lost, and
+   * tries again what could not be done. @throws KvstoreError: the store cannot be reached
+   */
+  async syncKvstore(): Promise<void> {
+    await this.#allocation.sync();
+    await this.#shared?.keepAlive();
+    await this.#shared?.sync();
+    this.#schedule();
+    await this.settled().catch(() => {}); // told to those who changed objects
   }
 
   endpointOfId(id: number): Endpoint | undefined {

@@ -1,4 +1,5 @@
 export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
+export type { Cidr, DatapathFlags } from './datapath_config.ts';
 export { AgentDns } from './dns.ts';
 export { addressBeside, type Endpoint, HOST_NAME, podName } from './endpoint.ts';
 export { AgentError, type AgentErrorCode, NotEmulatedError } from './errors.ts';

@@ -2,6 +2,7 @@ import {
   addressOf,
   Ipcache,
   type IpcacheEntry,
+  type IpIdentityPair,
   type PrefixChanges,
   parsePrefix,
   prefixOf,
@@ -10,7 +11,7 @@ import {
 } from '@ciliate/identity';
 import { Labels } from '@ciliate/labels';
 import { IpcacheMap, type Memory } from '@ciliate/maps';
-import { type IpAddress, isIpv6 } from '@ciliate/packet';
+import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import type { Endpoint } from './endpoint.ts';
 import { type Families, isDualStack } from './families.ts';
 import { KnownPrefixes } from './known_prefixes.ts';
@@ -35,6 +36,9 @@ export class AgentIpcache {
   readonly #map: IpcacheMap;
   readonly #tunnelIp: IpAddress;
   readonly #source: Source;
+  readonly #ofPods = new Set<IpAddress>();
+  /** What other agents say, by the name of its key: an address, or a prefix. */
+  readonly #told = new Map<string, IpIdentityPair>();
 
   constructor(memory: Memory, { node, reserved, families, source }: AgentIpcacheOptions) {
     this.#map = IpcacheMap.create(memory);
@@ -62,15 +66,42 @@ export class AgentIpcache {
   }
 
   upsertPod({ addresses, identity }: Endpoint): void {
-    for (const address of addresses)
+    for (const address of addresses) {
+      this.#ofPods.add(address);
       this.entries.upsertEndpoint({
         ...{ prefix: prefixOf(address), identity, source: this.#source, hostIp: this.#tunnelIp, encryptKey: 0 },
       });
+    }
   }
 
-  /** The address falls back to what is known of it as one outside of the cluster. */
+  /** The address falls back to what other agents say of it, else to what is known of it as one outside of the cluster. */
   deletePod(address: IpAddress): void {
-    this.entries.deleteEndpoint(prefixOf(address), this.#source);
+    this.#ofPods.delete(address);
+    const prefix = prefixOf(address);
+    this.entries.deleteEndpoint(prefix, this.#source);
+    const told = this.toldOf(address);
+    if (told !== undefined) this.entries.upsertEndpoint({ ...told, source: 'kvstore' });
+  }
+
+  /**
+   * Another agent says whose an address is; what this one has itself counts more.
+   * @param told undefined: it says so no more
+   * @returns what it said before
+   */
+  setTold(key: string, told: IpIdentityPair | undefined): IpIdentityPair | undefined {
+    const before = this.#told.get(key);
+    if (told !== undefined) this.#told.set(key, told);
+    else this.#told.delete(key);
+    const prefix = (told ?? before)?.prefix;
+    if (prefix === undefined || this.#ofPods.has(addressOf(prefix))) return before;
+    if (told === undefined) this.entries.deleteEndpoint(prefix, 'kvstore');
+    else this.entries.upsertEndpoint({ ...told, source: 'kvstore' });
+    return before;
+  }
+
+  /** The pod of another agent's with this address. */
+  toldOf(address: IpAddress): IpIdentityPair | undefined {
+    return this.#told.get(formatIp(address));
   }
 
   /** Source: pkg/datapath/ipcache/listener.go. */

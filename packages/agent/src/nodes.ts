@@ -2,7 +2,7 @@ import { type Prefix, type PrefixInfo, parsePrefix, prefixOf, type Source } from
 import type { EndpointSlice, NodeAddress, ObjectStore } from '@ciliate/k8s';
 import { filterIdentityLabels, Labels } from '@ciliate/labels';
 import { SERVICE_NAME_LABEL } from '@ciliate/loadbalancer';
-import { type IpAddress, isIpv6, parseIp } from '@ciliate/packet';
+import { formatIp, type IpAddress, isIpv6, parseIp } from '@ciliate/packet';
 import type { Families } from './families.ts';
 
 /** For a cluster that does not say where its node is; from the blocks for examples, RFC 5737 and RFC 3849. */
@@ -40,22 +40,27 @@ export function localNodeName(store: ObjectStore): string | undefined {
  * one. They also stand for the addresses of cilium_host, since address management is not modelled.
  */
 export function nodeAddressesOf(store: ObjectStore, { ipv4, ipv6 }: Families): IpAddress[] {
-  const name = localNodeName(store);
-  const own = name === undefined ? [] : (nodeOf(store, name)?.addresses ?? []);
-  const internal = own.filter(({ type }) => type === 'InternalIP').map(({ ip }) => parseIp(ip)!);
-  const told = store.list('Pod').flatMap(({ status }) => status.hostIPs.map((text) => parseIp(text)!));
-  const known = [...told, ...internal];
+  const known = knownNodeAddresses(store);
   return [
     ...(ipv4 ? [known.find((one) => !isIpv6(one)) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv4)!] : []),
     ...(ipv6 ? [known.find(isIpv6) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv6)!] : []),
   ];
 }
 
+/** What objects say of that node's addresses; none: it gets addresses of examples, as every such node does. */
+export function knownNodeAddresses(store: ObjectStore): IpAddress[] {
+  const name = localNodeName(store);
+  const own = name === undefined ? [] : (nodeOf(store, name)?.addresses ?? []);
+  const internal = own.filter(({ type }) => type === 'InternalIP').map(({ ip }) => parseIp(ip)!);
+  const told = store.list('Pod').flatMap(({ status }) => status.hostIPs.map((text) => parseIp(text)!));
+  return [...told, ...internal];
+}
+
 const hostIpOf = (store: ObjectStore): string | undefined =>
   store.list('Pod').find(({ status }) => status.hostIP !== undefined)?.status.hostIP;
 
 /** A Node without a CiliumNode stands for the one that the agent there would make of it. */
-function nodeOf(store: ObjectStore, name: string): ClusterNode | undefined {
+export function nodeOf(store: ObjectStore, name: string): ClusterNode | undefined {
   const node = store.get({ kind: 'Node', namespace: '', name });
   const told = store.get({ kind: 'CiliumNode', namespace: '', name });
   if (node === undefined && told === undefined) return undefined;
@@ -67,6 +72,12 @@ function nodeOf(store: ObjectStore, name: string): ClusterNode | undefined {
     ingress: told?.spec.ingress ?? [],
   };
 }
+
+/** For a node that no object describes. */
+export const unknownNode = (addresses: readonly IpAddress[]): ClusterNode => ({
+  ...{ labels: {}, health: [], ingress: [] },
+  addresses: addresses.map((address) => ({ type: 'InternalIP', ip: formatIp(address) })),
+});
 
 /** The labels of the host endpoint. Source: pkg/endpoint/endpoint.go, InitWithNodeLabels. */
 export function hostLabelsOf(store: ObjectStore, localName: string): Labels {

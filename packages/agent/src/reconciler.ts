@@ -1,15 +1,18 @@
-import type { IdentityAllocator, IdentityCache, NameManager, PrefixChanges } from '@ciliate/identity';
+import type { IdentityCache, NameManager, PrefixChanges } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
+import type { Labels } from '@ciliate/labels';
 import type { NamedPorts, PolicyRepository, SelectorCache } from '@ciliate/policy';
 import type { Logger } from 'pino';
 import type { Changes } from './changes.ts';
-import { type Endpoint, namedPortsOf } from './endpoint.ts';
+import { type Endpoint, namedPortsOf, podName } from './endpoint.ts';
 import type { EndpointTable } from './endpoint_table.ts';
 import type { Families } from './families.ts';
+import type { IdentityAllocation } from './identity_allocation.ts';
 import type { IdentityChanges } from './identity_changes.ts';
 import type { AgentIpcache } from './ipcache.ts';
+import type { RemoteChanges, SharedState } from './kvstore/shared_state.ts';
 import type { Lockdown } from './lockdown.ts';
-import { hostLabelsOf, ownAddressesOf } from './nodes.ts';
+import { hostLabelsOf, nodeOf, ownAddressesOf, remoteNodePrefixes, unknownNode } from './nodes.ts';
 import { checkModelled, NODES_IGNORED, nodeSpecs } from './not_modelled.ts';
 import { type PodChanges, podChanges } from './pods.ts';
 import type { Problems, Regeneration } from './regeneration.ts';
@@ -18,10 +21,13 @@ import { type Services, serviceViewsOf } from './services.ts';
 export interface ReconcilerParts {
   readonly store: ObjectStore;
   readonly clusterName: string;
+  readonly clusterId: number;
   /** Of the node itself. */
   readonly nodeName: string;
   readonly families: Families;
-  readonly allocator: IdentityAllocator;
+  readonly allocation: IdentityAllocation;
+  /** What other agents tell and are told; undefined: there are no others. */
+  readonly shared: SharedState | undefined;
   readonly identities: IdentityCache;
   readonly identityChanges: IdentityChanges;
   readonly repository: PolicyRepository;
@@ -36,6 +42,8 @@ export interface ReconcilerParts {
   readonly log: Logger;
 }
 
+const NOTHING_TOLD: RemoteChanges = { ips: new Map(), nodes: new Map() };
+
 /** Labels that a pod does not have any more, and their number. */
 type Left = Pick<Endpoint, 'identity' | 'labels'>;
 
@@ -49,6 +57,7 @@ export class Reconciler {
   /** What could not be done as things were; tried again with the next change. */
   #refusedPods: readonly string[] = [];
   #servicesRefused = false;
+  #hasToldNode = false;
   /** Revision of the rules whose prefixes the ipcache knows. */
   #revision = 0;
 
@@ -58,21 +67,24 @@ export class Reconciler {
 
   /** @returns what was wrong; all else is in force */
   async reconcile(changes: Changes): Promise<Problems> {
-    const { endpoints, store, clusterName, nodeName, families, regeneration, ipcache } = this.#parts;
+    const { endpoints, store, clusterName, nodeName, families, regeneration, ipcache, shared } = this.#parts;
     const problems: Problems = [];
     for (const name of this.#refusedPods) changes.pods.add(name);
     const pods = podChanges(changes, store, endpoints, clusterName, families, problems);
-    this.#refusedPods = pods.refused;
+    const remote = shared?.take() ?? NOTHING_TOLD;
 
     if (changes.nodes.has(nodeName)) endpoints.host.labels = hostLabelsOf(store, nodeName);
-    const { moved, left } = await this.#takeIdentities(pods);
+    const { added, moved, left, refused } = await this.#takeIdentities(pods, problems);
+    this.#refusedPods = [...pods.refused, ...refused];
     this.#changeRules(changes, problems);
-    this.#changePrefixes(changes, problems);
+    this.#changePrefixes(changes, remote, problems);
     await this.#announce(ipcache.prefixes.apply(), moved, problems);
 
-    this.#countPorts(pods);
+    this.#countPorts({ ...pods, added });
+    this.#hearOfPods(remote);
     const isInForce = await regeneration.regenerate(problems);
     for (const endpoint of moved) endpoints.publish(endpoint);
+    await this.#tellOthers(changes, [...moved, ...pods.reported.map(({ endpoint }) => endpoint)], problems);
     if (changes.nodes.has(nodeName)) endpoints.setHostAddresses(ownAddressesOf(store, nodeName, families));
     if (changes.services || changes.pods.size > 0 || this.#servicesRefused) this.#updateServices(problems);
 
@@ -84,24 +96,37 @@ export class Reconciler {
     return problems;
   }
 
-  /** Every pod that came or was relabelled gets its identity; nothing shows it yet. */
-  async #takeIdentities({ added, relabelled, gone }: PodChanges): Promise<{ moved: Endpoint[]; left: Left[] }> {
-    const { endpoints, allocator, lockdown } = this.#parts;
-    const moved: Endpoint[] = [];
-    const left: Left[] = [];
+  /** Every pod that came or was relabelled gets its identity, if there is one to have; nothing shows it yet. */
+  async #takeIdentities({ added, relabelled, gone }: PodChanges, problems: Problems) {
+    const { endpoints, allocation, lockdown } = this.#parts;
+    const taken = { added: [] as PodChanges['added'][number][], moved: [] as Endpoint[], left: [] as Left[] };
+    const refused: string[] = [];
+    const identityOf = async (pod: Parameters<typeof podName>[0], labels: Labels): Promise<number | undefined> => {
+      try {
+        return (await allocation.allocator.allocate(labels)).identity;
+      } catch (error) {
+        problems.push(error);
+        refused.push(podName(pod));
+        return undefined;
+      }
+    };
     for (const endpoint of gone) endpoints.withdraw(endpoint);
-    for (const { pod, labels } of added) {
-      const { identity } = await allocator.allocate(labels);
-      moved.push(endpoints.add(pod, { identity, labels }, lockdown.policyOf(identity, labels)));
+    for (const one of added) {
+      const { pod, labels } = one;
+      const identity = await identityOf(pod.metadata, labels);
+      if (identity === undefined) continue;
+      taken.moved.push(endpoints.add(pod, { identity, labels }, lockdown.policyOf(identity, labels)));
+      taken.added.push(one);
     }
     for (const { endpoint, labels } of relabelled) {
-      const { identity } = await allocator.allocate(labels);
-      left.push({ identity: endpoint.identity, labels: endpoint.labels });
+      const identity = await identityOf(endpoint, labels);
+      if (identity === undefined) continue;
+      taken.left.push({ identity: endpoint.identity, labels: endpoint.labels });
       endpoint.identity = identity;
       endpoint.labels = labels;
-      moved.push(endpoint);
+      taken.moved.push(endpoint);
     }
-    return { moved, left };
+    return { ...taken, refused };
   }
 
   /** The repository knows the new rules; endpoints keep their policies until they are regenerated. */
@@ -123,10 +148,12 @@ export class Reconciler {
   }
 
   /** What is not spoken of any more stays until the new rules are in force. */
-  #changePrefixes({ cidrGroups, nodes, services }: Changes, problems: Problems): void {
+  #changePrefixes({ cidrGroups, nodes, services }: Changes, remote: RemoteChanges, problems: Problems): void {
     const { store, nodeName, repository, ipcache, names } = this.#parts;
     const { prefixes } = ipcache;
     for (const name of nodes) prefixes.setNode(store, name, nodeName);
+    for (const [key, node] of remote.nodes)
+      prefixes.tell(`kvstore/node/${key}`, node === undefined ? [] : remoteNodePrefixes(node, 'kvstore'));
     if (services) prefixes.setApiServer(store);
     for (const [name, group] of cidrGroups) attempt(problems, () => prefixes.setCidrGroup(name, group));
     if (repository.revision !== this.#revision) {
@@ -162,26 +189,62 @@ export class Reconciler {
     if (changed.some((one) => one)) regeneration.portsChanged();
   }
 
+  /** Pods of other agents: policies know their identities by now, if anybody does. */
+  #hearOfPods({ ips }: RemoteChanges): void {
+    const { namedPorts, regeneration, ipcache } = this.#parts;
+    const changed: boolean[] = [];
+    for (const [key, told] of ips) {
+      const before = ipcache.setTold(key, told);
+      if (before !== undefined) changed.push(namedPorts.remove(before.namedPorts));
+      if (told !== undefined) changed.push(namedPorts.add(told.namedPorts));
+    }
+    if (changed.some((one) => one)) regeneration.portsChanged();
+  }
+
+  /** What could not be told is told with the next `sync`. */
+  async #tellOthers({ nodes }: Changes, moved: readonly Endpoint[], problems: Problems): Promise<void> {
+    const { shared, store, nodeName, clusterName, clusterId, endpoints } = this.#parts;
+    if (shared === undefined) return;
+    const isNew = !this.#hasToldNode;
+    this.#hasToldNode = true;
+    try {
+      if (isNew || nodes.has(nodeName)) {
+        const node = nodeOf(store, nodeName) ?? unknownNode(endpoints.host.addresses);
+        await shared.announceNode({ name: nodeName, cluster: clusterName, clusterId, ...node });
+      }
+      for (const endpoint of new Set(moved)) await shared.announcePod(endpoint);
+    } catch (error) {
+      problems.push(error);
+    }
+  }
+
   #updateServices(problems: Problems): void {
     const { services, store } = this.#parts;
     this.#servicesRefused = !attempt(problems, () => services.update(store));
   }
 
   async #remove(endpoint: Endpoint, problems: Problems): Promise<void> {
-    const { endpoints, ipcache, regeneration, names } = this.#parts;
+    const { endpoints, ipcache, regeneration, names, shared } = this.#parts;
     names.removeEndpoint(endpoint.id);
-    for (const address of endpoint.addresses)
-      if (endpoints.ofAddress(address) === undefined) ipcache.deletePod(address);
+    for (const address of endpoint.addresses) {
+      if (endpoints.ofAddress(address) !== undefined) continue;
+      ipcache.deletePod(address);
+      await shared?.withdrawAddress(address).catch((error: unknown) => problems.push(error));
+    }
     await regeneration.remove(endpoint, problems);
     endpoints.remove(endpoint);
   }
 
   /** The number of labels that no pod has any more is free, and policies forget it. */
   async #releaseIdentities(left: readonly Left[], problems: Problems): Promise<void> {
-    const { allocator, endpoints, repository, selectors, regeneration, identityChanges } = this.#parts;
+    const { allocation, endpoints, repository, selectors, regeneration, identityChanges } = this.#parts;
     for (const { identity, labels } of left) {
       if (!endpoints.list.some((endpoint) => endpoint.identity === identity)) repository.forget(identity, selectors);
-      if (await allocator.release(labels)) await allocator.collect(labels);
+      try {
+        if (await allocation.allocator.release(labels)) await allocation.unused(labels);
+      } catch (error) {
+        problems.push(error);
+      }
     }
     await regeneration.identitiesChanged(identityChanges.tellRemoved(), problems);
   }

@@ -73,10 +73,11 @@ export function backingSlices(store: ObjectStore): Map<string, EndpointSlice[]> 
   const found = Map.groupBy(store.list('EndpointSlice'), serviceOf);
   const pods = podsByLabel(store);
   for (const service of store.list('Service')) {
-    const [label] = Object.entries(service.spec.selector ?? {});
-    if (found.has(nameOf(service)) || label === undefined) continue;
-    const candidates = pods.get(labelText(service.metadata.namespace, label)) ?? [];
-    found.set(nameOf(service), slicesOfPods(service, candidates));
+    const labels = Object.entries(service.spec.selector ?? {});
+    if (found.has(nameOf(service)) || labels.length === 0) continue;
+    const candidates = labels.map((label) => pods.get(labelText(service.metadata.namespace, label)) ?? []);
+    const fewest = candidates.reduce((least, one) => (one.length < least.length ? one : least));
+    found.set(nameOf(service), slicesOfPods(service, fewest));
   }
   return found;
 }

@@ -1,9 +1,10 @@
-import { Agent } from '@ciliate/agent';
+import { Agent, type AgentOptions } from '@ciliate/agent';
 import { InputError, loadObjects, ObjectStore } from '@ciliate/k8s';
 import type { PolicyConfig } from '@ciliate/policy';
 import { MAX_WORKERS } from '@ciliate/replay';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { destination, pino } from 'pino';
+import { type DatapathOptions, datapathFlagsOf } from './datapath_options.ts';
 
 /** Options that every command has. */
 export interface RunOptions {
@@ -108,10 +109,15 @@ export function loadStore(paths: readonly string[]): ObjectStore {
 
 export function startAgent(
   store: ObjectStore,
-  { seed, logLevel, enablePolicy, enableHostFirewall }: Pick<RunOptions, 'seed' | 'logLevel'> & Partial<PolicyOptions>,
+  options: Pick<RunOptions, 'seed' | 'logLevel'> &
+    Partial<PolicyOptions> &
+    DatapathOptions &
+    Partial<Pick<AgentOptions, 'kvstore' | 'clusterId'>>,
 ): Promise<Agent> {
+  const { seed, logLevel, enablePolicy, enableHostFirewall, kvstore, clusterId } = options;
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
-  return Agent.start({ store, seed, log, enablePolicy, enableHostFirewall });
+  const policy = { enablePolicy, enableHostFirewall };
+  return Agent.start({ store, seed, log, kvstore, clusterId, ...policy, ...datapathFlagsOf(options) });
 }
 
 /** JSON with bigints as decimal text. */

@@ -4,6 +4,7 @@ import { conformanceCommand } from './commands/conformance/conformance.ts';
 import { demoCommand } from './commands/demo.ts';
 import { diffCommand } from './commands/diff.ts';
 import { execCommand } from './commands/exec.ts';
+import { identityCommand } from './commands/identity.ts';
 import { kvstoreCommand } from './commands/kvstore.ts';
 import { matrixCommand } from './commands/matrix.ts';
 import { applyCommand, deleteCommand, observeCommand } from './commands/objects.ts';
@@ -36,6 +37,7 @@ export async function run(args: readonly string[]): Promise<number> {
     matrixCommand(),
     conformanceCommand(),
     profilesCommand(),
+    identityCommand(),
     kvstoreCommand(),
     upCommand(),
     execCommand(),

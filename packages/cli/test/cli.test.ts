@@ -59,6 +59,21 @@ const verdicts: [name: string, args: string[], want: object][] = [
     { outcome: 'forwarded', destination: '8.8.8.8:53' },
   ],
   [
+    'a client outside of the cluster that no rule lets in',
+    ['--from', '9.9.9.9', '--to', 'deathstar-1', '--port', '80'],
+    { source: '9.9.9.9', outcome: 'dropped', dropCode: 133 },
+  ],
+  [
+    'a client outside, and a pod that no policy selects',
+    ['--from', '9.9.9.9', '--to', 'xwing:80', '--http', 'GET /'],
+    { source: '9.9.9.9', backend: 'default/xwing', outcome: 'answered', sees: 'HTTP 200' },
+  ],
+  [
+    'in audit mode it is let in all the same',
+    ['--policy-audit-mode', '--from', '9.9.9.9', '--to', 'deathstar-1', '--port', '80'],
+    { outcome: 'answered' },
+  ],
+  [
     'with --enable-policy always the world needs a rule',
     ['--enable-policy', 'always', '--from', 'xwing', '--to', '8.8.8.8', '--port', '53/UDP'],
     { outcome: 'dropped', dropCode: 133 },
@@ -389,11 +404,12 @@ const byPolicy: [name: string, ends: [from: string, to: string, port: string], r
   ['a type of ICMP', ['tiefighter', '1.2.3.4', '8/ICMP'], 'ICMP is not played yet', { outcome: 'allow' }],
   ['an address no rule names', ['tiefighter', '4.3.2.1', '8/ICMP'], 'ICMP is not', { outcome: 'drop' }],
   ['an entity', ['host', 'tiefighter', '80/TCP'], 'host has no address', { outcome: 'allow', source: 'host' }],
+  ['two addresses', ['9.9.9.9', '8.8.8.8', '80/TCP'], 'neither end is a pod', { outcome: 'allow', source: '9.9.9.9' }],
   [
-    'the world',
-    ['9.9.9.9', 'tiefighter', '80/TCP'],
-    'packets that no pod sends',
-    { outcome: 'drop', source: '9.9.9.9' },
+    'the node itself',
+    ['192.168.1.1', 'tiefighter', '80/TCP'],
+    'packets that the node itself sends',
+    { outcome: 'allow', source: '192.168.1.1' },
   ],
   ['SCTP to a pod', ['xwing', 'tiefighter', '80/SCTP'], 'SCTP is not played yet', { outcome: 'drop' }],
 ];

@@ -45,7 +45,11 @@ const verdicts: [sentence: string, args: string, ...lines: RegExp[]][] = [
     /2001:db8:3::5 has identity 10 \(ipcache\): reserved:world-ipv6$/m,
     /^ {8}- "2001:db8:3::5\/128"$/m,
   ],
-  ['from outside policy alone is asked', '--from 2001:db8:1::7 --to web --port 443', /^ALLOW: by policy/m],
+  [
+    'a client outside of the cluster',
+    '--from 2001:db8:1::7 --to pod/web --port 443',
+    /^ANSWERED: the client sees connected$/m,
+  ],
   [
     'so it is about ICMPv6',
     '--from stranger --to web --port 128/icmpv6',
@@ -105,8 +109,11 @@ const refused: [command: string, message: RegExp][] = [
   ],
   ['verdict --from client --to fd00::1::2 --port 80', /fd00::1::2/],
   ['trace packet --from stranger --to 10.0.0.1:80', /do not have addresses of one family/],
-  ['trace packet --from-world 10.9.9.9 --to stranger:80', /--to stranger:80: no address in the family of the source/],
-  ['trace packet --from-world 10.9.9.9 --to web:80 --ipv6', /--ipv6: --from-world names an IPv4 address/],
+  [
+    'trace packet --from-world 10.9.9.9 --to stranger:80',
+    /10\.9\.9\.9 and stranger:80 do not have addresses of one family/,
+  ],
+  ['trace packet --from-world 10.9.9.9 --to web:80 --ipv6', /10\.9\.9\.9 and web:80 do not both have IPv6 addresses/],
   ['trace packet --pcap x.pcap --number 1 --ipv6', /--ipv6: a packet of a capture has its addresses/],
   ['trace packet --from client --to fd00::11', /--to fd00::11: want a port/],
 ];

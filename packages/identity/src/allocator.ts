@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  type Compare,
+  KeyedMutex,
   type KeyValue,
   type KvstoreClient,
   KvstoreError,
-  type LeaseId,
+  LeasedKeys,
   type Lock,
   Locks,
-  NO_LEASE,
   type Operation,
   valueText,
 } from '@ciliate/kvstore';
@@ -26,11 +27,9 @@ import {
   slavePrefix,
 } from './keys.ts';
 import { MasterKeys } from './master_keys.ts';
-import { Mutex } from './mutex.ts';
 import { type IdentityRange, identityRange, type NumericIdentity, SCOPE_GLOBAL } from './numeric.ts';
 import { scopeForLabels } from './reserved.ts';
 
-const LEASE_TTL_SECONDS = 900;
 const MAX_ATTEMPTS = 16;
 const FIRST_BACKOFF_MS = 20;
 
@@ -46,6 +45,8 @@ export interface IdentityAllocatorOptions {
   range?: IdentityRange;
   /** Between attempts. Default: real time. */
   waitMs?: (milliseconds: number) => Promise<void>;
+  /** Told of what went wrong behind the back of every call. */
+  onProblem?: (error: unknown) => void;
 }
 
 export interface Allocation {
@@ -60,6 +61,20 @@ interface LocalUse {
   references: number;
 }
 
+/** Gives label sets their numbers, and counts who uses them here. */
+export interface Allocator {
+  /**
+   * The number for these labels; one more user of it here. Reserved and well-known labels need no store and no release.
+   * @throws IdentityError EXHAUSTED, UNSUPPORTED (identities local to a node), INVALID (no labels), CONFLICT,
+   * OUT_OF_SYNC; KvstoreError
+   */
+  allocate(labels: Labels): Promise<Allocation>;
+  /** One user less. @returns whether it was the last one here. @throws IdentityError NOT_ALLOCATED */
+  release(labels: Labels): Promise<boolean>;
+  /** The number of these labels, if they need none allocated or some agent allocated it and this one knows of it. */
+  lookup(labels: Labels): NumericIdentity | undefined;
+}
+
 /**
  * Numbers for label sets, such that all agents on one store agree: one label set, one number.
  *
@@ -68,11 +83,13 @@ interface LocalUse {
  * key stays, so the number is found again and never given to others while it stands.
  *
  * Everything about a label set is decided under its lock, and every write is conditional on the lock and on the master
- * key. Cilium trusts its watch to know the master keys of labels that nobody uses at the moment; here they are listed
- * before a new number is taken, so that a slow watch cannot give a label set a second one.
+ * key. Cilium trusts its watch to know the master keys of labels that nobody uses at the moment; here a new number is
+ * taken only if no master key is younger than what the watch told, so that a slow one cannot give a label set a second.
+ *
+ * A master key that is lost while somebody here uses the number is written again.
  * Source: pkg/allocator/allocator.go, pkg/kvstore/allocator/allocator.go.
  */
-export class IdentityAllocator {
+export class IdentityAllocator implements Allocator {
   readonly #client: KvstoreClient;
   readonly #cache: IdentityCache;
   readonly #node: string;
@@ -81,35 +98,35 @@ export class IdentityAllocator {
   readonly #pool: IdPool;
   readonly #masters: MasterKeys;
   readonly #locks: Locks;
-  /** One at a time: a slave key is not deleted by a release while an allocation relies on it. */
-  readonly #slaveKeys = new Mutex();
+  /** One at a time for each label set: a slave key is not deleted by a release while an allocation relies on it. */
+  readonly #slaveKeys = new KeyedMutex();
   readonly #inUse = new Map<string, LocalUse>();
-  #leaseId: LeaseId = NO_LEASE;
+  readonly #leased: LeasedKeys;
+  readonly #onProblem: (error: unknown) => void;
 
-  private constructor(options: IdentityAllocatorOptions) {
+  private constructor(options: IdentityAllocatorOptions, leased: LeasedKeys) {
+    this.#leased = leased;
+    this.#onProblem = options.onProblem ?? (() => {});
     this.#client = options.client;
     this.#cache = options.cache;
     this.#node = options.node;
     this.#range = options.range ?? identityRange();
     this.#waitMs = options.waitMs ?? sleep;
     this.#pool = new IdPool(this.#range, options.random);
-    this.#masters = new MasterKeys(options.client, options.cache, this.#pool);
+    this.#masters = new MasterKeys(options.client, options.cache, this.#pool, {
+      isInUse: (labels, identity) => this.#inUse.get(labelsToValue(labels))?.identity === identity,
+      onLost: (labels) => void this.#recreate(labels).catch(this.#onProblem),
+    });
     this.#locks = new Locks(options.client);
   }
 
   /** Resolves when the identities in the store are known here. */
   static async open(options: IdentityAllocatorOptions): Promise<IdentityAllocator> {
-    const allocator = new IdentityAllocator(options);
-    allocator.#leaseId = await options.client.leaseGrant(LEASE_TTL_SECONDS);
+    const allocator = new IdentityAllocator(options, await LeasedKeys.open(options.client));
     await allocator.#masters.open();
     return allocator;
   }
 
-  /**
-   * The number for these labels; one more user of it here. Reserved and well-known labels need no store and no release.
-   * @throws IdentityError EXHAUSTED, UNSUPPORTED (identities local to a node), INVALID (no labels), CONFLICT,
-   * OUT_OF_SYNC; KvstoreError
-   */
   async allocate(labels: Labels): Promise<Allocation> {
     const reserved = this.#cache.reserved.lookup(labels);
     if (reserved !== undefined) return { identity: reserved, isNew: false };
@@ -134,18 +151,17 @@ export class IdentityAllocator {
     }
   }
 
-  /** One user less. @returns whether it was the last one here. @throws IdentityError NOT_ALLOCATED */
   async release(labels: Labels): Promise<boolean> {
     if (this.#cache.reserved.lookup(labels) !== undefined) return false;
-    return this.#slaveKeys.run(async () => {
-      const name = labelsToValue(labels);
+    const name = labelsToValue(labels);
+    return this.#slaveKeys.run(name, async () => {
       const use = this.#inUse.get(name);
       if (use === undefined) {
         throw new IdentityError('NOT_ALLOCATED', 'labels are not in use here', { labels: `${labels}` });
       }
       if (--use.references > 0) return false;
       this.#inUse.delete(name);
-      await this.#client.delete(slaveKey(labels, this.#node));
+      await this.#leased.delete(slaveKey(name, this.#node));
       return true;
     });
   }
@@ -157,15 +173,20 @@ export class IdentityAllocator {
    */
   async collect(labels: Labels): Promise<NumericIdentity | undefined> {
     if (this.#cache.reserved.lookup(labels) !== undefined) return undefined;
-    const lock = await this.#locks.lock(lockPath(labels));
+    const identity = this.#masters.get(labels);
+    if (identity === undefined) return undefined;
+    const value = labelsToValue(labels);
+    const lock = await this.#locks.lock(lockPath(value));
     try {
-      return await deleteUnused(labels, this.#masters, lock);
+      const revision = await deleteUnused(identity, value, lock);
+      if (revision === undefined) return undefined;
+      this.#masters.retire(identity, revision);
+      return identity;
     } finally {
       await lock.unlock();
     }
   }
 
-  /** The number of these labels, if they need none allocated or some agent allocated it and the store told of it. */
   lookup(labels: Labels): NumericIdentity | undefined {
     return this.#cache.reserved.lookup(labels) ?? this.#masters.get(labels);
   }
@@ -175,23 +196,22 @@ export class IdentityAllocator {
    * happened, they are written again.
    */
   async keepAlive(): Promise<void> {
-    try {
-      await this.#client.leaseKeepAlive(this.#leaseId);
-      return;
-    } catch (error) {
-      if (!(error instanceof KvstoreError && error.code === 'LEASE_NOT_FOUND')) throw error;
-    }
-    await this.#slaveKeys.run(async () => {
-      this.#leaseId = await this.#client.leaseGrant(LEASE_TTL_SECONDS);
-      for (const { labels, identity } of this.#inUse.values()) {
-        await this.#client.put(slaveKey(labels, this.#node), `${identity}`, { leaseId: this.#leaseId });
-      }
-    });
+    await this.#leased.keepAlive();
   }
 
-  /** Stop following the store. Slave keys stay until the lease ends, so that an agent may restart. */
-  async close(): Promise<void> {
+  /** Writes again what of this agent's keys the store has lost, and nobody told. Cilium does so every 5 minutes. */
+  async sync(): Promise<void> {
+    for (const { labels } of [...this.#inUse.values()]) await this.#recreate(labels);
+    await this.#leased.sync();
+  }
+
+  /**
+   * Stop following the store.
+   * @param isGone true: the slave keys go now; otherwise with the lease, so that an agent may restart
+   */
+  async close({ isGone = false } = {}): Promise<void> {
     await this.#masters.close();
+    if (isGone) await this.#leased.revoke();
   }
 
   #reuse(labels: Labels): Allocation | undefined {
@@ -202,13 +222,15 @@ export class IdentityAllocator {
   }
 
   async #allocateLocked(labels: Labels): Promise<Allocation> {
-    const lock = await this.#locks.lock(lockPath(labels));
+    const value = labelsToValue(labels);
+    const lock = await this.#locks.lock(lockPath(value));
     try {
-      return await this.#slaveKeys.run(async () => {
+      return await this.#slaveKeys.run(value, async () => {
         const reused = this.#reuse(labels); // another caller here may have been first at the lock
         if (reused !== undefined) return reused;
-        const allocation = (await this.#join(labels, lock)) ?? (await this.#listAndJoinOrCreate(labels, lock));
-        this.#inUse.set(labelsToValue(labels), { identity: allocation.identity, labels, references: 1 });
+        const allocation = (await this.#join(labels, lock)) ?? (await this.#create(labels, lock));
+        this.#inUse.set(value, { identity: allocation.identity, labels, references: 1 });
+        this.#leased.track(slaveKey(value, this.#node), `${allocation.identity}`);
         return allocation;
       });
     } finally {
@@ -229,52 +251,105 @@ export class IdentityAllocator {
     return { identity, isNew: false };
   }
 
-  async #listAndJoinOrCreate(labels: Labels, lock: Lock): Promise<Allocation> {
-    const prefix = slavePrefix(labels);
-    const { results, revision } = await lock.txn({
-      compare: [],
-      success: [
-        { type: 'get', prefix: ID_PREFIX },
-        { type: 'get', prefix: `${prefix}/` },
+  /** One transaction, as long as the watch has told of all master keys and of nobody who uses these labels. */
+  async #create(labels: Labels, lock: Lock): Promise<Allocation> {
+    const slaves = `${slavePrefix(labelsToValue(labels))}/`;
+    const known = this.#masters.knownRevision;
+    const free = await this.#takeNumber();
+    const { succeeded, revision, results } = await this.#tryMaster(free, labels, lock, {
+      compare: [
+        { prefix: ID_PREFIX, target: 'modRevision', operator: '<', number: known + 1 },
+        { prefix: slaves, target: 'createRevision', operator: '=', number: 0 },
+      ],
+      failure: [
+        { type: 'get', prefix: ID_PREFIX, minModRevision: known + 1 },
+        { type: 'get', prefix: slaves },
       ],
     });
-    this.#masters.refresh(results[0]!.entries, revision);
+    if (succeeded) {
+      this.#masters.learnUpTo(revision);
+      return { identity: free, isNew: true };
+    }
+    this.#pool.release(free);
+    this.#masters.learnYounger(results[0]!.entries, revision);
     const joined = await this.#join(labels, lock);
     if (joined !== undefined) return joined;
     // A slave key without its master key: the store lost data that some node still relies on. The number stays.
-    const orphaned = identityInSlaveKeys(prefix, results[1]!.entries);
-    if (orphaned !== undefined) return { identity: await this.#create(orphaned, labels, lock), isNew: false };
-    const free = this.#pool.lease();
-    if (free === undefined) throw new IdentityError('EXHAUSTED', 'no more available identities', { ...this.#range });
+    const orphaned = identityInSlaveKeys(slaves, results[1]!.entries);
+    const identity = orphaned ?? (await this.#takeNumber());
+    // Nobody else gives these labels a number: the lock is held, and all that are older than it are known now.
+    const second = await this.#tryMaster(identity, labels, lock, { compare: [], failure: [] });
+    if (second.succeeded) return { identity, isNew: orphaned === undefined };
+    this.#pool.release(identity);
+    throw new IdentityError('CONFLICT', 'another agent took the number first', { identity, revision });
+  }
+
+  /** Write master and slave key in one, unless the number is taken. */
+  async #tryMaster(
+    identity: NumericIdentity,
+    labels: Labels,
+    lock: Lock,
+    { compare, failure }: { compare: readonly Compare[]; failure: readonly Operation[] },
+  ) {
+    const key = masterKey(identity);
+    const put: Operation = { type: 'put', key, value: labelsToValue(labels) };
     try {
-      return { identity: await this.#create(free, labels, lock), isNew: true };
+      const response = await lock.txn({
+        compare: [{ key, target: 'createRevision', operator: '=', number: 0 }, ...compare],
+        success: [put, this.#putSlave(labels, identity)],
+        failure,
+      });
+      if (response.succeeded) this.#masters.learn(identity, labels, response.revision);
+      return response;
     } catch (error) {
-      this.#pool.release(free);
+      this.#pool.release(identity);
       throw error;
     }
   }
 
-  /** Write master and slave key in one, unless the number is taken. */
-  async #create(identity: NumericIdentity, labels: Labels, lock: Lock): Promise<NumericIdentity> {
-    const key = masterKey(identity);
-    const { succeeded, revision } = await lock.txn({
-      compare: [{ key, target: 'createRevision', operator: '=', number: 0 }],
-      success: [{ type: 'put', key, value: labelsToValue(labels) }, this.#putSlave(labels, identity)],
-    });
-    if (!succeeded) throw new IdentityError('CONFLICT', 'another agent took the number first', { identity });
-    this.#masters.learn(identity, labels, revision);
-    return identity;
+  /** @throws IdentityError EXHAUSTED */
+  async #takeNumber(): Promise<NumericIdentity> {
+    const known = this.#pool.lease();
+    if (known !== undefined) return known;
+    await this.#masters.list(); // numbers may be free that the watch has not told of yet
+    const free = this.#pool.lease();
+    if (free === undefined) throw new IdentityError('EXHAUSTED', 'no more available identities', { ...this.#range });
+    return free;
+  }
+
+  /** Writes the master key of labels in use here, if it is lost. @throws IdentityError CONFLICT if the number is another's */
+  async #recreate(labels: Labels): Promise<void> {
+    const value = labelsToValue(labels);
+    const lock = await this.#locks.lock(lockPath(value));
+    try {
+      const identity = this.#inUse.get(value)?.identity;
+      if (identity === undefined) return; // released while it waited for the lock
+      const key = masterKey(identity);
+      const { succeeded, results, revision } = await lock.txn({
+        compare: [{ key, target: 'createRevision', operator: '=', number: 0 }],
+        success: [{ type: 'put', key, value }],
+        failure: [{ type: 'get', key }],
+      });
+      if (succeeded) this.#masters.learn(identity, labels, revision);
+      else if (valueText(results[0]!.entries[0]!) !== value) throw conflict(identity, labels);
+    } finally {
+      await lock.unlock();
+    }
   }
 
   #putSlave(labels: Labels, identity: NumericIdentity): Operation {
-    return { type: 'put', key: slaveKey(labels, this.#node), value: `${identity}`, leaseId: this.#leaseId };
+    const key = slaveKey(labelsToValue(labels), this.#node);
+    return { type: 'put', key, value: `${identity}`, leaseId: this.#leased.leaseId };
   }
 }
 
-/** The number that the slave keys of these labels tell, of whichever node. */
-const identityInSlaveKeys = (prefix: string, entries: readonly KeyValue[]): NumericIdentity | undefined =>
+const conflict = (identity: NumericIdentity, labels: Labels): IdentityError =>
+  new IdentityError('CONFLICT', 'the number in use here was given to other labels', { identity, labels: `${labels}` });
+
+/** The number that the slave keys of these labels tell, of whichever node. @param slaves ends with a slash */
+const identityInSlaveKeys = (slaves: string, entries: readonly KeyValue[]): NumericIdentity | undefined =>
   entries
-    .filter((entry) => isSlaveKeyOf(prefix, entry.key))
+    .filter((entry) => isSlaveKeyOf(slaves.slice(0, -1), entry.key))
     .map((entry) => parseIdentity(valueText(entry)))
     .find((identity) => identity !== undefined);
 

@@ -1,4 +1,4 @@
-export { type Allocation, IdentityAllocator, type IdentityAllocatorOptions } from './allocator.ts';
+export { type Allocation, type Allocator, IdentityAllocator, type IdentityAllocatorOptions } from './allocator.ts';
 export { IdentityError, type IdentityErrorCode } from './errors.ts';
 export { DnsCache, type DnsCacheLimits, type NameAddress } from './fqdn/dns_cache.ts';
 export { type DnsZombieLimits, DnsZombies } from './fqdn/dns_zombies.ts';
@@ -19,8 +19,17 @@ export {
   type NameSelector,
   selectorExpression,
 } from './fqdn/name_selector.ts';
+export { type GcRound, IdentityGc } from './garbage.ts';
 export { IdentityCache, type IdentityObserver } from './identity_cache.ts';
+export {
+  formatIpIdentityPair,
+  IP_PREFIX,
+  type IpIdentityPair,
+  ipKey,
+  parseIpIdentityPair,
+} from './ip_identity_pair.ts';
 export { Ipcache, type IpcacheEntry, type IpcacheListener } from './ipcache.ts';
+export { readIdentities } from './master_keys.ts';
 export {
   IDENTITY_HEALTH,
   IDENTITY_HOST,

@@ -30,7 +30,7 @@ export class Ipcache {
   readonly #listeners = new Set<IpcacheListener>();
 
   /**
-   * @param entry of one address
+   * @param entry of one address, or of a block that an agent tells of as one
    * @returns false, and nothing changes, if a stronger source holds the endpoint's address
    */
   upsertEndpoint(entry: IpcacheEntry): boolean {
@@ -73,7 +73,10 @@ export class Ipcache {
 
   /** The entry with the longest prefix that holds the address. */
   lookup(family: 4 | 6, address: bigint): IpcacheEntry | undefined {
-    return this.#endpoints.lookup(family, address)?.[1] ?? this.#prefixes.lookup(family, address)?.[1];
+    const endpoint = this.#endpoints.lookup(family, address)?.[1];
+    const prefix = this.#prefixes.lookup(family, address)?.[1];
+    if (endpoint === undefined || prefix === undefined) return endpoint ?? prefix;
+    return prefix.prefix.length > endpoint.prefix.length ? prefix : endpoint;
   }
 
   /** In the order of the prefixes. */

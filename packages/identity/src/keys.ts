@@ -17,15 +17,21 @@ export const ID_PREFIX = `${BASE}/id/`;
 
 export const masterKey = (identity: NumericIdentity): string => `${ID_PREFIX}${identity}`;
 
-/** All slave keys of these labels start so, and so do those of label lists that start with this one. */
-export const slavePrefix = (labels: Labels): string => posix.join(BASE, 'value', labels.sortedList());
+/** Of all slave keys. */
+export const VALUE_PREFIX = `${BASE}/value/`;
 
-export const slaveKey = (labels: Labels, node: string): string => posix.join(slavePrefix(labels), node);
+/**
+ * All slave keys of these labels start so, and so do those of label lists that start with this one.
+ * @param value the labels as {@link labelsToValue} writes them
+ */
+export const slavePrefix = (value: string): string => posix.join(VALUE_PREFIX, value);
+
+export const slaveKey = (value: string, node: string): string => posix.join(slavePrefix(value), node);
 
 /** Is the found key a slave key of exactly the labels of this prefix? What follows must be one step, the node. */
 export const isSlaveKeyOf = (prefix: string, key: string): boolean => key.lastIndexOf('/') === prefix.length;
 
-export const lockPath = (labels: Labels): string => posix.join(BASE, 'locks', labels.sortedList());
+export const lockPath = (value: string): string => posix.join(BASE, 'locks', value);
 
 /** The value of a master key, and the name of a label set wherever one is needed. */
 export const labelsToValue = (labels: Labels): string => labels.sortedList();

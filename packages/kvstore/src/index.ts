@@ -28,4 +28,7 @@ export type { EtcdOptions, EtcdTls } from './etcd/connection.ts';
 export { etcdClient } from './etcd/etcd_backend.ts';
 export { etcdOptions } from './etcd/options.ts';
 export { KvstoreServer, type KvstoreServerOptions, type ServerTls } from './grpc/server.ts';
+export { LEASE_TTL_SECONDS, LeasedKeys } from './leased_keys.ts';
 export { type Lock, Locks } from './lock.ts';
+export { KeyedMutex } from './mutex.ts';
+export { WatchStore, type WatchStoreObserver } from './watch_store.ts';

@@ -1,8 +1,11 @@
 import {
   type Compare,
+  type KeyValue,
   type KvstoreClient,
   type LeaseId,
   NO_LEASE,
+  type Operation,
+  type RangeResponse,
   type TxnRequest,
   type TxnResponse,
 } from './client.ts';
@@ -44,10 +47,8 @@ export class Locks {
     };
     await before;
     try {
-      const leaseId = await this.#lease();
-      const key = `${path}/${leaseId.toString(16)}`;
-      const createRevision = await this.#enter(key, leaseId);
-      await this.#awaitTurn(path, key, createRevision);
+      const { key, createRevision, waiters, revision } = await this.#enter(path);
+      await this.#awaitTurn(path, key, createRevision, { entries: waiters, revision });
       return new HeldLock(this.#client, key, createRevision, leave);
     } catch (error) {
       leave();
@@ -56,31 +57,44 @@ export class Locks {
   }
 
   /** One lease serves all locks; each use starts its time anew. */
-  async #lease(): Promise<LeaseId> {
+  async #enter(path: string): Promise<{ key: string; createRevision: number; waiters: KeyValue[]; revision: number }> {
     if (this.#leaseId !== NO_LEASE) {
       try {
-        await this.#client.leaseKeepAlive(this.#leaseId);
-        return this.#leaseId;
+        const [entered] = await Promise.all([
+          this.#queueUp(path, this.#leaseId),
+          this.#client.leaseKeepAlive(this.#leaseId),
+        ]);
+        return entered;
       } catch (error) {
         if (!(error instanceof KvstoreError && error.code === 'LEASE_NOT_FOUND')) throw error;
       }
     }
     this.#leaseId = await this.#client.leaseGrant(LOCK_LEASE_TTL_SECONDS);
-    return this.#leaseId;
+    return this.#queueUp(path, this.#leaseId);
   }
 
-  async #enter(key: string, leaseId: LeaseId): Promise<number> {
-    const response = await this.#client.txn({
+  /** @returns with all that wait, this one among them */
+  async #queueUp(path: string, leaseId: LeaseId) {
+    const key = `${path}/${leaseId.toString(16)}`;
+    const list: Operation = { type: 'get', prefix: `${path}/` };
+    const { results, revision } = await this.#client.txn({
       compare: [{ key, target: 'createRevision', operator: '=', number: 0 }],
-      success: [{ type: 'put', key, value: '', leaseId }],
-      failure: [{ type: 'get', key }],
+      success: [{ type: 'put', key, value: '', leaseId }, list],
+      failure: [list],
     });
-    return response.succeeded ? response.revision : response.results[0]!.entries[0]!.createRevision;
+    const waiters = results.at(-1)!.entries;
+    const createRevision = waiters.find((entry) => entry.key === key)!.createRevision;
+    return { key, createRevision, waiters, revision };
   }
 
-  async #awaitTurn(path: string, key: string, createRevision: number): Promise<void> {
-    for (;;) {
-      const { entries, revision } = await this.#client.getPrefix(`${path}/`);
+  async #awaitTurn(
+    path: string,
+    key: string,
+    createRevision: number,
+    listed: Pick<RangeResponse, 'entries' | 'revision'>,
+  ): Promise<void> {
+    for (let now = listed; ; now = await this.#client.getPrefix(`${path}/`)) {
+      const { entries, revision } = now;
       // A longer path that starts with this one holds other locks: only keys one step below it are waiters here.
       const waiters = entries.filter((entry) => entry.key.lastIndexOf('/') === path.length);
       if (!waiters.some((entry) => entry.key === key && entry.createRevision === createRevision)) throw lost(key);

@@ -14,6 +14,11 @@ export class ApiClient {
     return this.#json('GET', '/v1/pods');
   }
 
+  /** In the order of the numbers. */
+  identities(): Promise<{ id: number; labels: string[] }[]> {
+    return this.#json('GET', '/v1/identity');
+  }
+
   /** @param text YAML @param file its name, for messages. @throws InputError: what is wrong with it */
   async apply(text: string, file: string): Promise<(ObjectRef & { what: string })[]> {
     const path = `/v1/objects?file=${encodeURIComponent(file)}`;

@@ -14,6 +14,7 @@ const MAX_BODY_BYTES = 16 * 1024 * 1024;
  * | ----------------------------------------- | ----------------------------------------------------------------- |
  * | `GET /v1/healthz`                         | `{ status: "ok" }`                                                |
  * | `GET /v1/pods`                            | every pod with its address and its ports on 127.0.0.1             |
+ * | `GET /v1/identity`                        | `[{ id, labels }]`: every identity that the agent knows           |
  * | `POST /v1/objects?file=NAME`, YAML        | `{ applied: [{ kind, namespace, name, what }] }`, now in force    |
  * | `POST /v1/objects/delete?file=NAME`, YAML | `{ deleted: [{ kind, namespace, name }] }`                        |
  * | `GET /v1/flows?follow=true`               | lines as `hubble observe` prints them                             |
@@ -64,6 +65,13 @@ export class ApiServer {
         return json(response, { status: 'ok' });
       case 'GET /v1/pods':
         return json(response, this.#cluster.pods);
+      case 'GET /v1/identity': {
+        const entries = this.#cluster.agent.identities.entries();
+        return json(
+          response,
+          entries.map(([id, labels]) => ({ id, labels: labels.toStrings() })),
+        );
+      }
       case 'POST /v1/objects': {
         const applied = await this.#cluster.apply(await readObjects(request, file));
         return json(response, { applied: applied.map(({ ref, what }) => ({ ...ref, what })) });

@@ -1,4 +1,4 @@
-import { Agent, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import { Agent, type AgentOptions, type DatapathFlags, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
 import { ProxyServer } from '@ciliate/envoy';
 import { formatCompact } from '@ciliate/hubble';
 import type { K8sObject, ObjectRef, ObjectStore, Pod } from '@ciliate/k8s';
@@ -17,13 +17,12 @@ import { PodServers } from './servers/pod_servers.ts';
 import { Topic } from './topic.ts';
 import { type WorldHost, WorldServers } from './world.ts';
 
-export interface LiveClusterOptions {
+export interface LiveClusterOptions extends DatapathFlags, Pick<AgentOptions, 'kvstore' | 'clusterId'> {
   readonly store: ObjectStore;
   readonly seed: number;
   readonly log: Logger;
   readonly enablePolicy?: 'default' | 'always' | 'never';
   readonly dnsRejectWith?: 'refused' | 'nameError';
-  readonly policyAuditMode?: boolean;
   /** `--envoy-websocket`: the HTTP proxy lets connections become WebSockets, where rules allow the request. */
   readonly envoyWebsocket?: boolean;
   /** Worker threads of the HTTP proxy. */
@@ -64,6 +63,7 @@ export class LiveCluster {
   readonly #world: WorldServers;
   readonly #pods = new Map<Endpoint, LivePod>();
   readonly #collector: NodeJS.Timeout;
+  readonly #syncer: NodeJS.Timeout;
   /** Changes go one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -116,6 +116,8 @@ export class LiveCluster {
     this.#dns = new ClusterDns(options.store, this.#world.names);
     this.#resolver = new Resolver(this.#network, this.#dnsServer);
     this.#collector = setInterval(() => void agent.collectNames(nowNs()), COLLECT_MS).unref();
+    const onFailure = (err: unknown): void => options.log.error({ err }, 'the store cannot be kept up to date');
+    this.#syncer = setInterval(() => void agent.syncKvstore().catch(onFailure), SYNC_MS).unref();
   }
 
   /** In the order of the endpoints' ids. */
@@ -157,6 +159,7 @@ export class LiveCluster {
   /** Ends every connection, server and thread. */
   async stop(): Promise<void> {
     clearInterval(this.#collector);
+    clearInterval(this.#syncer);
     await this.#last.catch(() => {});
     for (const { front } of this.#pods.values()) front.close();
     this.#http.close();
@@ -225,6 +228,8 @@ export class LiveCluster {
 
 /** How often names are looked at for their end. */
 const COLLECT_MS = 10_000;
+/** As Cilium's --kvstore-periodic-sync. */
+const SYNC_MS = 5 * 60_000;
 /** Since 1970, and never going back. */
 const nowNs = (): bigint => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
 

@@ -65,7 +65,7 @@ export function findConversations(
 const samePlace = (a: PeerAddress, b: PeerAddress): boolean => a.address === b.address && a.port === b.port;
 
 function replayableFlow(packet: RecordedPacket): Flow | string {
-  const { parsed, sender } = packet;
+  const { parsed, sender, fromWorld } = packet;
   const cut = cutShort(packet);
   if (cut !== undefined) return cut;
   if (parsed.ip?.isFragment) return 'fragments are not replayed as conversations yet';
@@ -73,7 +73,7 @@ function replayableFlow(packet: RecordedPacket): Flow | string {
     return 'ICMP other than echo is not replayed as conversations yet';
   const flow = flowOf(parsed);
   if (flow === undefined) return parsed.error ?? 'not TCP, UDP or ICMP over IP';
-  return sender === undefined ? 'its source is no pod of the cluster' : flow;
+  return sender === undefined && !fromWorld ? 'its source is no pod of the cluster' : flow;
 }
 
 /** Captures may keep only the first bytes of each packet: what the rest said, nobody knows. */

@@ -50,7 +50,8 @@ export class DatagramPlayer {
   }
 
   #ask(packet: RecordedPacket): void {
-    const fate = this.#node.fromPod(packet.sender!, packet.frame, packet.timeNs);
+    const { sender, frame, timeNs } = packet;
+    const fate = sender === undefined ? this.#node.fromWorld(frame, timeNs) : this.#node.fromPod(sender, frame, timeNs);
     this.first ??= fate;
     let delivered: Asked['delivered'];
     if (fate.kind === 'delivered') {
@@ -88,9 +89,13 @@ export class DatagramPlayer {
     }
     if (asked?.delivered === undefined) return;
     const { to, ends } = asked.delivered;
-    const fate = this.#node.fromPod(to, withEnds(packet.frame, ends.dst, ends.src), packet.timeNs);
-    if (fate.kind !== 'delivered' || fate.to !== this.#agent.endpointOfAddress(this.conversation.client.address))
-      return;
+    const client = this.#agent.endpointOfAddress(this.conversation.client.address);
+    const frame = withEnds(packet.frame, ends.dst, ends.src);
+    const fate =
+      client === undefined
+        ? this.#node.toWorld(to, frame, packet.timeNs)
+        : this.#node.fromPod(to, frame, packet.timeNs);
+    if (client === undefined ? fate.kind !== 'network' : fate.kind !== 'delivered' || fate.to !== client) return;
     this.#answered.add(packet.number);
     this.answers.push(parseFrame(fate.frame));
   }

@@ -10,11 +10,15 @@ export interface RecordedPacket {
   parsed: ParsedFrame;
   /** undefined when no pod of the cluster can have sent it. */
   sender: Endpoint | undefined;
+  /** It comes in from the network. */
+  fromWorld: boolean;
 }
 
 /** A packet as captures hold it, with the name of its interface if the capture says one. */
 export interface TracePacket extends Pick<CapturedPacket, 'number' | 'timestampNs' | 'data'> {
   interfaceName: string | undefined;
+  /** A client outside of the cluster sends it. */
+  fromWorld?: boolean;
 }
 
 /**
@@ -36,6 +40,7 @@ export function record(agent: Agent, packet: TracePacket): RecordedPacket {
     timeNs: packet.timestampNs,
     frame: packet.data,
     parsed,
+    fromWorld: packet.fromWorld ?? false,
     sender: received && !fromService ? bySource : (byInterface ?? bySource),
   };
 }

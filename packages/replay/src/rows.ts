@@ -71,7 +71,7 @@ export function rowsOf(agent: Agent, player: Player, names: Names): Row[] {
   if (fate.kind === 'dropped') return [{ ...base, asked, ...dropped(agent, fate) }];
   if (fate.kind === 'answered') return [{ ...base, asked, ...ICMP_ERROR }];
   const why = whyAllowed(base.policy);
-  if (fate.kind === 'stack') {
+  if (fate.kind === 'stack' || fate.kind === 'network') {
     const sees = agent.isHostAddress(player.conversation.server.address) ? 'arrived at the node' : 'left the node';
     return [{ ...base, asked, verdict: 'FORWARDED', outcome: 'forwarded', sees, why }];
   }

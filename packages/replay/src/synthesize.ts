@@ -16,7 +16,8 @@ import type { TracePacket } from './recording.ts';
 
 /** A connection that somebody asks about, as if it had been recorded without any policy. */
 export interface Question {
-  client: Endpoint;
+  /** A pod, or the address of a client outside of the cluster. */
+  client: Endpoint | IpAddress;
   /** As the client addresses it. */
   server: PeerAddress;
   /** Who answered in the "recording": the server itself, or for a service one of its backends; undefined: nobody. */
@@ -41,9 +42,11 @@ const EMPTY = new Uint8Array(0);
  */
 export function synthesize(question: Question): TracePacket[] {
   const packets: TracePacket[] = [];
-  const send = (from: Endpoint, data: Uint8Array): void => {
+  const send = (from: Endpoint | IpAddress, data: Uint8Array): void => {
     const number = packets.length + 1;
-    packets.push({ number, timestampNs: START_NS + BigInt(number) * STEP_NS, data, interfaceName: podName(from) });
+    const who =
+      typeof from === 'object' ? { interfaceName: podName(from) } : { interfaceName: undefined, fromWorld: true };
+    packets.push({ number, timestampNs: START_NS + BigInt(number) * STEP_NS, data, ...who });
   };
   if (question.transport === 'TCP') tcpPackets(question, send);
   else udpPackets(question, send);
@@ -51,7 +54,8 @@ export function synthesize(question: Question): TracePacket[] {
 }
 
 /** As the other side sees it. */
-function addressOf(pod: Endpoint, other: IpAddress): IpAddress {
+function addressOf(pod: Endpoint | IpAddress, other: IpAddress): IpAddress {
+  if (typeof pod !== 'object') return pod;
   const address = addressBeside(pod, other);
   if (address !== undefined) return address;
   const family = isIpv6(other) ? 'IPv6' : 'IPv4';
@@ -59,7 +63,7 @@ function addressOf(pod: Endpoint, other: IpAddress): IpAddress {
   throw new AgentError('BAD_INPUT', `${name} has no ${family} address to speak with ${formatIp(other)}`, { pod: name });
 }
 
-type Send = (from: Endpoint, frame: Uint8Array) => void;
+type Send = (from: Endpoint | IpAddress, frame: Uint8Array) => void;
 
 function udpPackets({ client, server, answering }: Question, send: Send): void {
   const asks = {

@@ -67,7 +67,8 @@ export class TcpPlayer {
       if (ack === undefined) return;
       if (ack !== tcp.ack) frame = withAck(frame, ack);
     }
-    const fate = this.#node.fromPod(packet.sender!, frame, packet.timeNs);
+    const { sender, timeNs } = packet;
+    const fate = sender === undefined ? this.#node.fromWorld(frame, timeNs) : this.#node.fromPod(sender, frame, timeNs);
     this.first ??= fate;
     if (fate.kind === 'dropped') this.drop ??= fate;
     else if (fate.kind === 'delivered') this.#reachServer(fate.to, fate.frame);
@@ -89,18 +90,28 @@ export class TcpPlayer {
   }
 
   async #reachProxy(packet: RecordedPacket, fate: Extract<Fate, { kind: 'proxy' }>): Promise<void> {
-    if (fate.port === PROXY_PORT_DNS) throw overTcp(packet.sender!);
+    const pod = packet.sender;
+    if (fate.port === PROXY_PORT_DNS) throw overTcp(pod!);
     if (this.proxied === undefined) {
-      const pod = packet.sender!;
       const place = flowOf(parseFrame(fate.frame))!.dst;
       this.backend = this.#agent.endpointOfAddress(place.address);
       const redirect = redirectOf(fate.steps);
       // Conntrack would send what comes back to the client to the proxy again, were it not for the listener's own mark.
       const mark = redirect.direction === 'egress' ? MARK_MAGIC_PROXY_EGRESS : 0;
       this.proxied = new ProxiedConnection(this.#agent, this.#node, {
-        ...{ player: this, identity: pod.identity, address: this.conversation.client, place, redirect },
+        ...{
+          player: this,
+          identity: pod?.identity ?? redirect.remoteIdentity,
+          address: this.conversation.client,
+          place,
+          redirect,
+        },
         exchangeOf: (request) => request,
         deliver: async (frame, nowNs) => {
+          if (pod === undefined) {
+            this.reachClient(frame); // by the stack of the host, where no program judges what the proxy says
+            return;
+          }
           const arrived = this.#node.toPod(pod, frame, mark, nowNs);
           if (arrived.kind === 'delivered') this.reachClient(arrived.frame);
         },
@@ -115,8 +126,11 @@ export class TcpPlayer {
     if (this.backend === undefined || this.#ends === undefined) return;
     if ((tcp.flags & TCP_ACK) !== 0 && seqDiff(this.#atServer.next, tcp.ack) < 0) return;
     const frame = withEnds(packet.frame, this.#ends.dst, this.#ends.src);
-    const fate = this.#node.fromPod(this.backend, frame, packet.timeNs);
-    if (fate.kind === 'delivered') this.reachClient(fate.frame);
+    const isOutside = this.#agent.endpointOfAddress(this.conversation.client.address) === undefined;
+    const fate = isOutside
+      ? this.#node.toWorld(this.backend, frame, packet.timeNs)
+      : this.#node.fromPod(this.backend, frame, packet.timeNs);
+    if (fate.kind === 'delivered' || fate.kind === 'network') this.reachClient(fate.frame);
   }
 
   /** A segment arrives at the client, from the server or the proxy. */

@@ -33,7 +33,10 @@ export async function judge(agent: Agent, question: VerdictQuestion): Promise<Ve
   const player = players[0];
   if (player === undefined) {
     const { client, server } = question;
-    throw new AgentError('BAD_INPUT', `no packet goes from ${podName(client)} to ${formatIp(server.address)}`);
+    throw new AgentError(
+      'BAD_INPUT',
+      `no packet goes from ${typeof client === 'object' ? podName(client) : formatIp(client)} to ${formatIp(server.address)}`,
+    );
   }
   const { policy: _policy, sourcePort: _port, ...row } = rowsOf(agent, player, names)[0]!;
   const steps = player.first === undefined ? [] : describeSteps(agent, player.first.steps);

@@ -5,7 +5,8 @@ import { EventRing } from '@ciliate/maps';
 import { icmpEcho, TCP_ACK, TCP_SYN, tcpSegment } from '@ciliate/packet';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { defaultRoute, NodePath, ShardDatapath } from '../src/packets/node_path.ts';
+import { defaultRoute } from '../src/host_stack.ts';
+import { NodePath, ShardDatapath } from '../src/packets/node_path.ts';
 import {
   FATE_ANSWERED,
   FATE_DROPPED,

@@ -1,4 +1,4 @@
-import { type Address, NULL } from '@ciliate/maps';
+import { type Address, LB4_SERVICE, NULL } from '@ciliate/maps';
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP } from '@ciliate/packet';
 import type { Datapath } from '../datapath.ts';
 import { addressAt, noteDebug, noteLookup } from '../explain.ts';
@@ -17,7 +17,7 @@ import { DROP_CSUM_L4, DROP_NO_SERVICE, DROP_PUNT_PROXY, DROP_UNKNOWN_L4 } from 
 import { lookupEndpoint } from './endpoints.ts';
 import type { Family } from './family.ts';
 import { affinityBackend, selectBackend, updateAffinity } from './lb_select.ts';
-import { isAffinity, isL7PuntProxy, SERVICE } from './lb_service.ts';
+import { isAffinity, isL7PuntProxy } from './lb_service.ts';
 import {
   setTupleFlags,
   setTuplePorts,
@@ -71,8 +71,8 @@ function translate(
   allowLoopback: boolean,
 ): number {
   const m = dp.memory;
-  const index = ntohs(m.u16[(service + SERVICE.revNatIndex) >> 1]!);
-  const count = m.u16[(service + SERVICE.count) >> 1]!;
+  const index = ntohs(m.u16[(service + LB4_SERVICE.rev_nat_index) >> 1]!);
+  const count = m.u16[(service + LB4_SERVICE.count) >> 1]!;
   const client = tupleSaddrAt(fam, tuple);
   state.reset();
   state.revNatIndex = index;

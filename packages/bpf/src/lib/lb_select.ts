@@ -1,10 +1,18 @@
-import { type Address, LB_AFFINITY_MATCH, LB_AFFINITY_VAL, MAP_HEADER, type Memory, NULL } from '@ciliate/maps';
+import {
+  type Address,
+  LB_AFFINITY_MATCH,
+  LB_AFFINITY_VAL,
+  LB4_SERVICE,
+  MAP_HEADER,
+  type Memory,
+  NULL,
+} from '@ciliate/maps';
 import type { Datapath } from '../datapath.ts';
 import { noteDelete, noteLookup, noteUpdate } from '../explain.ts';
 import { noteBackendSlot } from './dbg.ts';
 import type { Family } from './family.ts';
 import { jhash3Words, jhashTuple6 } from './jhash.ts';
-import { isAffinity, SERVICE } from './lb_service.ts';
+import { isAffinity } from './lb_service.ts';
 import { flowRandom } from './random.ts';
 import { tupleDport, tupleNexthdr, tupleSaddrAt, tupleSport } from './tuple.ts';
 
@@ -22,7 +30,7 @@ const AFFINITY_TIMEOUT_MASK = (1 << LB_ALGORITHM_SHIFT) - 1;
 export function selectBackend(dp: Datapath, fam: Family, tuple: Address, service: Address, selection: number): number {
   const m = dp.memory;
   const algorithm = dp.config.lbSelectionPerService
-    ? m.u32[(service + SERVICE.affinityTimeout) >> 2]! >>> LB_ALGORITHM_SHIFT
+    ? m.u32[(service + LB4_SERVICE.affinity_timeout) >> 2]! >>> LB_ALGORITHM_SHIFT
     : selection;
   if (algorithm === LB_SELECTION_MAGLEV) return selectMaglev(dp, fam, tuple, service);
   return algorithm === LB_SELECTION_RANDOM ? selectRandom(dp, fam, tuple, service) : 0;
@@ -30,7 +38,7 @@ export function selectBackend(dp: Datapath, fam: Family, tuple: Address, service
 
 function selectRandom(dp: Datapath, fam: Family, tuple: Address, service: Address): number {
   const m = dp.memory;
-  const count = m.u16[(service + SERVICE.count) >> 1]!;
+  const count = m.u16[(service + LB4_SERVICE.count) >> 1]!;
   if (count === 0) return 0;
   const flow = flowRandom(dp, fam, tuple, 0);
   m.u16[(fam.lbKey + fam.lbKeyDport + 2) >> 1] = (flow % count) + 1;
@@ -39,14 +47,14 @@ function selectRandom(dp: Datapath, fam: Family, tuple: Address, service: Addres
     noteBackendSlot(dp, fam, (flow % count) + 1, m.u16[(fam.lbKey + fam.lbKeyDport) >> 1]!, slot !== NULL);
     noteLookup(dp, fam.services, fam.lbKey, slot);
   }
-  return slot === NULL ? 0 : m.u32[(slot + SERVICE.backendId) >> 2]!;
+  return slot === NULL ? 0 : m.u32[(slot + LB4_SERVICE.backend_id) >> 2]!;
 }
 
 /** The tuple is exchanged in its ports only, as services' are; with affinity the client's port does not count. */
 function selectMaglev(dp: Datapath, fam: Family, tuple: Address, service: Address): number {
   const m = dp.memory;
   const index = dp.stack.revNatKey;
-  m.u16[index >> 1] = m.u16[(service + SERVICE.revNatIndex) >> 1]!;
+  m.u16[index >> 1] = m.u16[(service + LB4_SERVICE.rev_nat_index) >> 1]!;
   const inner = fam.maglev.lookup(index);
   if (dp.steps !== null) noteLookup(dp, fam.maglev, index, inner);
   if (inner === NULL) return 0;
@@ -71,12 +79,12 @@ export function affinityBackend(dp: Datapath, fam: Family, client: Address, serv
   const value = fam.affinity.lookup(fam.affinityKey);
   if (dp.steps !== null) noteLookup(dp, fam.affinity, fam.affinityKey, value);
   if (value === NULL) return 0;
-  const timeout = m.u32[(service + SERVICE.affinityTimeout) >> 2]! & AFFINITY_TIMEOUT_MASK;
+  const timeout = m.u32[(service + LB4_SERVICE.affinity_timeout) >> 2]! & AFFINITY_TIMEOUT_MASK;
   const now = dp.nowSeconds();
   const backend = m.u32[(value + LB_AFFINITY_VAL.backend_id) >> 2]!;
   const { matchKey } = dp.stack;
   m.u32[(matchKey + LB_AFFINITY_MATCH.backend_id) >> 2] = backend;
-  m.u16[(matchKey + LB_AFFINITY_MATCH.rev_nat_id) >> 1] = m.u16[(service + SERVICE.revNatIndex) >> 1]!;
+  m.u16[(matchKey + LB_AFFINITY_MATCH.rev_nat_id) >> 1] = m.u16[(service + LB4_SERVICE.rev_nat_index) >> 1]!;
   const isStale = m.u32[(value + LB_AFFINITY_VAL.last_used) >> 2]! + timeout <= now;
   if (isStale || dp.affinityMatch.lookup(matchKey) === NULL) {
     if (dp.steps !== null) noteDelete(dp, fam.affinity, fam.affinityKey);
@@ -101,7 +109,7 @@ export function updateAffinity(dp: Datapath, fam: Family, client: Address, servi
 function setAffinityKey(dp: Datapath, fam: Family, client: Address, service: Address): void {
   const m = dp.memory;
   fam.copyAddress(m, fam.affinityKey, client);
-  m.u16[(fam.affinityKey + fam.layout.affinityKey.revNatId) >> 1] = m.u16[(service + SERVICE.revNatIndex) >> 1]!;
+  m.u16[(fam.affinityKey + fam.layout.affinityKey.revNatId) >> 1] = m.u16[(service + LB4_SERVICE.rev_nat_index) >> 1]!;
 }
 
 function setLastUsed(m: Memory, value: Address, seconds: number): void {

@@ -1,22 +1,18 @@
 import { readFileSync } from 'node:fs';
 import {
   EmbeddedStore,
-  etcdClient,
-  etcdOptions,
   type KeyValue,
-  type KvstoreClient,
   KvstoreError,
   KvstoreServer,
   NodeDisk,
   type ServerTls,
   valueText,
 } from '@ciliate/kvstore';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
+import { type ConnectOptions, DEFAULT_KVSTORE_ADDRESS, withClient, withConnection } from '../kvstore_options.ts';
 import { positive, toJson } from '../options.ts';
 
-interface ConnectOptions {
-  kvstore: 'etcd';
-  kvstoreOpt: string[];
+interface LookOptions extends ConnectOptions {
   json?: true;
 }
 
@@ -30,14 +26,12 @@ interface ServeOptions {
   clientCertAuth?: true;
 }
 
-const DEFAULT_ADDRESS = '127.0.0.1:2379';
-
 /** The control plane's memory: look into it, or serve one. */
 export function kvstoreCommand(): Command {
   return new Command('kvstore')
     .description("look into the control plane's store, or serve one that etcd's clients understand")
     .addCommand(
-      withConnection(new Command('get'))
+      lookCommand('get')
         .description('print a key, or all that begin with it')
         .argument('<key>')
         .option('--recursive', 'all keys that begin with it')
@@ -45,7 +39,7 @@ export function kvstoreCommand(): Command {
         .action(get),
     )
     .addCommand(
-      withConnection(new Command('watch'))
+      lookCommand('watch')
         .description('print every change of the keys that begin with a prefix, until interrupted')
         .argument('[prefix]', 'default: all keys', '')
         .option('--revision <n>', 'from this revision on; default: from now on', positive)
@@ -54,17 +48,13 @@ export function kvstoreCommand(): Command {
     .addCommand(serveCommand());
 }
 
-function withConnection(command: Command): Command {
-  return command
-    .addOption(new Option('--kvstore <type>', 'where the store is').choices(['etcd']).default('etcd'))
-    .option('--kvstore-opt <key=value>', 'etcd.address=URL[,URL] or etcd.config=FILE; may be repeated', collect, [])
-    .option('--json', 'print JSON, one document for each line of text');
-}
+const lookCommand = (name: string): Command =>
+  withConnection(new Command(name)).option('--json', 'print JSON, one document for each line of text');
 
 function serveCommand(): Command {
   return new Command('serve')
     .description('an etcd v3 server of one process: use etcdctl or any etcd client with it')
-    .option('--listen <host:port>', 'where; port 0: any free one', DEFAULT_ADDRESS)
+    .option('--listen <host:port>', 'where; port 0: any free one', DEFAULT_KVSTORE_ADDRESS)
     .option('--data-dir <dir>', 'keep the store here; without it, it is in memory alone')
     .option('--held-events <n>', 'compact by itself so that about this many events stay; default: when asked', positive)
     .option('--cert-file <file>', "the server's certificate, PEM; TLS then")
@@ -74,7 +64,7 @@ function serveCommand(): Command {
     .action(serve);
 }
 
-async function get(key: string, options: ConnectOptions & { recursive?: true; revision?: number }): Promise<void> {
+async function get(key: string, options: LookOptions & { recursive?: true; revision?: number }): Promise<void> {
   const { recursive, revision } = options;
   await withClient(options, async (client) => {
     const span = recursive ? { prefix: key } : { key };
@@ -84,7 +74,7 @@ async function get(key: string, options: ConnectOptions & { recursive?: true; re
   });
 }
 
-async function watch(prefix: string, options: ConnectOptions & { revision?: number }): Promise<void> {
+async function watch(prefix: string, options: LookOptions & { revision?: number }): Promise<void> {
   await withClient(options, async (client) => {
     const from = options.revision === undefined ? {} : { fromRevision: options.revision };
     const events = client.watch({ prefix, ...from });
@@ -157,19 +147,6 @@ function readPem(file: string): Buffer {
   }
 }
 
-async function withClient(options: ConnectOptions, use: (client: KvstoreClient) => Promise<void>): Promise<void> {
-  const pairs = options.kvstoreOpt.length > 0 ? options.kvstoreOpt : [`etcd.address=${DEFAULT_ADDRESS}`];
-  const client = etcdClient(etcdOptions(pairs));
-  try {
-    await use(client);
-  } catch (error) {
-    if (!(error instanceof KvstoreError)) throw error;
-    throw new KvstoreError('BAD_INPUT', error.message, {}, { cause: error });
-  } finally {
-    await client.close();
-  }
-}
-
 const entryText = (entry: KeyValue): string => `${entry.key} => ${valueText(entry)}`;
 
 const shown = ({ key, value, createRevision, modRevision, version, leaseId }: KeyValue): object => ({
@@ -181,8 +158,6 @@ const shown = ({ key, value, createRevision, modRevision, version, leaseId }: Ke
   leaseId: leaseId.toString(16),
 });
 
-function print({ json }: ConnectOptions, text: string, value: object): void {
+function print({ json }: LookOptions, text: string, value: object): void {
   process.stdout.write(`${json ? toJson(value) : text}\n`);
 }
-
-const collect = (value: string, before: string[]): string[] => [...before, value];

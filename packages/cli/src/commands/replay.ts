@@ -4,13 +4,14 @@ import { InputError } from '@ciliate/k8s';
 import { CaptureError, openCapture } from '@ciliate/packet';
 import { type ReplayResult, replayConversations, type TracePacket } from '@ciliate/replay';
 import { Command, Option } from 'commander';
+import { type DatapathOptions, withDatapathOptions } from '../datapath_options.ts';
 import { type CommonOptions, checkFile, loadStore, startAgent, toJson, withOptionalFile } from '../options.ts';
 import { Progress } from '../progress.ts';
 import { renderRows } from '../render.ts';
 import { replayMergeCommand } from './replay_merge.ts';
 import { type PacketsOptions, packets, withPacketsOptions } from './replay_packets.ts';
 
-interface ReplayOptions extends CommonOptions, PacketsOptions {
+interface ReplayOptions extends CommonOptions, PacketsOptions, DatapathOptions {
   mode: 'conversations' | 'packets';
   flows?: true | string;
 }
@@ -24,7 +25,7 @@ const ONLY_PACKETS = {
 };
 
 export function replayCommand(): Command {
-  const command = withOptionalFile(new Command('replay'))
+  const command = withDatapathOptions(withOptionalFile(new Command('replay')))
     .description('replay a capture under the policies given')
     .argument('<capture>', 'pcap or pcapng; interfaces named namespace/pod, else the source address tells the pod')
     .addOption(

@@ -9,17 +9,18 @@ import {
   type Sizes,
 } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
+import { type DatapathOptions, withDatapathOptions } from '../datapath_options.ts';
 import { type CommonOptions, loadStore, natural, positive, startAgent, toJson, withCommonOptions } from '../options.ts';
 import { Progress } from '../progress.ts';
 import { table } from '../table.ts';
 
-type Options = CommonOptions & GenerateOptions & { output: string };
+type Options = CommonOptions & DatapathOptions & GenerateOptions & { output: string };
 
 const MAX_FLOWS = 1_000_000;
 
 export function traceGenerateCommand(): Command {
   const defaults = DEFAULT_OPTIONS;
-  return withCommonOptions(new Command('generate'))
+  return withDatapathOptions(withCommonOptions(new Command('generate')))
     .description('write a trace of packets between the pods, services and the world of a cluster')
     .requiredOption('-o, --output <file>', 'the pcapng to write')
     .option('--packets <number>', 'how many', positive, defaults.packets)

@@ -4,7 +4,6 @@ import { findWorkload, InputError, type ObjectStore } from '@ciliate/k8s';
 import {
   type IpAddress,
   icmpEcho,
-  isIpv6,
   parseIp,
   TCP_ACK,
   TCP_FIN,
@@ -15,7 +14,8 @@ import {
 } from '@ciliate/packet';
 import { type FramedPacket, framed, START_NS, tracePacket } from '@ciliate/replay';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type AddressPair, addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
+import { type DatapathOptions, withDatapathOptions } from '../datapath_options.ts';
+import { addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
 import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, natural, startAgent, toJson, withCommonOptions } from '../options.ts';
 import { renderTrace } from '../render_trace.ts';
@@ -43,7 +43,7 @@ type Described = Partial<Record<keyof typeof TCP_FLAGS | 'udp' | 'icmp', true>> 
     sourcePort: number;
   };
 
-interface TracePacketOptions extends CommonOptions, Described {
+interface TracePacketOptions extends CommonOptions, Described, DatapathOptions {
   pcap?: string;
   number?: number;
   alone?: true;
@@ -54,7 +54,7 @@ interface TracePacketOptions extends CommonOptions, Described {
 /** `ciliate trace packet`. */
 export function tracePacketCommand(): Command {
   const flags = Object.keys(TCP_FLAGS);
-  const command = withFamilyOption(withCommonOptions(new Command('packet')))
+  const command = withFamilyOption(withDatapathOptions(withCommonOptions(new Command('packet'))))
     .description('what the programs do with one packet: each lookup with its bytes, each decision, where it goes')
     .option('--pcap <capture>', 'take the packet from a pcap or pcapng; the packets before it go first')
     .option('--number <number>', 'with --pcap: which, from 1', natural)
@@ -123,8 +123,7 @@ function recorded(agent: Agent, { pcap, number, alone }: TracePacketOptions): Ch
 function made(agent: Agent, store: ObjectStore, options: TracePacketOptions): Chosen {
   const sender = options.from === undefined ? undefined : podOf(agent, store, options.from);
   const { addresses, port } = targetOf(agent, store, options);
-  const ends =
-    sender === undefined ? fromWorld(addresses, options) : addressPair(sender, addresses, options.to!, options);
+  const ends = addressPair(sender ?? options.fromWorld!, addresses, options.to!, options);
   const macs = {
     srcMac: macNumber(sender?.mac ?? NEIGHBOUR_MAC),
     dstMac: macNumber(sender?.nodeMac ?? DEFAULT_NODE.netdev.mac),
@@ -152,14 +151,6 @@ function podOf(agent: Agent, store: ObjectStore, word: string): Endpoint {
   const pod = findWorkload(store, word);
   if (pod.kind !== 'Pod') throw new InputError(`--from ${word}: a service sends nothing, name a pod`, {});
   return agent.endpointOfPod(`${pod.metadata.namespace}/${pod.metadata.name}`)!;
-}
-
-/** To the target's address in the family of the source. */
-function fromWorld(addresses: readonly IpAddress[], { fromWorld: from, to, ipv6 }: Described): AddressPair {
-  if (ipv6 && !isIpv6(from!)) throw new InputError('--ipv6: --from-world names an IPv4 address', {});
-  const target = addresses.find((address) => isIpv6(address) === isIpv6(from!));
-  if (target !== undefined) return { from: from!, to: target };
-  throw new InputError(`--to ${to}: no address in the family of the source`, {});
 }
 
 interface Target {

@@ -1,16 +1,18 @@
 import { InputError } from '@ciliate/k8s';
+import type { KvstoreClient } from '@ciliate/kvstore';
 import { ApiServer, LiveCluster, type PodAddresses, type WorldHost } from '@ciliate/live';
 import { parseIpv4 } from '@ciliate/packet';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { destination, pino } from 'pino';
+import { type DatapathOptions, datapathFlagsOf, withDatapathOptions } from '../datapath_options.ts';
+import { type AgentStoreOptions, withAgentClient, withAgentStore } from '../kvstore_options.ts';
 import { type SocketOptions, withSocket } from '../live/socket_option.ts';
 import { type CommonOptions, loadStore, positive, withCommonOptions } from '../options.ts';
 import { table } from '../table.ts';
 
-interface UpOptions extends CommonOptions, SocketOptions {
+interface UpOptions extends CommonOptions, SocketOptions, AgentStoreOptions, DatapathOptions {
   world?: WorldHost[];
   flows?: true;
-  policyAuditMode?: true;
   envoyWebsocket?: true;
   proxyWorkers: number;
   tofqdnsDnsRejectResponseCode: 'refused' | 'nameError';
@@ -21,10 +23,9 @@ export function upCommand(): Command {
     '--tofqdns-dns-reject-response-code <code>',
     'what the DNS proxy answers when no rule allows',
   );
-  return withSocket(withCommonOptions(new Command('up')))
+  return withSocket(withAgentStore(withDatapathOptions(withCommonOptions(new Command('up')))))
     .description('runs a small cluster on loopback, in the foreground, for real clients (see exec); Ctrl-C ends it')
     .option('--world <name=address>', 'a host outside of the cluster, which echoes HTTP; may be repeated', worldHost)
-    .option('--policy-audit-mode', 'let through what policy would drop, and tell; the proxies deny all the same')
     .option('--envoy-websocket', 'let HTTP/1 connections become WebSockets where rules allow, as later releases do')
     .option('--flows', 'print what hubble observe would show')
     .option('--proxy-workers <number>', 'threads of the HTTP proxy', positive, 1)
@@ -33,15 +34,20 @@ export function upCommand(): Command {
 }
 
 async function up(options: UpOptions): Promise<void> {
-  const { file, seed, enablePolicy, world, socket, proxyWorkers } = options;
   if (options.json) throw new InputError('--json: up prints lines; ask its API for JSON', {});
+  if (options.enableHostFirewall) throw new InputError('--enable-host-firewall: up has no packets of the node', {});
+  await withAgentClient(options, (kvstore) => run(options, kvstore));
+}
+
+async function run(options: UpOptions, kvstore: KvstoreClient | undefined): Promise<void> {
+  const { file, seed, enablePolicy, world, socket, proxyWorkers, clusterId } = options;
   const store = loadStore(file);
   const log = pino({ level: options.logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
   const dnsRejectWith = options.tofqdnsDnsRejectResponseCode;
   const cluster = await LiveCluster.start({
-    ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers },
-    policyAuditMode: options.policyAuditMode ?? false,
+    ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers, kvstore, clusterId },
     envoyWebsocket: options.envoyWebsocket ?? false,
+    ...datapathFlagsOf(options),
     ...(world !== undefined && { world }),
   });
   try {

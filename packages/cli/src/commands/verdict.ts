@@ -3,6 +3,7 @@ import { InputError, isIpv6 as isIpv6Text, type ObjectStore, type Pod } from '@c
 import { type IpAddress, parseIp } from '@ciliate/packet';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
+import { type DatapathOptions, withDatapathOptions } from '../datapath_options.ts';
 import { addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
 import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
@@ -13,7 +14,7 @@ import { splitPort } from '../target.ts';
 /** Protocols of which packets are made. */
 type Played = 'TCP' | 'UDP';
 
-interface VerdictOptions<P extends Protocol = Protocol> extends CommonOptions, FamilyOptions {
+interface VerdictOptions<P extends Protocol = Protocol> extends CommonOptions, FamilyOptions, DatapathOptions {
   from: string;
   to: string;
   port: { port: number; protocol: P };
@@ -24,9 +25,9 @@ interface VerdictOptions<P extends Protocol = Protocol> extends CommonOptions, F
 type AskedOptions = Omit<VerdictOptions, 'port'> & Partial<Pick<VerdictOptions, 'port'>>;
 
 export function verdictCommand(): Command {
-  return withFamilyOption(withCommonOptions(new Command('verdict')))
+  return withFamilyOption(withDatapathOptions(withCommonOptions(new Command('verdict'))))
     .description('may this client do this? The answer, each step to it, and what the client sees; exit 0 either way')
-    .requiredOption('--from <client>', 'a pod, [pod/][NAMESPACE/]NAME; by policy alone also an address or an entity')
+    .requiredOption('--from <client>', 'a pod, [pod/][NAMESPACE/]NAME, or an address; by policy alone also an entity')
     .requiredOption(
       '--to <server>',
       'a pod or service, [pod/|svc/][NAMESPACE/]NAME, an address, or an entity; or NAME:PORT',
@@ -56,14 +57,16 @@ function whyUnplayable({ from, to, port: { protocol } }: VerdictOptions): string
   if (protocol !== 'TCP' && protocol !== 'UDP') return `${protocol} is not played yet`;
   const end = [from, to].find(isEntity);
   if (end !== undefined) return `${end} has no address to play packets with`;
-  return parseIp(from) === undefined ? undefined : 'packets that no pod sends are not played yet';
+  return undefined;
 }
 
 /** @returns what of the policies cannot be emulated; undefined if the verdict is printed */
 async function play(store: ObjectStore, options: VerdictOptions<Played>): Promise<string | undefined> {
-  const client = workload(store, '--from', options.from);
-  if (client.kind !== 'Pod') throw new InputError(`--from ${options.from}: a service sends nothing, name a pod`, {});
-  const server = serverOf(store, options.to);
+  const client = placeOf(store, '--from', options.from);
+  if (!isAddress(client) && client.kind !== 'Pod')
+    throw new InputError(`--from ${options.from}: a service sends nothing, name a pod`, {});
+  const server = placeOf(store, '--to', options.to);
+  if (isAddress(client) && isAddress(server)) return 'neither end is a pod or a service';
   if (server === client)
     throw new InputError(`--to ${options.to}: a pod that asks its own address sends nothing, ask for its service`, {});
   let agent: Agent;
@@ -74,6 +77,8 @@ async function play(store: ObjectStore, options: VerdictOptions<Played>): Promis
     throw error;
   }
   try {
+    if (isAddress(client) && agent.isHostAddress(client))
+      return 'packets that the node itself sends are not played yet';
     const verdict = await judge(agent, question(agent, client, server, options));
     process.stdout.write(options.json ? `${toJson(verdict)}\n` : renderVerdict(verdict));
     return undefined;
@@ -120,42 +125,62 @@ function httpRequest(text: string): NonNullable<VerdictOptions['http']> {
 }
 
 /** A workload by its name or address, or an address outside of the cluster. */
-type Server = ReturnType<typeof workload> | IpAddress;
+type Place = ReturnType<typeof workload> | IpAddress;
 
-const isAddress = (server: Server): server is IpAddress => typeof server !== 'object';
+const isAddress = (place: Place): place is IpAddress => typeof place !== 'object';
 
-function serverOf(store: ObjectStore, to: string): Server {
-  const address = parseIp(to);
-  return address === undefined ? workload(store, '--to', to) : (workloadAt(store, address) ?? address);
+function placeOf(store: ObjectStore, option: string, text: string): Place {
+  const address = parseIp(text);
+  return address === undefined ? workload(store, option, text) : (workloadAt(store, address) ?? address);
 }
 
 function question(
   agent: Agent,
-  client: Pod,
-  server: Server,
+  client: Pod | IpAddress,
+  server: Place,
   { to, port: { port, protocol }, http, ...family }: VerdictOptions<Played>,
 ): VerdictQuestion {
   const endpointOf = ({ metadata }: Pod): Endpoint => agent.endpointOfPod(`${metadata.namespace}/${metadata.name}`)!;
   const asked = http && { ...http, host: hostOf(server, to) };
-  const base = { client: endpointOf(client), transport: protocol, ...(asked && { http: asked }) };
-  const placeOf = (addresses: readonly IpAddress[]) => {
+  const base = {
+    client: isAddress(client) ? client : endpointOf(client),
+    transport: protocol,
+    ...(asked && { http: asked }),
+  };
+  const serverAt = (addresses: readonly IpAddress[]) => {
     const named = parseIp(to);
     const candidates = named === undefined ? addresses : [named];
     return { address: addressPair(base.client, candidates, to, family).to, port };
   };
-  if (isAddress(server)) return { ...base, server: placeOf([server]), answering: undefined };
+  if (isAddress(server)) {
+    const place = serverAt([server]);
+    return { ...base, server: place, answering: backendOf(agent, place, protocol) };
+  }
   if (server.kind === 'Pod') {
     const pod = endpointOf(server);
-    return { ...base, server: placeOf(pod.addresses), answering: { pod, port } };
+    return { ...base, server: serverAt(pod.addresses), answering: { pod, port } };
   }
   const entries = frontendsOf(agent, `--port ${port}/${protocol}`, server, port, protocol);
-  const place = placeOf(entries.map(({ frontend }) => frontend.address));
+  const place = serverAt(entries.map(({ frontend }) => frontend.address));
   const backend = entries.find(({ frontend }) => frontend.address === place.address)?.backends[0];
   const answering = backend && { pod: agent.endpointOfAddress(backend.address)!, port: backend.port };
   return { ...base, server: place, answering };
 }
 
-function hostOf(server: Server, to: string): string {
+/** Who answers at an address of a service that clients outside use, one of a node among them. */
+function backendOf(
+  agent: Agent,
+  { address, port }: VerdictQuestion['server'],
+  protocol: Played,
+): VerdictQuestion['answering'] {
+  const isThere = ({ frontend }: Agent['services'][number]): boolean =>
+    frontend.address === address && frontend.port === port && frontend.protocol === protocol;
+  const [backend] = agent.services.find(isThere)?.backends ?? [];
+  const pod = backend && agent.endpointOfAddress(backend.address);
+  return pod && { pod, port: backend!.port };
+}
+
+function hostOf(server: Place, to: string): string {
   if (isAddress(server)) return isIpv6Text(to) ? `[${to}]` : to;
   const { namespace, name } = server.metadata;
   return server.kind === 'Service' ? `${name}.${namespace}.svc.cluster.local` : name;

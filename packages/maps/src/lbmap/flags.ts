@@ -11,7 +11,9 @@ export const SERVICE_FLAG = {
   localRedirect: 1 << 8,
   nat46x64: 1 << 9,
   l7LoadBalancer: 1 << 10,
+  /** Of a host port; of a service of the L7 load balancer the same bit hands its packets to the proxy as they are. */
   loopback: 1 << 11,
+  l7Delegate: 1 << 11,
   intLocalScope: 1 << 12,
   twoScopes: 1 << 13,
   /** Of a backend's slot; the same bit of slot 0 says that source ranges are those that are refused. */

@@ -2,8 +2,9 @@ import { type Agent, CT_SHARDS } from '@ciliate/agent';
 import { Skb, type Step } from '@ciliate/bpf';
 import { EventRing } from '@ciliate/maps';
 import type { IpAddress } from '@ciliate/packet';
+import { defaultRoute } from '../host_stack.ts';
 import { flushConnections } from '../packets/flush.ts';
-import { defaultRoute, NodePath, ShardDatapath } from '../packets/node_path.ts';
+import { NodePath, ShardDatapath } from '../packets/node_path.ts';
 import {
   FATE_TO_ENDPOINT,
   FATE_TO_NETWORK,

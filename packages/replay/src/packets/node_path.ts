@@ -7,7 +7,6 @@ import {
   cilToHost,
   cilToNetdev,
   Datapath,
-  type DatapathOptions,
   MARK_MAGIC_HOST_MASK,
   MARK_MAGIC_TO_PROXY,
   ntohs,
@@ -210,10 +209,4 @@ export class NodePath {
     }
     return true;
   }
-}
-
-/** The host's routes as far as programs ask for them: everything by the node's device, to a neighbour not known yet. */
-export function defaultRoute(ifindex: number): NonNullable<DatapathOptions['fib']> {
-  const route = { ifindex, smac: NULL, dmac: NULL };
-  return () => route;
 }

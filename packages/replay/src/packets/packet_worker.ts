@@ -1,12 +1,13 @@
 import { type DatapathConfig, ShardCollector, Skb } from '@ciliate/bpf';
 import { EventRing, type Memory, NULL, Reader } from '@ciliate/maps';
+import { defaultRoute } from '../host_stack.ts';
 import { BatchRing } from './batch_ring.ts';
 import { Cutter } from './cutter.ts';
 import { EventStream } from './event_stream.ts';
 import { FlowTable } from './flow_table.ts';
 import { FragmentTable } from './fragment_table.ts';
 import { newLatency, recordLatency } from './latency.ts';
-import { defaultRoute, NodePath, ShardDatapath } from './node_path.ts';
+import { NodePath, ShardDatapath } from './node_path.ts';
 import { Places } from './places.ts';
 import { ENTRY, FATE_DROPPED, type FlowRow, type PacketsTask, UNSTEERED, type WorkerResult } from './protocol.ts';
 import { Steering } from './steering.ts';

@@ -60,7 +60,7 @@ export class PcapOutput implements Output {
     if (fate === FATE_DROPPED || fate === FATE_ANSWERED) return this.#trace.interfaces[cameBy]?.name ?? 'unnamed';
     if (fate === FATE_TO_ENDPOINT) return this.#podName(to);
     if (fate === FATE_TO_NETWORK) return 'eth0';
-    if (fate === FATE_TO_OVERLAY) return 'cilium_vxlan';
+    if (fate === FATE_TO_OVERLAY) return this.#agent.tunnelDevice;
     return fate === FATE_TO_PROXY ? 'proxy' : 'cilium_host';
   }
 

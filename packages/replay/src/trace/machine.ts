@@ -18,25 +18,8 @@ import {
   Skb,
 } from '@ciliate/bpf';
 import { EventRing } from '@ciliate/maps';
-import {
-  ETH,
-  ETH_P_IP,
-  ETH_P_IPV6,
-  ethType,
-  IPV4,
-  IPV6,
-  type IpAddress,
-  ipv4Checksum,
-  ipv4Dst,
-  ipv4Ttl,
-  ipv6Dst,
-  ipv6HopLimit,
-  setIpv4Checksum,
-  setIpv4Ttl,
-  setIpv6HopLimit,
-  updateChecksum16,
-} from '@ciliate/packet';
 import { isAnswer } from '../answered.ts';
+import { defaultRoute, destinationOf, forward } from '../host_stack.ts';
 import { type Recorded, StepRecorder } from './recorder.ts';
 
 /** Where a packet ended. */
@@ -61,7 +44,6 @@ export interface MachineOptions {
 }
 
 const RING_BYTES = 256 * 1024;
-const IP_AT = ETH.size;
 
 /**
  * One node for packets as they stand: the programs at its interfaces, and of the host's stack between them as much as
@@ -79,7 +61,8 @@ export class TraceMachine {
     this.#debug = debug;
     this.#events = EventRing.create(agent.memory, RING_BYTES);
     const config = { ...agent.config, monitorAggregation: aggregation };
-    this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed, config });
+    const fib = defaultRoute(config.node.netdev.ifindex);
+    this.#datapath = new Datapath(agent.memory, { shard: 0, events: this.#events, seed: agent.seed, config, fib });
     this.#skb = new Skb(agent.memory);
   }
 
@@ -136,7 +119,7 @@ export class TraceMachine {
       return this.#toHost(recorder);
     const end = this.#endOf(action, recorder);
     if (end !== undefined) return end;
-    const to = this.#destination;
+    const to = destinationOf(this.#skb);
     if (to === undefined || this.#agent.isHostAddress(to)) return { kind: 'host' };
     if (!this.#forward(recorder)) return { kind: 'expired' };
     const { ifindex } = DEFAULT_NODE.netdev;
@@ -155,7 +138,7 @@ export class TraceMachine {
   #fromNetdev(action: number, recorder: StepRecorder | undefined): End {
     const end = this.#endOf(action, recorder);
     if (end !== undefined) return end;
-    const to = this.#destination;
+    const to = destinationOf(this.#skb);
     if (to === undefined || this.#agent.endpointOfAddress(to) === undefined) return { kind: 'host' };
     if (!this.#forward(recorder)) return { kind: 'expired' };
     this.#skb.ifindex = DEFAULT_NODE.ciliumHostIfindex;
@@ -178,33 +161,8 @@ export class TraceMachine {
     return action === CTX_ACT_OK ? undefined : { kind: 'host' };
   }
 
-  /** Of an IP packet. */
-  get #destination(): IpAddress | undefined {
-    const { data, len } = this.#skb;
-    const { u8 } = this.#agent.memory;
-    if (this.#isIpv6) return ipv6Dst(u8, data + IP_AT);
-    return len >= IP_AT + IPV4.size && ethType(u8, data) === ETH_P_IP ? ipv4Dst(u8, data + IP_AT) : undefined;
-  }
-
-  get #isIpv6(): boolean {
-    const { data, len } = this.#skb;
-    return len >= IP_AT + IPV6.size && ethType(this.#agent.memory.u8, data) === ETH_P_IPV6;
-  }
-
-  /** What the host's stack does to a packet that it forwards: one hop less to live. @returns false if it has none left */
   #forward(recorder: StepRecorder | undefined): boolean {
     recorder?.enter('the stack of the host', 0);
-    const { u8 } = this.#agent.memory;
-    const at = this.#skb.data + IP_AT;
-    if (this.#isIpv6) {
-      const hops = ipv6HopLimit(u8, at);
-      if (hops > 1) setIpv6HopLimit(u8, at, hops - 1);
-      return hops > 1;
-    }
-    const ttl = ipv4Ttl(u8, at);
-    if (ttl <= 1) return false;
-    setIpv4Checksum(u8, at, updateChecksum16(ipv4Checksum(u8, at), ttl << 8, (ttl - 1) << 8));
-    setIpv4Ttl(u8, at, ttl - 1);
-    return true;
+    return forward(this.#skb);
   }
 }
