@@ -27,6 +27,16 @@ metadata:
 spec: { containers: [{ name: c, ports: [{ containerPort: 80 }] }] }
 status: { podIP: 10.0.0.2 }
 ---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: echo
+  namespace: default
+  labels: { app: server }
+  annotations: { ciliate.io/server: 'http-echo:80' }
+spec: { containers: [{ name: c }] }
+status: { podIP: 10.0.0.4 }
+---
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata: { name: l7, namespace: default }
@@ -60,5 +70,22 @@ describe.skipIf(!isInstalled('curl'))('HTTP/2 between live pods, with curl', () 
         expect.stringContaining('http-request DROPPED (HTTP/2 GET http://10.0.0.2/secret)'),
         expect.stringContaining('http-response FORWARDED (HTTP/2 403'),
       ]);
+  });
+});
+
+describe.skipIf(!isInstalled('curl'))('an upgrade to WebSocket between live pods, with curl', () => {
+  test.each([
+    ['is refused', false, '403'],
+    ['reaches the server with --envoy-websocket', true, 'default/echo: GET /public'],
+  ])('%s', async (_name, envoyWebsocket, answer) => {
+    const cluster = await startLive([], YAML, { envoyWebsocket });
+    try {
+      const upgrade = ['-H', 'Connection: Upgrade', '-H', 'Upgrade: websocket'];
+      const { stdout } = await curl(cluster, 'client', ...upgrade, '-w', '%{http_code}', 'http://10.0.0.4/public');
+      expect(stdout.split('\n')[0]).toBe(answer);
+      expect(stdout.includes('upgrade: websocket')).toBe(envoyWebsocket);
+    } finally {
+      await cluster.stop();
+    }
   });
 });

@@ -127,11 +127,12 @@ export class Exchange {
 
   /**
    * @param activeNs when a byte of it was seen last
-   * @returns Envoy's word for the time-out that is over. The idle one of the route counts once a request has a route, and gRPC
-   *   has another. Source: pkg/envoy/xds_server.go, getHttpFilterChainProto
+   * @returns Envoy's word for the time-out that is over. The idle one of the route counts once a request has a route; that of
+   *   gRPC has neither it nor a time-out of its own (with max_stream_duration Envoy uses no other). Source: pkg/envoy/xds_server.go,
+   *   getHttpFilterChainProto; Envoy's router, FilterUtility::finalTimeout. Not modelled: `grpc-timeout`, which clients keep themselves
    */
   overdue(nowNs: bigint, activeNs: bigint, http: HttpConfig): string | undefined {
-    if (nowNs - (this.requestDoneNs ?? NEVER) >= http.requestTimeoutNs) return 'upstream request timeout';
+    if (!this.grpc && nowNs - (this.requestDoneNs ?? NEVER) >= http.requestTimeoutNs) return 'upstream request timeout';
     const idleNs = this.grpc ? http.streamIdleTimeoutNs : http.routeIdleTimeoutNs;
     return nowNs - activeNs >= idleNs ? 'stream timeout' : undefined;
   }

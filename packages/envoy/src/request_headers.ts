@@ -1,7 +1,7 @@
 import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
 import { firstValue, type Headers, hasToken, type RequestStart, tokensOf, valuesOf } from './http1/message.ts';
 
-/** Cilium's HTTP request time-out, in ms, which Envoy tells the server. */
+/** Cilium's HTTP request time-out, in ms, which Envoy tells the server; the route of gRPC has none. */
 const REQUEST_TIMEOUT_MS = 3_600_000;
 const MAX_NOMINATED = 10;
 
@@ -126,7 +126,7 @@ export function forwardedHeaders(filtered: Headers, length: string | undefined):
     const isFraming = name === 'content-length' && length === undefined;
     if (!isFraming && (name === 'te' || !HOP_BY_HOP.has(name))) out.push([name, value]);
   }
-  setHeader(out, 'x-envoy-expected-rq-timeout-ms', `${REQUEST_TIMEOUT_MS}`);
+  if (!isGrpc(filtered)) setHeader(out, 'x-envoy-expected-rq-timeout-ms', `${REQUEST_TIMEOUT_MS}`);
   if (length !== undefined) setHeader(out, 'content-length', length);
   return out;
 }

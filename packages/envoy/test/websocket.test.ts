@@ -9,6 +9,8 @@ import { connection, httpRules, policyOf } from './support.ts';
 const POLICY = policyOf([{ httpRules: httpRules({ method: 'GET|POST', path: '/chat.*' }) }], 0);
 const ASK =
   'Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\n';
+/** The first byte of a frame that closes (RFC 6455, 5.5.1). */
+const CLOSE = 0x88;
 const RFC6455 = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
 /** Agrees to everything below `/chat` and echoes; says no to the rest. */
@@ -38,6 +40,7 @@ async function chatServer(scope: Scope, ended: string[], seen: string[]): Promis
     );
     const echo = (bytes: Uint8Array): void => {
       if (request.url === '/chat/raw') socket.write(bytes);
+      else if (bytes[0] === CLOSE) socket.end(unmasked(Buffer.from(bytes)));
       else socket.write(unmasked(Buffer.from(bytes)));
     };
     if (first.length > 0) echo(first);
