@@ -72,6 +72,8 @@ export interface ForwardedRequest {
   readonly requestId: string;
   /** It asks for a WebSocket, and may. */
   readonly upgrade: boolean;
+  /** Did it come inside TLS? */
+  readonly secured: boolean;
 }
 
 /**
@@ -79,7 +81,7 @@ export interface ForwardedRequest {
  * Source: pkg/envoy/xds_server.go (use remote address, no x-forwarded-for appended, internal ranges); Envoy's
  * conn_manager_utility.
  */
-export function filterHeaders(headers: Headers, { sourceIp, requestId, upgrade }: ForwardedRequest): Headers {
+export function filterHeaders(headers: Headers, { sourceIp, requestId, upgrade, secured }: ForwardedRequest): Headers {
   const internal = isInternalAddress(sourceIp) && firstValue(headers, 'x-forwarded-for') === undefined;
   const nominated = tokensOf(headers, 'connection');
   const dropped = internal ? DROPPED_INSIDE : DROPPED_OUTSIDE;
@@ -93,7 +95,7 @@ export function filterHeaders(headers: Headers, { sourceIp, requestId, upgrade }
   const ownId = firstValue(out, 'x-request-id');
   if (hasToken(headers, 'te', 'trailers')) out.push(['te', 'trailers']);
   if (upgrade) out.push(...upgradeHeaders());
-  setHeader(out, 'x-forwarded-proto', 'http');
+  setHeader(out, 'x-forwarded-proto', secured ? 'https' : 'http');
   if (internal) out.push(['x-envoy-internal', 'true']);
   else setHeader(out, 'x-envoy-external-address', formatIp(sourceIp));
   if (!internal || ownId === undefined) setHeader(out, 'x-request-id', requestId);

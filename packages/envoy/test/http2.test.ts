@@ -162,6 +162,17 @@ describe('a connection that begins with the preface of HTTP/2', () => {
     );
   });
 
+  test('what is answered before policy is asked is logged as in HTTP/1', async () => {
+    const { client } = await deathstar();
+    await ask(client(), { ':path': '/a%2Fb' });
+    await expect
+      .poll(() => proxy.log.slice(-2).map(({ record }) => record), PATIENT)
+      .toMatchObject([
+        { entryType: 'Request', source: undefined },
+        { entryType: 'Response', status: 307 },
+      ]);
+  });
+
   test('extended CONNECT is not offered', async () => {
     const { client } = await deathstar();
     const xwing = client();

@@ -1,4 +1,5 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
+import { unseenRequest } from '../access_log.ts';
 import { type AskedRequest, Exchange } from '../exchange.ts';
 import { firstValue, type Headers } from '../http1/message.ts';
 import type { Runtime } from '../live/runtime.ts';
@@ -228,6 +229,7 @@ export class Http2Exchange extends Exchange {
     this.response = 'done';
     const { status, headers, body } = localReply(reply, { nowNs: this.#activeNs, grpc: this.grpc });
     if (this.judged) this.#log(status);
+    else this.#logUnseen(status);
     const down = this.#down;
     if (down.closed) return;
     down.resume();
@@ -274,6 +276,13 @@ export class Http2Exchange extends Exchange {
 
   #touch(): void {
     this.#activeNs = this.#owner.runtime.nowNs();
+  }
+
+  /** Of a request that was answered before policy was asked. */
+  #logUnseen(status: number): void {
+    const { runtime, connection } = this.#owner;
+    if (!runtime.logs) return;
+    for (const record of unseenRequest(status, this.#activeNs)) runtime.log(connection.id, this.number, record);
   }
 
   /** Of the request, or of the response that it gets. */
