@@ -149,7 +149,8 @@ class Run {
     const pool = new Piscina({ filename, workerData, minThreads: count, maxThreads: count });
     this.#pool = pool;
     const [state, fragments] = [this.#state.address, this.#fragments.address];
-    const capture = { path: this.#path, passes, pods: podInterfaces(this.#agent), state, fragments };
+    const tunnels = this.#config.tunnelMode;
+    const capture = { path: this.#path, passes, pods: podInterfaces(this.#agent), tunnels, state, fragments };
     const [ring, owners] = [this.#ring.layout, this.#owners];
     const runs = Array.from({ length: count }, (_, worker): Promise<WorkerResult | CaptureFailure> => {
       const events = this.#streams[worker]?.address ?? NULL;
