@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import { cilFromContainer, cilFromOverlay, type Scenario, type Skb, World } from '@ciliate/bpf';
+import { cilFromContainer, cilFromOverlay, type EndpointProgram, type Scenario, type Skb, World } from '@ciliate/bpf';
 import { type Address, POLICY_KEY } from '@ciliate/maps';
 
 /** A packet that the conformance set `datapath` timed in a kernel, and the times it found (nanoseconds per run). */
@@ -81,6 +81,8 @@ export class Run {
   readonly #world: World;
   readonly #skb: Skb;
   readonly #packet: Pick<TimedPacket, 'hook' | 'endpoint' | 'ifindex' | 'tunnel_id'>;
+  /** Of the pod that sends it; undefined: it comes out of the tunnel. */
+  readonly #program: EndpointProgram | undefined;
   readonly #length: number;
   /** Address of the frame. */
   readonly at: Address;
@@ -90,6 +92,7 @@ export class Run {
     this.#world = world;
     this.#skb = world.skb;
     this.#packet = packet;
+    this.#program = packet.hook === 'from-container' ? world.datapath.program(packet.endpoint!) : undefined;
     this.#length = frame.length;
     this.at = world.memory.alloc(frame.length + 2) + 2;
     world.memory.u8.set(frame, this.at);
@@ -97,11 +100,10 @@ export class Run {
 
   /** @returns what the program returned */
   once(): number {
-    const { datapath } = this.#world;
-    const { hook, endpoint, tunnel_id } = this.#packet;
     this.load();
-    if (hook === 'from-container') return cilFromContainer(datapath, datapath.program(endpoint!)!, this.#skb);
-    this.#skb.tunnelIdIn = tunnel_id ?? undefined;
+    const { datapath } = this.#world;
+    if (this.#program !== undefined) return cilFromContainer(datapath, this.#program, this.#skb);
+    this.#skb.tunnelIdIn = this.#packet.tunnel_id ?? undefined;
     return cilFromOverlay(datapath, this.#skb);
   }
 

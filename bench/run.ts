@@ -2,6 +2,7 @@
  * `npm run bench -- [question ...] [options]`: runs the questions named, or all. One file a question; each exports
  * `run(options)`. Results depend on the machine: compare only within one run. See bench/README.md.
  */
+import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { run as bytecode } from './bytecode.ts';
@@ -59,12 +60,14 @@ function parse(args: string[]): { options: BenchOptions; questions: string[]; js
       filters: { type: 'string' },
       trace: { type: 'string' },
       save: { type: 'string' },
+      object: { type: 'string' },
     },
   });
   const unknown = positionals.filter((name) => !(name in QUESTIONS));
   if (unknown.length > 0)
     throw new UsageError(`no question ${unknown.join(', ')}; there are: ${Object.keys(QUESTIONS).join(', ')}`);
-  const { json, quick, filters, trace, save } = values;
+  const { json, quick, filters, trace, save, object } = values;
+  if (object !== undefined && !existsSync(object)) throw new UsageError(`--object ${object}: no such file`);
   if (trace !== undefined && filters === undefined) throw new UsageError('--trace needs --filters');
   const engines = values.engine?.split(',');
   const fixed = quick ? QUICK_DURATION_MS : DURATION_MS;
@@ -80,6 +83,7 @@ function parse(args: string[]): { options: BenchOptions; questions: string[]; js
       filters,
       trace,
       save,
+      object,
       say: json ? () => {} : (line) => console.log(line),
     },
   };

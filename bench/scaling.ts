@@ -79,12 +79,7 @@ async function scale(engine: string, size: number, counts: number[], options: Be
     }),
   );
   generateQuestions(memory, questions, spec, entries, new Reference(entries));
-  const ms = Math.max(LEAST_MS, options.durationMs / ROUNDS);
-  await oneRound(workers, counts, ms); // for the compiler
-  const all: Round[] = [];
-  while (all.length < MOST_ROUNDS && all.filter(({ busy }) => busy < BUSY_PERCENT).length < ROUNDS)
-    all.push(await oneRound(workers, counts, ms));
-  const rounds = all.sort((a, b) => a.busy - b.busy).slice(0, ROUNDS);
+  const rounds = await quietRounds(workers, counts, options.durationMs);
   await Promise.all(workers.map((worker) => worker.terminate()));
   const busy = median(rounds.map((one) => one.busy));
   if (busy >= BUSY_PERCENT) options.say(`scaling ${engine}: ${busy} % of this machine's processors worked for others`);
@@ -108,13 +103,27 @@ async function scale(engine: string, size: number, counts: number[], options: Be
   });
 }
 
-interface Round {
+export interface Round {
   /** Percentage of the processors' time that went to other processes. */
   busy: number;
   /** Millions of verdicts a second by each number of workers. */
   mops: number[];
   /** By each number of workers: their rate, as a multiple of what one of them has alone, on average. */
   timesOne: number[];
+}
+
+/** Rounds in which other processes worked least. @param workers that answer as scaling_worker.ts does */
+export async function quietRounds(
+  workers: readonly Worker[],
+  counts: readonly number[],
+  durationMs: number,
+): Promise<Round[]> {
+  const ms = Math.max(LEAST_MS, durationMs / ROUNDS);
+  await oneRound(workers, counts, ms); // for the compiler
+  const all: Round[] = [];
+  while (all.length < MOST_ROUNDS && all.filter(({ busy }) => busy < BUSY_PERCENT).length < ROUNDS)
+    all.push(await oneRound(workers, counts, ms));
+  return all.sort((a, b) => a.busy - b.busy).slice(0, ROUNDS);
 }
 
 async function oneRound(workers: readonly Worker[], counts: readonly number[], ms: number): Promise<Round> {

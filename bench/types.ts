@@ -14,6 +14,8 @@ export interface BenchOptions {
   /** ClassBench files to take the workload of `lookup` from. */
   filters: string | undefined;
   trace: string | undefined;
+  /** A BPF object of Cilium's tests, for `bytecode`. */
+  object: string | undefined;
   /** Folder into which `lookup` writes its workloads as ClassBench files. */
   save: string | undefined;
   /** Progress for a person; goes to stderr or nowhere where stdout is for a program. */

@@ -38,6 +38,8 @@ export const METRICS: u32 = 28;
 export const PROGRAMS: u32 = 32;
 export const IPCACHE_ROOT: u32 = 36;
 export const STATS_CPU: u32 = 40;
+/** Where a notification is put together (`Stack.event`). */
+export const EVENT: u32 = 44;
 /** Tables: the links to the first nodes, the mask that chooses one, the map's header. */
 export const LXC: u32 = 48;
 export const STATS: u32 = 60;

@@ -1,4 +1,4 @@
-import { has, INGRESS, isV6, METRICS, ORIG_SADDR, RING, TELL_AGAIN, TRACE_PAYLOAD_LEN, EP_ID, EP_LOG_FILTER } from './context';
+import { EVENT, has, INGRESS, isV6, METRICS, ORIG_SADDR, RING, TELL_AGAIN, TRACE_PAYLOAD_LEN, EP_ID, EP_LOG_FILTER } from './context';
 import { at, len, dport, ntohs, protocol } from './packet';
 import { MATCH, PROXY_PORT, VERDICT } from './policy';
 
@@ -51,35 +51,27 @@ function captured(): u32 {
   return min<u32>(TRACE_PAYLOAD_LEN, len);
 }
 
-let head: u32 = 0;
-
-/** Room for a struct of `size` bytes and the packet's first ones, these filled in. @returns 0, and counts the loss, if there is none */
-function begin(ctx: u32, size: u32): u32 {
+/** Copies the struct of `size` bytes and the packet's first ones into the ring; counts the loss if there is no room. */
+function output(ctx: u32, size: u32): void {
   const ring = load<u32>(ctx, RING);
   const bytes = load<u32>(ring, RING_BYTES);
   const cap = captured();
   const need = RECORD_HEADER + ((size + cap + 7) & ~7);
-  head = load<u32>(ring, RING_HEAD);
+  const head = load<u32>(ring, RING_HEAD);
   const used = head - atomic.load<u32>(ring, RING_TAIL);
   const offset = head & (bytes - 1);
   const skip = need > bytes - offset ? bytes - offset : 0; // a record lies in one piece
   if (skip + need > bytes - used) {
     atomic.add<u32>(ring, 1, RING_LOST);
-    return 0;
+    return;
   }
   const data = ring + RING_DATA;
   if (skip > 0) store<u32>(data + offset, SKIP);
   const record = data + (skip > 0 ? 0 : offset);
   store<u32>(record, size + cap);
+  copy(record + RECORD_HEADER, load<u32>(ctx, EVENT), size);
   copy(record + RECORD_HEADER + size, at, cap);
-  head += skip + need;
-  return record + RECORD_HEADER;
-}
-
-/** Lets the reader see what `begin` gave room for. */
-@inline
-function publish(ctx: u32): void {
-  atomic.store<u32>(load<u32>(ctx, RING), head, RING_HEAD);
+  atomic.store<u32>(ring, head + skip + need, RING_HEAD); // publishes the bytes
 }
 
 @inline
@@ -128,8 +120,7 @@ function writeTrace<F>(
   reason: u32,
   original: bool,
 ): void {
-  const event = begin(ctx, TRACE_SIZE);
-  if (event === 0) return;
+  const event = load<u32>(ctx, EVENT);
   header(event, TRACE, point, source, CAPTURE_VER);
   store<u32>(event, src, 16);
   store<u32>(event, dst, 20);
@@ -143,7 +134,7 @@ function writeTrace<F>(
     store<u64>(event, original ? load<u32>(saddr) : 0, 32);
     store<u64>(event, 0, 40);
   }
-  publish(ctx);
+  output(ctx, TRACE_SIZE);
 }
 
 /** Tells of the drop and counts it. @param error the drop code */
@@ -158,14 +149,13 @@ export function drop(
   ifindex: u32,
 ): void {
   count(ctx, direction, <u32>-error);
-  const event = begin(ctx, DROP_SIZE);
-  if (event === 0) return;
+  const event = load<u32>(ctx, EVENT);
   header(event, DROP, <u32>-error, source, DROP_VER);
   store<u32>(event, src, 16);
   store<u32>(event, dst, 20);
   store<u64>(event, dstId, 24);
   store<u64>(event, ifindex, 32);
-  publish(ctx);
+  output(ctx, DROP_SIZE);
 }
 
 const POLICY_INGRESS: u32 = 1;
@@ -175,8 +165,7 @@ const POLICY_EGRESS: u32 = 2;
 export function policyVerdict<F>(ctx: u32, ep: u32, dir: u32, remote: u32, judged: u32): void {
   const direction = dir === INGRESS ? POLICY_INGRESS : POLICY_EGRESS;
   if ((load<u32>(ep, EP_LOG_FILTER) & direction) === 0) return;
-  const event = begin(ctx, VERDICT_SIZE);
-  if (event === 0) return;
+  const event = load<u32>(ctx, EVENT);
   const verdict = load<i32>(judged, VERDICT);
   header(event, POLICY_VERDICT, 0, load<u32>(ep, EP_ID), CAPTURE_VER);
   store<u32>(event, remote, 16);
@@ -184,5 +173,5 @@ export function policyVerdict<F>(ctx: u32, ep: u32, dir: u32, remote: u32, judge
   const bits = direction | (isV6<F>() ? 4 : 0) | (load<u32>(judged, MATCH) << 3);
   store<u32>(event, ntohs(dport()) | (protocol << 16) | (bits << 24), 24);
   store<u32>(event, 0, 28);
-  publish(ctx);
+  output(ctx, VERDICT_SIZE);
 }

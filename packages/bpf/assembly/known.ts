@@ -1,4 +1,4 @@
-import { EGRESS, NOT_USUAL, V4, V6, WITH_IPV4, WITH_IPV6, has, NEW, FROM_JUDGED, REPLY } from './context';
+import { EGRESS, FROM_JUDGED, has, NEW, NOT_USUAL, programOf, REPLY, V4, V6, WITH_IPV4, WITH_IPV6 } from './context';
 import { hasRoomFor, keep, peek, status } from './conntrack';
 import { handleFromLxc } from './egress';
 import { count, FORWARDED, METRIC_EGRESS } from './events';
@@ -12,11 +12,13 @@ import { judge, VERDICT } from './policy';
  * AssemblyScript, not TypeScript: the programs in ../src once more, for packets of the usual kind, each in one call. It changes
  * nothing before it knows that a packet is one; then it does exactly what the programs do. Built by build.ts.
  *
- * Of every call: `ctx` is the block of the `Datapath` (context.ts), `ep` the record of the endpoint's program, `at` where the
+ * Of every call: `ctx` is the block of the `Datapath` (context.ts), `id` the endpoint's, whose program is there, `at` where the
  * frame of `len` bytes lies, `now` seconds, `device` the one the program runs at. The answer is that of the program (ingress.ts)
  * or NOT_USUAL.
  */
 
+const REDIRECTS: u32 = 1;
+const FROM_TUNNEL: u32 = 2;
 const ETH_P_IP: u32 = 0x0008;
 const ETH_P_IPV6: u32 = 0xdd86;
 
@@ -28,7 +30,9 @@ function isFamily<F>(ctx: u32, at: u32, len: u32): bool {
 }
 
 /** cilFromContainer, once it has told of the packet. */
-export function fromContainer(ctx: u32, ep: u32, at: u32, len: u32, now: u32, device: u32): i32 {
+export function fromContainer(ctx: u32, id: u32, at: u32, len: u32, now: u32, device: u32): i32 {
+  const ep = programOf(ctx, id);
+  if (ep === 0) return NOT_USUAL;
   setDevice(device);
   if (isFamily<V4>(ctx, at, len)) return handleFromLxc<V4>(ctx, ep, at, len, now, device);
   return isFamily<V6>(ctx, at, len) ? handleFromLxc<V6>(ctx, ep, at, len, now, device) : NOT_USUAL;
@@ -41,21 +45,22 @@ export function fromOverlay(ctx: u32, at: u32, len: u32, now: u32, device: u32, 
   return isFamily<V6>(ctx, at, len) ? handleFromOverlay<V6>(ctx, at, len, now, identity) : NOT_USUAL;
 }
 
-/** cilLxcPolicy. @param identity of the sender. @param redirects, fromTunnel 1 if so */
+/** cilLxcPolicy. @param identity of the sender. @param flags REDIRECTS, FROM_TUNNEL */
 export function lxcPolicy(
   ctx: u32,
-  ep: u32,
+  id: u32,
   at: u32,
   len: u32,
   now: u32,
   device: u32,
   identity: u32,
-  redirects: u32,
-  fromTunnel: u32,
+  flags: u32,
 ): i32 {
+  const ep = programOf(ctx, id);
+  if (ep === 0) return NOT_USUAL;
   setDevice(device);
-  if (isFamily<V4>(ctx, at, len)) return policy<V4>(ctx, ep, at, len, now, identity, redirects !== 0, fromTunnel !== 0);
-  if (isFamily<V6>(ctx, at, len)) return policy<V6>(ctx, ep, at, len, now, identity, redirects !== 0, fromTunnel !== 0);
+  if (isFamily<V4>(ctx, at, len)) return policy<V4>(ctx, ep, at, len, now, identity, flags);
+  if (isFamily<V6>(ctx, at, len)) return policy<V6>(ctx, ep, at, len, now, identity, flags);
   return NOT_USUAL;
 }
 
@@ -66,19 +71,19 @@ function policy<F>(
   len: u32,
   now: u32,
   identity: u32,
-  redirects: bool,
-  fromTunnel: bool,
+  flags: u32,
 ): i32 {
   if (!parse<F>(at, len, now) || !expectDelivery<F>(ctx, ep, identity)) return NOT_USUAL;
   if (!hasRoomFor<F>(ctx, newFlows, 0)) return NOT_USUAL;
-  return deliver<F>(ctx, ep, identity, redirects, fromTunnel);
+  return deliver<F>(ctx, ep, identity, (flags & REDIRECTS) !== 0, (flags & FROM_TUNNEL) !== 0);
 }
 
 /**
  * The lookups of a packet that a pod sends alone: conntrack, ipcache, policy, a counter of metrics. For measurements.
  * @returns 0, 1 for no known connection, or a drop code
  */
-export function lookUp(ctx: u32, ep: u32, at: u32, len: u32, now: u32): i32 {
+export function lookUp(ctx: u32, id: u32, at: u32, len: u32, now: u32): i32 {
+  const ep = programOf(ctx, id);
   if (!isFamily<V4>(ctx, at, len) || !parse<V4>(at, len, now)) return 1;
   const entry = peek<V4>(ctx, EGRESS, false);
   if (status === NEW) return 1;

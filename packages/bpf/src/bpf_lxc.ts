@@ -84,6 +84,7 @@ import {
   TRACE_TO_NETWORK,
   TRACE_TO_PROXY,
   TRACE_TO_STACK,
+  tellsArrivals,
 } from './lib/notify.ts';
 import { policyCan } from './lib/policy_check.ts';
 import { isZeroAddress, loadTupleAddresses, tupleNexthdr, tupleSaddrAt } from './lib/tuple.ts';
@@ -123,7 +124,8 @@ export function familyOf(dp: Datapath, type: number): Family | undefined {
  */
 export function cilFromContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
   dp.extError = 0;
-  sendTraceNotify(dp, skb, ep.id, TRACE_FROM_LXC, ep.identity, 0, 0, 0, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
+  if (tellsArrivals(dp))
+    sendTraceNotify(dp, skb, ep.id, TRACE_FROM_LXC, ep.identity, 0, 0, 0, TRACE_REASON_UNKNOWN, TRACE_PAYLOAD_LEN);
   const { known } = dp;
   if (known !== null && dp.steps === null) {
     const answer = known.fromContainer(dp, ep, skb);

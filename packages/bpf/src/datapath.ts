@@ -142,8 +142,8 @@ export class Datapath {
     );
     this.v4 = new Family(memory, this.#scratch, config, false, shard);
     this.v6 = new Family(memory, this.#scratch, config, true, shard);
-    this.known = Known.of(this);
     this.stack = newStack(memory, this.#scratch, config);
+    this.known = Known.of(this);
     this.reload();
   }
 

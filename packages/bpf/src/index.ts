@@ -10,6 +10,8 @@ export {
   type NodeConfig,
   type Words,
 } from './config.ts';
+export type { CiliumObjects } from './conformance/objects/cilium_node.ts';
+export { runScenarioWithObjects } from './conformance/objects/opinion.ts';
 export { type Outcome, pathOf, runScenario, type StepResult } from './conformance/runner.ts';
 export type { Scenario } from './conformance/scenario.ts';
 export { World } from './conformance/world.ts';
@@ -43,6 +45,7 @@ export type { PolicyQuestion } from './engines/profiles/question.ts';
 export type { Policy, Rule } from './engines/profiles/random_policies.ts';
 export { Reference, type ReferenceAnswer } from './engines/reference.ts';
 export { ENGINES, engineByName } from './engines/registry.ts';
+export { underProgram } from './engines/under_program.ts';
 export {
   type DebugCaptureStep,
   type DebugStep,

@@ -89,3 +89,15 @@ test.each(wrong)('bad input: %s', async (_name, args, message) => {
   expect(code).toBe(2);
   expect(stderr).toMatch(message);
 });
+
+test.each([
+  ['an engine under the policy map', 'policies=tuple-space', 0, 'answer  0'],
+  ['an engine that is not known', 'policies=tuple-spce', 2, 'did you mean "tuple-space"?'],
+  ['an engine under a map that is not there', 'policy=linear', 2, 'bench.bpf.o: no map policy; it has'],
+  ['no name of a map', 'linear', 2, 'want MAP=ENGINE'],
+])('bpf prog run --map-engine: %s', async (_case, engine, code, text) => {
+  const args = ['--prog', 'fill', '--packet', PACKET, '--map-engine', engine];
+  const ran = await ciliate('bpf', 'prog', 'run', `${FIXTURES}/bench.bpf.o`, ...args);
+  expect(ran.code).toBe(code);
+  expect(ran.stdout + ran.stderr).toContain(text);
+});

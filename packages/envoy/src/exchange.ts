@@ -1,8 +1,15 @@
-import type { HeaderLog } from './header_match.ts';
-import { BodyWriter } from './http1/encode.ts';
-import type { HeadPlace, RequestStart } from './http1/message.ts';
+import type { SessionOptions } from './carrier.ts';
+import { allowed } from './filter.ts';
+import { HeaderLog } from './header_match.ts';
+import type { HttpConfig } from './http_config.ts';
+import type { Headers } from './http1/message.ts';
+import type { CompiledPolicy } from './network_policy.ts';
 import type { FilterVerdict } from './port_rules.ts';
 import type { HttpAccessLog, ProxyConnection } from './protocol.ts';
+import { RequestHeaderMap } from './request_header_map.ts';
+import { filterHeaders, isGrpc } from './request_headers.ts';
+import { jitter, requestId } from './request_id.ts';
+import { ACCESS_DENIED, incomplete, type LocalReply } from './responses.ts';
 
 /** What policy was asked, as rules left it, and what it said. */
 interface Judged {
@@ -13,55 +20,84 @@ interface Judged {
   readonly log: HeaderLog;
 }
 
-/** Of one request; a longer one is not tried again. Envoy's per_connection_buffer_limit_bytes. */
-const MAX_KEPT_BYTES = 1 << 20;
+/** A request as its client sent it, with a normalised path. */
+export interface AskedRequest {
+  readonly method: string;
+  readonly authority: string;
+  /** With query. */
+  readonly path: string;
+  readonly headers: Headers;
+}
 
-/** One request and its response, as far as they got. */
+/** What becomes of a request: it goes on as rules left it, or the proxy answers. */
+export type Judgement =
+  | ({ readonly kind: 'forward' } & AskedRequest)
+  | { readonly kind: 'reply'; readonly reply: LocalReply };
+
+/** Of one request; a longer one is not tried again. Envoy's per_connection_buffer_limit_bytes. */
+export const MAX_KEPT_BYTES = 1 << 20;
+/** Envoy's defaults: the first back-off, and the longest. */
+const RETRY_BASE_MS = 25;
+const MAX_RETRY_MS = 250;
+const NEVER = 1n << 62n;
+
+/** One request and its response, as far as they got, in whatever version of HTTP: judged, logged, tried again. */
 export class Exchange {
-  readonly request: RequestStart & HeadPlace;
+  readonly connection: ProxyConnection;
   /** Place among the connection's requests, from 0. */
   readonly number: number;
   /** When the first byte of the request was read. */
   readonly startedNs: bigint;
-  /** Set once policy was asked. */
-  judged: Judged | undefined;
-  /** The request goes to the server; else what is left of it is dropped. */
-  forwarded = false;
+  readonly grpc: boolean;
+  readonly #protocol: HttpAccessLog['protocol'];
+  #judged: Judged | undefined;
   /** When all of the request was there. */
   requestDoneNs: bigint | undefined;
-  /** The parser has said so, too: what comes next is another request. */
-  requestEnded = false;
   response: 'none' | 'head' | 'done' = 'none';
-  /** The connection ends with the response. */
-  close: boolean;
-  /** The connection to the server does, as the server says. */
-  serverCloses = false;
-  readonly requestBody: BodyWriter;
-  /** Of the request as the server got it. */
-  method = '';
   /** How often it was tried again. */
   retries = 0;
-  /** What went to the server, for the next attempt; undefined: too much, or none will be made. */
+  /** The body, or all, that went to the server, for the next attempt; undefined: too much, or none will be made. */
   sent: Uint8Array[] | undefined = [];
   #sentBytes = 0;
-  /** Set with the head of a response that the server gives. */
-  responseBody: BodyWriter | undefined;
 
   constructor(
-    request: RequestStart & HeadPlace,
+    connection: ProxyConnection,
     number: number,
-    times: { startedNs: bigint; nowNs: bigint },
-    close: boolean,
+    {
+      startedNs,
+      protocol,
+      headers,
+    }: Pick<Exchange, 'startedNs'> & Pick<HttpAccessLog, 'protocol'> & { headers: Headers },
   ) {
-    const { framing } = request;
-    this.request = request;
+    this.connection = connection;
     this.number = number;
-    this.startedNs = times.startedNs;
-    this.close = close;
-    this.requestBody = new BodyWriter(framing);
-    // Without a body the head is all of it.
-    if (framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0))
-      this.requestDoneNs = times.nowNs;
+    this.startedNs = startedNs;
+    this.#protocol = protocol;
+    this.grpc = isGrpc(headers);
+  }
+
+  /** Was policy asked? Then there is something to log. */
+  get judged(): boolean {
+    return this.#judged !== undefined;
+  }
+
+  /** @param policy in force now; undefined: withdrawn since the connection was opened @param seed of the request's id */
+  judge(policy: CompiledPolicy | undefined, request: AskedRequest, seed: number): Judgement {
+    const { id, source, remoteIdentity, localPort, ingress } = this.connection;
+    const ownId = requestId(seed, id, this.number);
+    const headers = new RequestHeaderMap({
+      ...request,
+      headers: filterHeaders(request.headers, { sourceIp: source.ip, requestId: ownId }),
+    });
+    const log = new HeaderLog();
+    const verdict = allowed(policy, headers, log, { remoteIdentity, port: localPort, ingress });
+    const method = headers.get(':method') ?? '';
+    const authority = headers.get(':authority') ?? '';
+    const path = headers.get(':path') ?? '';
+    this.#judged = { method, authority, path, verdict, log };
+    if (!verdict.allowed) return { kind: 'reply', reply: { status: 403, body: ACCESS_DENIED } };
+    if (headers.missing !== undefined) return { kind: 'reply', reply: incomplete(headers.missing) };
+    return { kind: 'forward', method, authority, path, headers: headers.lines };
   }
 
   /** Remembers what goes to the server. */
@@ -72,21 +108,52 @@ export class Exchange {
     else this.sent.push(bytes);
   }
 
+  /**
+   * Once all of a request was there and could be kept, what fails with 5xx, or without an answer, is tried again, after a
+   * random time below 25, 75, 175 ms. Source: pkg/envoy/xds_server.go (retry on 5xx, three times); Envoy's retry_state_impl.
+   * @returns how long to wait; undefined: it will not be
+   */
+  nextAttemptNs({ http, seed }: SessionOptions): bigint | undefined {
+    if (this.response !== 'none' || this.sent === undefined || this.requestDoneNs === undefined) return undefined;
+    if (this.retries >= http.retries) return undefined;
+    this.retries++;
+    const atMostMs = Math.min(RETRY_BASE_MS * (2 ** this.retries - 1), MAX_RETRY_MS);
+    const waitMs = jitter(seed, this.connection.id, this.number * 8 + this.retries) % atMostMs;
+    return BigInt(waitMs) * 1_000_000n;
+  }
+
+  /**
+   * @param activeNs when a byte of it was seen last
+   * @returns Envoy's word for the time-out that is over. The idle one of the route counts once a request has a route, and gRPC
+   *   has another. Source: pkg/envoy/xds_server.go, getHttpFilterChainProto
+   */
+  overdue(nowNs: bigint, activeNs: bigint, http: HttpConfig): string | undefined {
+    if (nowNs - (this.requestDoneNs ?? NEVER) >= http.requestTimeoutNs) return 'upstream request timeout';
+    const idleNs = this.grpc ? http.streamIdleTimeoutNs : http.routeIdleTimeoutNs;
+    return nowNs - activeNs >= idleNs ? 'stream timeout' : undefined;
+  }
+
+  /** From the end of the request to `nowNs`, the head of the response; undefined if the request has not ended. */
+  serviceTimeMs(nowNs: bigint): number | undefined {
+    return this.requestDoneNs === undefined ? undefined : Number((nowNs - this.requestDoneNs) / 1_000_000n);
+  }
+
   /** The access log's entry for the request, or for the response with `status`. Only once judged. */
-  record(connection: ProxyConnection, response?: { status: number; nowNs: bigint }): HttpAccessLog {
-    const { method, authority, path, verdict, log } = this.judged!;
+  record(response?: { status: number; nowNs: bigint }): HttpAccessLog {
+    const { method, authority, path, verdict, log } = this.#judged!;
+    const { ingress, remoteIdentity, localIdentity = 0, source, destination } = this.connection;
     return {
       timestampNs: response?.nowNs ?? this.startedNs,
       entryType: response !== undefined ? 'Response' : verdict.allowed ? 'Request' : 'Denied',
-      isIngress: connection.ingress,
-      sourceIdentity: connection.ingress ? connection.remoteIdentity : (connection.localIdentity ?? 0),
-      destinationIdentity: connection.ingress ? (connection.localIdentity ?? 0) : connection.remoteIdentity,
-      source: connection.source,
-      destination: connection.destination,
+      isIngress: ingress,
+      sourceIdentity: ingress ? remoteIdentity : localIdentity,
+      destinationIdentity: ingress ? localIdentity : remoteIdentity,
+      source,
+      destination,
       method,
       path,
       host: authority,
-      protocol: this.request.version === '1.0' ? 'HTTP/1' : 'HTTP/1.1',
+      protocol: this.#protocol,
       status: response?.status,
       latencyNs: response === undefined ? undefined : response.nowNs - this.startedNs,
       rule: verdict.matchedRule,

@@ -54,7 +54,7 @@ export interface HttpAccessLog {
   /** Normalised, with query. */
   readonly path: string;
   readonly host: string;
-  readonly protocol: 'HTTP/1' | 'HTTP/1.1';
+  readonly protocol: 'HTTP/1' | 'HTTP/1.1' | 'HTTP/2';
   /** Only in responses. */
   readonly status: number | undefined;
   /** Only in responses: since the request's timestamp. */

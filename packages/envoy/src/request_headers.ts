@@ -67,7 +67,7 @@ export interface ForwardedRequest {
  * Source: pkg/envoy/xds_server.go (use remote address, no x-forwarded-for appended, internal ranges); Envoy's
  * conn_manager_utility.
  */
-export function filterHeaders({ headers }: RequestStart, { sourceIp, requestId }: ForwardedRequest): Headers {
+export function filterHeaders(headers: Headers, { sourceIp, requestId }: ForwardedRequest): Headers {
   const internal = isInternalAddress(sourceIp) && firstValue(headers, 'x-forwarded-for') === undefined;
   const nominated = tokensOf(headers, 'connection');
   const dropped = internal ? DROPPED_INSIDE : DROPPED_OUTSIDE;
@@ -96,15 +96,25 @@ export function upstreamHeaders(
   filtered: Headers,
   { method, framing }: Pick<RequestStart, 'method' | 'framing'>,
 ): Headers {
-  const out: [string, string][] = [['host', authority]];
+  const length = framing.kind === 'length' ? `${framing.length}` : undefined;
+  const out: [string, string][] = [['host', authority], ...forwardedHeaders(filtered, length)];
+  if (framing.kind === 'chunked') out.push(['transfer-encoding', 'chunked']);
+  if (framing.kind === 'none' && !BODY_NOT_EXPECTED.has(method)) out.push(['content-length', '0']);
+  return out;
+}
+
+/**
+ * Those among them that every version of HTTP has; neither host nor authority.
+ * @param length of the body as the client had it; undefined: it did not say
+ */
+export function forwardedHeaders(filtered: Headers, length: string | undefined): [name: string, value: string][] {
+  const out: [string, string][] = [];
   for (const [name, value] of filtered) {
-    const isFraming = name === 'content-length' && framing.kind !== 'length';
+    const isFraming = name === 'content-length' && length === undefined;
     if (!isFraming && (name === 'te' || !HOP_BY_HOP.has(name))) out.push([name, value]);
   }
   setHeader(out, 'x-envoy-expected-rq-timeout-ms', `${REQUEST_TIMEOUT_MS}`);
-  if (framing.kind === 'length') setHeader(out, 'content-length', `${framing.length}`);
-  if (framing.kind === 'chunked') out.push(['transfer-encoding', 'chunked']);
-  if (framing.kind === 'none' && !BODY_NOT_EXPECTED.has(method)) out.push(['content-length', '0']);
+  if (length !== undefined) setHeader(out, 'content-length', length);
   return out;
 }
 

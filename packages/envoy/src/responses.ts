@@ -22,7 +22,9 @@ export type UpstreamFailure =
   | 'connection termination'
   | 'remote connection failure'
   | 'connection timeout'
-  | 'protocol error';
+  | 'protocol error'
+  | 'remote reset'
+  | 'remote refused stream reset';
 
 /** @param retried not the first attempt */
 export const upstreamFailed = (reason: UpstreamFailure, retried: boolean): LocalReply => ({
@@ -35,18 +37,51 @@ export const timedOut = (status: 408 | 504, body: string): LocalReply => ({ stat
 /** Rules have removed what no request can be without. Source: Envoy's filter_manager. */
 export const incomplete = (header: string): LocalReply => ({ status: 503, body: `missing required header: ${header}` });
 
-/** @param bodiless answers HEAD @param close the connection ends with it */
-export function encodeLocalReply(
+/** A local reply as it is sent. */
+export interface LocalAnswer {
+  readonly status: number;
+  /** Without those that say how its body ends where the protocol does not. */
+  readonly headers: Headers;
+  readonly body: string;
+}
+
+/** As https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md has it; else UNKNOWN. */
+const GRPC_STATUS: Readonly<Record<number, number>> = {
+  ...{ 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 },
+};
+const GRPC_UNKNOWN = 2;
+
+/**
+ * A gRPC client gets 200 and no body: what happened is in `grpc-status`, and the text in `grpc-message`, percent-encoded.
+ * Source: Envoy's Http::Utility::prepareLocalReply, Grpc::Utility::httpToGrpcStatus.
+ */
+export function localReply(
   { status, body, location }: LocalReply,
-  { nowNs, bodiless, close }: { nowNs: bigint; bodiless: boolean; close: boolean },
-): Uint8Array {
+  { nowNs, grpc }: { nowNs: bigint; grpc: boolean },
+): LocalAnswer {
   const headers: [string, string][] = [];
   if (location !== undefined) headers.push(['location', location]);
-  if (body !== '') headers.push(['content-length', `${body.length}`], ['content-type', 'text/plain']);
+  if (grpc) {
+    headers.push(['content-type', 'application/grpc'], ['grpc-status', `${GRPC_STATUS[status] ?? GRPC_UNKNOWN}`]);
+    if (body !== '') headers.push(['grpc-message', percentEncoded(body)]);
+  } else if (body !== '') headers.push(['content-length', `${body.length}`], ['content-type', 'text/plain']);
   headers.push(['date', httpDate(nowNs)], ['server', 'envoy']);
-  if (close) headers.push(['connection', 'close']);
-  if (body === '' && !bodiless) headers.push(['content-length', '0']);
-  const head = encodeResponseHead(status, headers);
+  return grpc ? { status: 200, headers, body: '' } : { status, headers, body };
+}
+
+/** Source: Envoy's Http::Utility::PercentEncoding. */
+const percentEncoded = (text: string): string =>
+  text.replace(/[^ -$&-}]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+
+/** @param bodiless answers HEAD @param close the connection ends with it */
+export function encodeLocalReply(
+  { status, headers, body }: LocalAnswer,
+  { bodiless, close }: { bodiless: boolean; close: boolean },
+): Uint8Array {
+  const lines = [...headers];
+  if (close) lines.push(['connection', 'close']);
+  if (body === '' && !bodiless) lines.push(['content-length', '0']);
+  const head = encodeResponseHead(status, lines);
   return bodiless ? head : Buffer.concat([head, Buffer.from(body, 'latin1')]);
 }
 
@@ -55,19 +90,27 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The head of a server's response as the client gets it.
+ * The headers of a server's response as the client gets it.
  * @param serviceTimeMs from the end of the request to this head; undefined if the request had not ended
- * @param close the connection ends with this response
  */
-export function encodeForwardedHead(
-  { status, headers, framing }: ResponseStart,
-  { nowNs, serviceTimeMs, close }: { nowNs: bigint; serviceTimeMs: number | undefined; close: boolean },
-): Uint8Array {
+export function downstreamHeaders(
+  headers: Headers,
+  { nowNs, serviceTimeMs }: { nowNs: bigint; serviceTimeMs: number | undefined },
+): [name: string, value: string][] {
   const out: [string, string][] = [];
   for (const [name, value] of headers) if (!HOP_BY_HOP.has(name)) out.push([name, value]);
   if (serviceTimeMs !== undefined) setHeader(out, 'x-envoy-upstream-service-time', `${serviceTimeMs}`);
   if (!has(out, 'date')) out.push(['date', httpDate(nowNs)]);
   setHeader(out, 'server', 'envoy');
+  return out;
+}
+
+/** @param close the connection ends with this response */
+export function encodeForwardedHead(
+  { status, headers, framing }: ResponseStart,
+  { close, ...times }: { nowNs: bigint; serviceTimeMs: number | undefined; close: boolean },
+): Uint8Array {
+  const out = downstreamHeaders(headers, times);
   if (close) out.push(['connection', 'close']);
   if (framing.kind === 'chunked' || framing.kind === 'untilClose') out.push(['transfer-encoding', 'chunked']);
   return encodeResponseHead(status, out);

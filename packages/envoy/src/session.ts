@@ -1,10 +1,9 @@
 import type { ConnectionSession, SessionOptions, SessionSink } from './carrier.ts';
-import { Exchange } from './exchange.ts';
-import { allowed, allowedAtNetwork } from './filter.ts';
-import { HeaderLog } from './header_match.ts';
+import type { AskedRequest } from './exchange.ts';
+import { allowedAtNetwork } from './filter.ts';
 import { BodyWriter, encodeRequestHead, encodeResponseHead } from './http1/encode.ts';
+import { Http1Exchange } from './http1/exchange.ts';
 import {
-  type Headers,
   type HeadPlace,
   type HttpError,
   hasToken,
@@ -15,36 +14,20 @@ import {
 import { type BodyEvent, type ParserEvent, RequestParser, ResponseParser } from './http1/parser.ts';
 import type { CompiledPolicy } from './network_policy.ts';
 import type { ProxyConnection, Side } from './protocol.ts';
-import { RequestHeaderMap } from './request_header_map.ts';
-import { expectsContinue, filterHeaders, isGrpc, upstreamHeaders } from './request_headers.ts';
-import { jitter, requestId } from './request_id.ts';
+import { expectsContinue, upstreamHeaders } from './request_headers.ts';
 import {
-  ACCESS_DENIED,
   codecError,
   encodeForwardedHead,
   encodeLocalReply,
-  incomplete,
   type LocalReply,
+  localReply,
   timedOut,
   type UpstreamFailure,
   upstreamFailed,
 } from './responses.ts';
 import { type RoutedRequest, route } from './target.ts';
 
-/** A request as rules left it. */
-interface UpstreamRequest {
-  readonly method: string;
-  readonly target: string;
-  readonly authority: string;
-  readonly headers: Headers;
-}
-
 type ResponseEvent = Exclude<ParserEvent<ResponseStart>, { type: 'error' }>;
-
-const NEVER = 1n << 62n;
-/** Envoy's defaults: the first back-off, and the longest. */
-const RETRY_BASE_MS = 25;
-const MAX_RETRY_MS = 250;
 
 /**
  * One connection of a client, and the one to the server behind it: bytes in, deeds out. Knows no socket; its clock is
@@ -64,7 +47,7 @@ export class Session implements ConnectionSession {
   readonly #requests = new RequestParser();
   /** Reads from the server; undefined without a connection to it. */
   #responses: ResponseParser | undefined;
-  #exchange: Exchange | undefined;
+  #exchange: Http1Exchange | undefined;
   #startedNs: bigint | undefined;
   #requestCount = 0;
   #activeNs = 0n;
@@ -143,15 +126,8 @@ export class Session implements ConnectionSession {
         this.#requestBroken(timedOut(408, 'stream timeout'), nowNs);
       return;
     }
-    const { requestTimeoutNs } = this.#options.http;
-    if (nowNs - (exchange.requestDoneNs ?? NEVER) >= requestTimeoutNs) this.#timeOut('upstream request timeout', nowNs);
-    else if (nowNs - this.#activeNs >= this.#idleTimeoutNs(exchange)) this.#timeOut('stream timeout', nowNs);
-  }
-
-  /** That of the route counts once a request has one. Source: pkg/envoy/xds_server.go, getHttpFilterChainProto. */
-  #idleTimeoutNs({ request }: Exchange): bigint {
-    const { streamIdleTimeoutNs, routeIdleTimeoutNs } = this.#options.http;
-    return isGrpc(request.headers) ? streamIdleTimeoutNs : routeIdleTimeoutNs;
+    const over = exchange.overdue(nowNs, this.#activeNs, this.#options.http);
+    if (over !== undefined) this.#timeOut(over, nowNs);
   }
 
   /** As Envoy: 504 if all of the request came, else 408; if the response has begun, the connection ends. */
@@ -191,7 +167,7 @@ export class Session implements ConnectionSession {
     else this.#continue(this.#exchange!, event, nowNs);
   }
 
-  #continue(exchange: Exchange, event: BodyEvent, nowNs: bigint): void {
+  #continue(exchange: Http1Exchange, event: BodyEvent, nowNs: bigint): void {
     if (exchange.forwarded) this.#toServer(exchange, exchange.requestBody.write(event));
     if (event.type !== 'end') return;
     exchange.requestDoneNs ??= nowNs;
@@ -208,18 +184,16 @@ export class Session implements ConnectionSession {
       return;
     }
     if (exchange === undefined)
-      this.#actions.bytes('downstream', encodeLocalReply(reply, { nowNs, bodiless: false, close: true }));
+      this.#actions.bytes(
+        'downstream',
+        encodeLocalReply(localReply(reply, { nowNs, grpc: false }), { bodiless: false, close: true }),
+      );
     this.#close();
   }
 
   #begin(request: RequestStart & HeadPlace, nowNs: bigint): void {
     const times = { startedNs: this.#startedNs ?? nowNs, nowNs };
-    const exchange = new Exchange(
-      request,
-      this.#requestCount++,
-      times,
-      hasToken(request.headers, 'connection', 'close'),
-    );
+    const exchange = new Http1Exchange(this.#connection, this.#requestCount++, request, times);
     this.#exchange = exchange;
     const routed = route(request);
     if (routed.kind === 'reply') {
@@ -227,39 +201,24 @@ export class Session implements ConnectionSession {
       return;
     }
     if (expectsContinue(request.headers)) this.#actions.bytes('downstream', encodeResponseHead(100, []));
-
     this.#judge(exchange, routed, nowNs);
   }
 
-  #judge(exchange: Exchange, { authority, path }: RoutedRequest, nowNs: bigint): void {
-    const { request } = exchange;
-    const { id, source, remoteIdentity, localPort, ingress } = this.#connection;
-    const headers = new RequestHeaderMap({
-      ...{ method: request.method, path, authority },
-      headers: filterHeaders(request, {
-        sourceIp: source.ip,
-        requestId: requestId(this.#options.seed, id, exchange.number),
-      }),
-    });
-    const log = new HeaderLog();
-    const verdict = allowed(this.#policy(), headers, log, { remoteIdentity, port: localPort, ingress });
-    const method = headers.get(':method') ?? '';
-    const host = headers.get(':authority') ?? '';
-    const target = headers.get(':path') ?? '';
-    exchange.judged = { method, authority: host, path: target, verdict, log };
+  #judge(exchange: Http1Exchange, { authority, path }: RoutedRequest, nowNs: bigint): void {
+    const { method, headers } = exchange.request;
+    const judgement = exchange.judge(this.#policy(), { method, authority, path, headers }, this.#options.seed);
     this.#log(exchange);
-    if (!verdict.allowed) this.#reply(exchange, { status: 403, body: ACCESS_DENIED }, false, nowNs);
-    else if (headers.missing !== undefined) this.#reply(exchange, incomplete(headers.missing), false, nowNs);
-    else this.#forward(exchange, { method, target, authority: host, headers: headers.lines });
+    if (judgement.kind === 'reply') this.#reply(exchange, judgement.reply, false, nowNs);
+    else this.#forward(exchange, judgement);
   }
 
-  #forward(exchange: Exchange, { method, target, authority, headers }: UpstreamRequest): void {
+  #forward(exchange: Http1Exchange, { method, path, authority, headers }: AskedRequest): void {
     const lines = upstreamHeaders(authority, headers, { method, framing: exchange.request.framing });
     exchange.forwarded = true;
     exchange.method = method;
     if (this.#options.http.retries === 0) exchange.sent = undefined;
     this.#expectResponse(method);
-    this.#toServer(exchange, encodeRequestHead(method, target, lines));
+    this.#toServer(exchange, encodeRequestHead(method, path, lines));
   }
 
   #expectResponse(method: string): void {
@@ -270,26 +229,16 @@ export class Session implements ConnectionSession {
     this.#responses.expect(method);
   }
 
-  #toServer(exchange: Exchange, bytes: Uint8Array): void {
+  #toServer(exchange: Http1Exchange, bytes: Uint8Array): void {
     exchange.keep(bytes);
     if (this.retryAtNs === undefined) this.#actions.bytes('upstream', bytes);
   }
 
-  /**
-   * Once all of a request was there and could be kept, what fails with 5xx, or without an answer, is tried again, after a
-   * random time below 25, 75, 175 ms. Source: pkg/envoy/xds_server.go (retry on 5xx, three times); Envoy's retry_state_impl.
-   * @returns whether it will be
-   */
-  #willRetry(exchange: Exchange, nowNs: bigint): boolean {
-    const { http, seed } = this.#options;
-    if (exchange.response !== 'none' || exchange.sent === undefined || exchange.requestDoneNs === undefined)
-      return false;
-    if (exchange.retries >= http.retries) return false;
-    exchange.retries++;
-    const atMostMs = Math.min(RETRY_BASE_MS * (2 ** exchange.retries - 1), MAX_RETRY_MS);
-    const waitMs = jitter(seed, this.#connection.id, exchange.number * 8 + exchange.retries) % atMostMs;
-    this.retryAtNs = nowNs + BigInt(waitMs) * 1_000_000n;
-    return true;
+  /** @returns whether it is tried again, later */
+  #willRetry(exchange: Http1Exchange, nowNs: bigint): boolean {
+    const waitNs = exchange.nextAttemptNs(this.#options);
+    this.retryAtNs = waitNs === undefined ? undefined : nowNs + waitNs;
+    return waitNs !== undefined;
   }
 
   #retry(nowNs: bigint): void {
@@ -314,7 +263,7 @@ export class Session implements ConnectionSession {
     else if (!this.#interim) this.#passResponse(this.#exchange!, event, nowNs);
   }
 
-  #passResponse(exchange: Exchange, event: ResponseEvent, nowNs: bigint): void {
+  #passResponse(exchange: Http1Exchange, event: ResponseEvent, nowNs: bigint): void {
     if (event.type === 'head') {
       if (event.head.status >= 500 && this.#willRetry(exchange, nowNs)) this.#closeUpstream();
       else this.#beginResponse(exchange, event.head, nowNs);
@@ -327,7 +276,7 @@ export class Session implements ConnectionSession {
     this.#settle(exchange);
   }
 
-  #beginResponse(exchange: Exchange, head: ResponseStart, nowNs: bigint): void {
+  #beginResponse(exchange: Http1Exchange, head: ResponseStart, nowNs: bigint): void {
     const { status, version, headers, framing } = head;
     exchange.serverCloses =
       hasToken(headers, 'connection', 'close') || (version === '1.0' && !hasToken(headers, 'connection', 'keep-alive'));
@@ -338,9 +287,8 @@ export class Session implements ConnectionSession {
     exchange.response = 'head';
     exchange.responseBody = new BodyWriter(framing);
     this.#log(exchange, { status, nowNs });
-    const { requestDoneNs, close } = exchange;
-    const serviceTimeMs = requestDoneNs === undefined ? undefined : Number((nowNs - requestDoneNs) / 1_000_000n);
-    this.#actions.bytes('downstream', encodeForwardedHead(head, { nowNs, serviceTimeMs, close }));
+    const about = { nowNs, serviceTimeMs: exchange.serviceTimeMs(nowNs), close: exchange.close };
+    this.#actions.bytes('downstream', encodeForwardedHead(head, about));
   }
 
   /** The server sent what is no HTTP response, or ended inside one. */
@@ -360,23 +308,23 @@ export class Session implements ConnectionSession {
   }
 
   /** The proxy answers by itself. What is left of the request is dropped with the connection. */
-  #reply(exchange: Exchange, reply: LocalReply, close: boolean, nowNs: bigint): void {
-    const { status } = reply;
+  #reply(exchange: Http1Exchange, reply: LocalReply, close: boolean, nowNs: bigint): void {
     exchange.close ||= close || exchange.requestDoneNs === undefined;
     exchange.forwarded = false;
     exchange.response = 'done';
-    if (exchange.judged !== undefined) this.#log(exchange, { status, nowNs });
+    const answer = localReply(reply, { nowNs, grpc: exchange.grpc });
+    if (exchange.judged) this.#log(exchange, { status: answer.status, nowNs });
     const bodiless = exchange.request.method === 'HEAD';
-    this.#actions.bytes('downstream', encodeLocalReply(reply, { nowNs, bodiless, close: exchange.close }));
+    this.#actions.bytes('downstream', encodeLocalReply(answer, { bodiless, close: exchange.close }));
     this.#settle(exchange);
   }
 
   /** Of the request, or of the response that it gets. */
-  #log(exchange: Exchange, response?: { status: number; nowNs: bigint }): void {
-    if (this.#actions.logs) this.#actions.log(exchange.number, exchange.record(this.#connection, response));
+  #log(exchange: Http1Exchange, response?: { status: number; nowNs: bigint }): void {
+    if (this.#actions.logs) this.#actions.log(exchange.number, exchange.record(response));
   }
 
-  #settle(exchange: Exchange): void {
+  #settle(exchange: Http1Exchange): void {
     if (exchange.response !== 'done') return;
     if (exchange.close) this.#close();
     else if (exchange.requestEnded) this.#exchange = undefined;

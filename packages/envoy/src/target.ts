@@ -1,4 +1,4 @@
-import { type RequestStart, valuesOf } from './http1/message.ts';
+import { firstValue, type Headers, type RequestStart, valuesOf } from './http1/message.ts';
 import { normalizePath } from './path.ts';
 import { connectionHeaderIsValid, isUpgrade } from './request_headers.ts';
 import { codecError, type LocalReply } from './responses.ts';
@@ -47,10 +47,27 @@ export function route(request: RequestStart): Routed {
   const authority = named ?? hosts[0];
   if (hosts.length > 1 || authority === undefined || !AUTHORITY.test(authority)) return refuse(400);
   if (asterisk) return { kind: 'reply', reply: { status: 404, body: '' }, close: false };
-  const normalized = normalizePath(rest === undefined ? target : rest.startsWith('/') ? rest : `/${rest}`);
+  const routed = routePath(authority, rest === undefined ? target : rest.startsWith('/') ? rest : `/${rest}`);
+  return routed.kind === 'request' && isUpgrade(headers) ? refuse(403) : routed;
+}
+
+/**
+ * The same for a stream of HTTP/2; its codec has reset those without a host or a path. CONNECT: 403; a malformed host: 400;
+ * what is not a path: 404; then as above. The connection goes on, whatever the answer.
+ * @param headers a host among them counts only without `:authority` (RFC 9113, 8.3.1)
+ */
+export function routeStream(pseudo: Readonly<Record<string, string | undefined>>, headers: Headers): Routed {
+  const { ':method': method, ':path': path = '', ':authority': authority = firstValue(headers, 'host') ?? '' } = pseudo;
+  if (method === 'CONNECT') return refuse(403);
+  if (!AUTHORITY.test(authority)) return refuse(400);
+  if (!path.startsWith('/')) return { kind: 'reply', reply: { status: 404, body: '' }, close: false };
+  return routePath(authority, path);
+}
+
+function routePath(authority: string, path: string): Routed {
+  const normalized = normalizePath(path);
   if (normalized.kind === 'reject') return refuse(400);
   if (normalized.kind === 'redirect')
     return { kind: 'reply', reply: { status: 307, body: '', location: normalized.path }, close: false };
-  if (isUpgrade(headers)) return refuse(403);
   return { kind: 'request', authority, path: normalized.path };
 }

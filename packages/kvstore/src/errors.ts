@@ -39,8 +39,10 @@ export type KvstoreErrorCode =
   | 'DISK_FAILED' // a write or sync failed; what was acknowledged is safe, nothing more is taken
   | 'LOCKED' // another process has the data directory
   | 'LOCK_LOST' // the lock's lease ran out before its holder was done
+  | 'MESSAGE_TOO_LARGE' // a gRPC message that is not even read
   | 'REFUSED' // etcd said no in words that this list does not have
-  | 'UNAVAILABLE'; // no endpoint can be reached
+  | 'UNAVAILABLE' // no endpoint can be reached
+  | 'UNIMPLEMENTED'; // a method or a form of gRPC's that this server has not
 
 /** A refused call on the store. Where etcd has an error for it, the message starts with etcd's words. */
 export class KvstoreError extends Error {

@@ -38,16 +38,7 @@ export async function realEtcd(): Promise<RunningBackend> {
   const directory = mkdtempSync(join(tmpdir(), 'ciliate-etcd-'));
   const [clientPort, peerPort] = await freePorts(2);
   const url = `http://127.0.0.1:${clientPort}`;
-  const peerUrl = `http://127.0.0.1:${peerPort}`;
-  const etcd: ChildProcess = spawn(
-    'etcd',
-    [
-      ...['--data-dir', directory, '--name', 'test', '--initial-cluster', `test=${peerUrl}`],
-      ...['--listen-client-urls', url, '--advertise-client-urls', url],
-      ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
-    ],
-    { stdio: 'ignore' },
-  );
+  const etcd: ChildProcess = spawn('etcd', etcdArguments(directory, clientPort!, peerPort!), { stdio: 'ignore' });
   const probe = etcdClient({ endpoints: [url], timeoutMs: 20_000 });
   await probe.get('ready');
   await probe.close();
@@ -63,6 +54,16 @@ export async function realEtcd(): Promise<RunningBackend> {
   };
 }
 
+/** One member, on this machine's loopback alone. */
+export function etcdArguments(directory: string, clientPort: number, peerPort: number): string[] {
+  const [url, peerUrl] = [`http://127.0.0.1:${clientPort}`, `http://127.0.0.1:${peerPort}`];
+  return [
+    ...['--data-dir', directory, '--name', 'test', '--initial-cluster', `test=${peerUrl}`],
+    ...['--listen-client-urls', url, '--advertise-client-urls', url],
+    ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl],
+  ];
+}
+
 export const isInstalled = (program: string): boolean => {
   try {
     execFileSync('which', [program], { stdio: 'ignore' });
@@ -72,7 +73,7 @@ export const isInstalled = (program: string): boolean => {
   }
 };
 
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));
   const ports = servers.map((server) => (server.address() as { port: number }).port);

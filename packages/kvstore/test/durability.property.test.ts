@@ -1,21 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type DurableStoreOptions, EmbeddedStore } from '../src/index.ts';
+import { randomFrom } from './random.ts';
 import { type Faults, SimDisk } from './sim_disk.ts';
 
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
 console.log(`seed ${seed}`);
-
-/** xorshift32: small, and the same everywhere. */
-function randomFrom(start: number): () => number {
-  let state = start | 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-}
 
 const open = (disk: SimDisk, more: Partial<DurableStoreOptions> = {}) =>
   EmbeddedStore.open({ disk, nowNs: () => 0n, salt: () => 7, snapshotBytes: 1500, heldEvents: 6, ...more });

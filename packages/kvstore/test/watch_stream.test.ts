@@ -1,6 +1,6 @@
 import { Client, credentials } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
-import { method } from '../src/grpc/methods.ts';
+import { clientMethod } from '../src/grpc/methods.ts';
 import { toNumber, type WatchResponse } from '../src/grpc/schema.ts';
 import { EmbeddedStore, KvstoreServer } from '../src/index.ts';
 
@@ -9,8 +9,8 @@ async function open() {
   const store = new EmbeddedStore({ nowNs: () => 0n });
   const server = await KvstoreServer.start({ store, listen: '127.0.0.1:0' });
   const raw = new Client(server.address, credentials.createInsecure());
-  const { path, requestSerialize, responseDeserialize } = method('Watch', 'Watch');
-  const stream = raw.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  const { path, encode, decode } = clientMethod('Watch', 'Watch');
+  const stream = raw.makeBidiStreamRequest(path, encode, decode);
   const told: string[] = [];
   stream.on('data', (response: WatchResponse) => told.push(shown(response)));
   stream.on('error', () => {}); // the server is stopped under it

@@ -5,7 +5,9 @@ export { disassemble, type NameOf } from './insn/disasm.ts';
 export { decode, encode, type Insn } from './insn/insn.ts';
 export { validate } from './insn/validate.ts';
 export { Interpreter, type Observer } from './interpreter/interpreter.ts';
+export type { LookupEngine, LookupEngineMaker } from './machine/lookup_engine.ts';
 export { Machine, type MachineOptions } from './machine/machine.ts';
+export { SKB } from './machine/packet.ts';
 export type { Registers } from './machine/registers.ts';
 export { dumpFunction } from './object/dump.ts';
 export { type Image, type LinkOptions, link } from './object/link.ts';
@@ -19,6 +21,8 @@ export {
   type MapDef,
   type ProgramType,
   programType,
+  type Variable,
+  withVariables,
 } from './object/object.ts';
 export type { MapChange, MapContents } from './run/map_contents.ts';
 export { type ProgRun, type ProgRunOptions, progRun } from './run/prog_run.ts';
@@ -28,6 +32,6 @@ export { type Engine, Vm, type VmOptions } from './run/vm.ts';
 export { compareWithRecording, type Recording } from './suite/compare.ts';
 export type { ObjectRecord, TestRecord } from './suite/report.ts';
 export { runSuite, type SuiteOptions, type SuiteRun } from './suite/run_suite.ts';
-export type { TestOutcome } from './suite/suite.ts';
+export { findTests, onlyPackets, type SuiteTest, type TestOutcome } from './suite/suite.ts';
 export { Compiled } from './translator/compiled.ts';
 export { type TranslateOptions, translate } from './translator/translate.ts';

@@ -1,3 +1,4 @@
+import type { EventRing } from '@ciliate/maps';
 import { cilFromHost, cilFromNetdev, cilToNetdev } from '../bpf_host.ts';
 import { cilFromContainer, cilLxcPolicy, cilToContainer } from '../bpf_lxc.ts';
 import { cilFromOverlay } from '../bpf_overlay.ts';
@@ -7,6 +8,13 @@ import { bytesOfHex, hexOf } from './addresses.ts';
 import { affinityText, changes, counters, ctText, type Snapshot, snapshot } from './observe.ts';
 import type { Expected, PacketInput, Scenario } from './scenario.ts';
 import { START_SECONDS, World } from './world.ts';
+
+/** Something that runs packets on a scenario's node. */
+export interface Player {
+  readonly world: World;
+  /** Of one packet. @returns what it left behind, but for what maps tell */
+  run(input: PacketInput): Record<string, string>;
+}
 
 type Watch = (world: World, index: number) => void;
 
@@ -25,7 +33,11 @@ export interface StepResult {
  * @param watch gets the node before each packet, and the step's index in the scenario
  */
 export function runScenario(scenario: Scenario, watch?: Watch): StepResult[] {
-  const actual = play(scenario, watch);
+  return compareRun(scenario, play(scenario, new Programs(new World(scenario)), watch));
+}
+
+/** What was recorded beside what was played. */
+export function compareRun(scenario: Scenario, actual: readonly Outcome[]): StepResult[] {
   const wanted = scenario.steps.flatMap((step) => (step.op === 'packet' ? [step.expect] : []));
   const runs = scenario.acceptable_runs?.map(({ steps }) => steps) ?? [wanted];
   const compared = runs.map((run) => compare(scenario, run, actual));
@@ -36,7 +48,7 @@ export function runScenario(scenario: Scenario, watch?: Watch): StepResult[] {
 /** What the programs did with the packet of one step, played once more. @param index of the step in the scenario */
 export function pathOf(scenario: Scenario, index: number): Step[] {
   const path: Step[] = [];
-  play(scenario, ({ datapath }, at) => {
+  play(scenario, new Programs(new World(scenario)), ({ datapath }, at) => {
     datapath.steps = at === index ? path : null;
   });
   return path;
@@ -53,8 +65,8 @@ function compare(scenario: Scenario, wanted: readonly Expected[], actual: readon
 }
 
 /** @returns what each packet step left behind */
-function play(scenario: Scenario, watch?: Watch): Outcome[] {
-  const world = new World(scenario);
+export function play(scenario: Scenario, player: Player, watch?: Watch): Outcome[] {
+  const { world } = player;
   const { memory } = world;
   let now = START_SECONDS;
   let before = snapshot(world);
@@ -67,10 +79,11 @@ function play(scenario: Scenario, watch?: Watch): Outcome[] {
     else {
       watch?.(world, index);
       memory.nowNs = BigInt(now) * 1_000_000_000n;
-      const ret = runHook(world, step);
+      const outcome = player.run(step);
       const after = snapshot(world);
       const afterCounters = counters(world);
-      outcomes.push(observed(world, ret, changes(before, after), difference(counted, afterCounters)));
+      for (const [key, text] of [...changes(before, after), ...difference(counted, afterCounters)]) outcome[key] = text;
+      outcomes.push(outcome);
       before = after;
       counted = afterCounters;
     }
@@ -111,7 +124,20 @@ export function runHook({ datapath: dp, skb }: Pick<World, 'datapath' | 'skb'>, 
   }
 }
 
-function observed({ skb, events, signals }: World, ret: number, changed: Snapshot, counts: Snapshot): Outcome {
+/** The programs of this package. */
+class Programs implements Player {
+  readonly world: World;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  run(input: PacketInput): Record<string, string> {
+    return observed(this.world, runHook(this.world, input));
+  }
+}
+
+function observed({ skb, events, signals }: World, ret: number): Record<string, string> {
   const outcome: Record<string, string> = { ret: `${ret}` };
   if (ret !== CTX_ACT_DROP) {
     outcome.packet = hexOf(skb.frame());
@@ -123,25 +149,32 @@ function observed({ skb, events, signals }: World, ret: number, changed: Snapsho
     outcome.tunnel_key = `${skb.tunnelId} to ${hexOf(new Uint8Array(skb.tunnelRemote.buffer))}`;
   }
   if (skb.packetType !== undefined) outcome.change_type = `${skb.packetType}`;
+  tellEvents(outcome, events, signals);
+  return outcome;
+}
+
+/** Empties both rings. */
+export function tellEvents(outcome: Record<string, string>, events: EventRing, signals: EventRing): void {
   let n = 0;
   events.drain((event) => {
     outcome[`events[${n++}]`] = eventText(hexOf(event));
   });
   n = 0;
   signals.drain((signal) => {
-    outcome[`signals[${n++}]`] = hexOf(signal);
+    outcome[`signals[${n++}]`] = signalText(hexOf(signal));
   });
-  for (const [key, text] of [...changed, ...counts]) outcome[key] = text;
-  return outcome;
 }
 
-const redirectText = (helper: string, ifindex: number, flags: number, tcIndex: number): string =>
+export const redirectText = (helper: string, ifindex: number, flags: number, tcIndex: number): string =>
   `${helper} to ${ifindex}, flags ${flags}, tc_index ${tcIndex}`;
 
 /** A drop's place in Cilium's sources (line, file) is nobody's business. */
 function eventText(raw: string): string {
   return raw.startsWith('01') ? `${raw.slice(0, 56)}000000${raw.slice(62)}` : raw;
 }
+
+/** The kernel pads a sample; the signal itself has 16 bytes. */
+const signalText = (raw: string): string => raw.slice(0, 32);
 
 function expectedOutcome(expect: Expected): Outcome {
   const outcome: Record<string, string> = { ret: `${expect.ret}` };
@@ -157,8 +190,7 @@ function expectedOutcome(expect: Expected): Outcome {
     outcome.tunnel_key = `${expect.tunnel_key.tunnel_id} to ${expect.tunnel_key.remote_hex}`;
   if (expect.change_type !== undefined) outcome.change_type = `${expect.change_type}`;
   for (const [n, { raw_hex }] of (expect.events ?? []).entries()) outcome[`events[${n}]`] = eventText(raw_hex);
-  // The kernel pads a sample; the signal itself has 16 bytes.
-  for (const [n, { raw_hex }] of (expect.signals ?? []).entries()) outcome[`signals[${n}]`] = raw_hex.slice(0, 32);
+  for (const [n, { raw_hex }] of (expect.signals ?? []).entries()) outcome[`signals[${n}]`] = signalText(raw_hex);
   for (const { map, key_hex, value } of expect.ct ?? [])
     outcome[`${map} ${key_hex}`] = value === null ? 'deleted' : ctText(value);
   for (const change of (expect.other_maps ?? []) as unknown as OtherChange[]) {
@@ -187,18 +219,19 @@ function otherText(change: OtherChange): string {
   return affinityText(change.value!.backend_id!, change.value!.last_used_rel_s!);
 }
 
-/** Increments of the counters, under the names that the set uses. */
+/** Increments of the counters, under the names that the set uses: it knows no line and file of a drop. */
 function difference(
   before: ReadonlyMap<string, readonly [number, number]>,
   after: ReadonlyMap<string, readonly [number, number]>,
 ): Snapshot {
-  const found: Snapshot = new Map();
+  const sums = new Map<string, [number, number]>();
   for (const [name, [count, bytes]] of after) {
     const [countBefore, bytesBefore] = before.get(name) ?? [0, 0];
     if (count === countBefore && bytes === bytesBefore) continue;
-    found.set(counterName(name), `${count - countBefore} packets, ${bytes - bytesBefore} bytes`);
+    const [packets, octets] = sums.get(counterName(name)) ?? [0, 0];
+    sums.set(counterName(name), [packets + count - countBefore, octets + bytes - bytesBefore]);
   }
-  return found;
+  return new Map([...sums].map(([name, [packets, bytes]]) => [name, `${packets} packets, ${bytes} bytes`]));
 }
 
 function counterName(name: string): string {

@@ -33,7 +33,7 @@ export const START_SECONDS = 100_000;
 
 /** The node of a scenario: its maps filled, its programs loaded. */
 export class World {
-  readonly memory = Memory.create(MEMORY_BYTES);
+  readonly memory: Memory;
   readonly events: EventRing;
   readonly signals: EventRing;
   readonly datapath: Datapath;
@@ -43,8 +43,13 @@ export class World {
   readonly #value: number;
 
   /** @param maxEntries of maps that shall have another size than usual */
-  constructor(scenario: Scenario, maxEntries: Partial<Record<MapName, number>> = {}) {
-    const { memory } = this;
+  constructor(
+    scenario: Scenario,
+    maxEntries: Partial<Record<MapName, number>> = {},
+    memoryBytes: number = MEMORY_BYTES,
+  ) {
+    const memory = Memory.create(memoryBytes);
+    this.memory = memory;
     const sizes: Partial<Record<MapName, number>> = {};
     for (const name of OWN_MAPS) sizes[name] = ENTRIES;
     const maglevTableSize = scenario.node.maglev.table_size;
@@ -157,10 +162,10 @@ function configOf({ config, node }: Scenario): DatapathConfig {
 }
 
 /** The set's kernel routes and neighbours (configs.json, `kernel_routes`): one device, two gateways, one pod network. */
-function hostRoutes(
+export function hostRoutes(
   memory: Memory,
   { node }: Scenario,
-): (fam: Family, saddr: number, daddr: number) => FibEntry | undefined {
+): (fam: Pick<Family, 'isV6'>, saddr: number, daddr: number) => FibEntry | undefined {
   const scratch = Scratch.create(memory, 64);
   const mac = (text: string): number => {
     const at = scratch.take(8);

@@ -160,7 +160,7 @@ export function lpmTrieCode(wasm: WasmMemory, { layout }: LpmTrie): LpmTrieCode 
     { name: 'lookup', ...local(3), returnsI32: true, body: lookup },
     { name: 'lookupBatch', ...local(4), returnsI32: false, body: batch },
   ];
-  return w.instantiate(w.assemble(functions), wasm) as unknown as LpmTrieCode;
+  return w.instantiate(w.compile(w.assemble(functions)), wasm) as unknown as LpmTrieCode;
 }
 
 /** Makes the block of tables that the code wants. @throws MapError ENOMEM */

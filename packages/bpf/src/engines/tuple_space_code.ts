@@ -139,5 +139,5 @@ export function tupleSpaceCode(wasm: WasmMemory): TupleSpaceCode {
     { name: 'lookup', ...local(3), returnsI32: true, body: lookup },
     { name: 'lookupBatch', ...local(4), returnsI32: false, body: batch },
   ];
-  return w.instantiate(w.assemble(functions), wasm) as unknown as TupleSpaceCode;
+  return w.instantiate(w.compile(w.assemble(functions)), wasm) as unknown as TupleSpaceCode;
 }

@@ -1,7 +1,7 @@
-import { type Address, type HashMap, type Memory, NULL, type PerCpuHashMap } from '@ciliate/maps';
+import type { Address, HashMap, Memory, PerCpuHashMap } from '@ciliate/maps';
 import { type DatapathConfig, hasPerPacketLb } from '../config.ts';
 import type { Datapath, EndpointProgram } from '../datapath.ts';
-import { instantiate } from '../engines/compiled/wasm.ts';
+import { compile, instantiate, type Module } from '../engines/compiled/wasm.ts';
 import type { Skb } from '../skb.ts';
 import { htons } from './common.ts';
 import { setTunnelRemote } from './encap.ts';
@@ -24,6 +24,7 @@ const BLOCK = {
   programs: 32,
   ipcacheRoot: 36,
   statsCpu: 40,
+  event: 44,
   lxc: 48,
   stats: 60,
   families: [72, 168],
@@ -56,30 +57,35 @@ const REDIRECTED = 7;
 const MARKED = 8;
 const TO_HOST = 16;
 const TUNNELLED = 32;
+/** Of a call of lxcPolicy. */
+const REDIRECTS = 1;
+const FROM_TUNNEL = 2;
 
 interface Code {
-  fromContainer(ctx: Address, ep: Address, at: Address, len: number, now: number, device: number): number;
+  fromContainer(ctx: Address, id: number, at: Address, len: number, now: number, device: number): number;
   fromOverlay(ctx: Address, at: Address, len: number, now: number, device: number, identity: number): number;
   lxcPolicy(
     ctx: Address,
-    ep: Address,
+    id: number,
     at: Address,
     len: number,
     now: number,
     device: number,
     identity: number,
-    redirects: number,
-    fromTunnel: number,
+    flags: number,
   ): number;
-  lookUp(ctx: Address, ep: Address, at: Address, len: number, now: number): number;
+  lookUp(ctx: Address, id: number, at: Address, len: number, now: number): number;
 }
 
+/** Once for all memories: V8 optimises a module once. */
+let compiled: Module | undefined;
 const codes = new WeakMap<Memory, Code>();
 
 function codeOf(memory: Memory): Code {
   let code = codes.get(memory);
   if (code === undefined) {
-    code = instantiate(Buffer.from(KNOWN_WASM, 'base64'), memory.wasm) as unknown as Code;
+    compiled ??= compile(Buffer.from(KNOWN_WASM, 'base64'));
+    code = instantiate(compiled, memory.wasm) as unknown as Code;
     codes.set(memory, code);
   }
   return code;
@@ -120,6 +126,7 @@ export class Known {
     this.#set(BLOCK.natMin, config.node.natPorts.min);
     this.#set(BLOCK.natMax, config.node.natPorts.max);
     this.#set(BLOCK.ring, dp.events.address);
+    this.#set(BLOCK.event, dp.stack.event);
     this.#set(BLOCK.metrics, dp.metrics.slots);
     this.#set(BLOCK.programs, this.#programs);
     this.#set(BLOCK.ipcacheRoot, dp.ipcache.root);
@@ -184,9 +191,8 @@ export class Known {
 
   /** cilFromContainer once it has told of the packet. @returns its answer, or NOT_USUAL */
   fromContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
-    const record = this.#recordOf(dp, ep);
-    if (record === NULL || skb.tcIndex !== 0) return NOT_USUAL;
-    const answer = this.#code.fromContainer(this.#block, record, skb.data, skb.len, dp.nowSeconds(), skb.ifindex);
+    if (dp.program(ep.id) !== ep || skb.tcIndex !== 0) return NOT_USUAL;
+    const answer = this.#code.fromContainer(this.#block, ep.id, skb.data, skb.len, dp.nowSeconds(), skb.ifindex);
     return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
   }
 
@@ -206,32 +212,24 @@ export class Known {
     redirects: boolean,
     fromTunnel: boolean,
   ): number {
-    const record = this.#recordOf(dp, ep);
-    if (record === NULL || skb.tcIndex !== 0) return NOT_USUAL;
-    const { data, len, ifindex } = skb;
+    if (dp.program(ep.id) !== ep || skb.tcIndex !== 0) return NOT_USUAL;
+    const flags = (redirects ? REDIRECTS : 0) | (fromTunnel ? FROM_TUNNEL : 0);
     const answer = this.#code.lxcPolicy(
       this.#block,
-      record,
-      data,
-      len,
+      ep.id,
+      skb.data,
+      skb.len,
       dp.nowSeconds(),
-      ifindex,
+      skb.ifindex,
       identity,
-      redirects ? 1 : 0,
-      fromTunnel ? 1 : 0,
+      flags,
     );
     return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
   }
 
   /** The lookups alone, for measurements. @returns 0, 1 for no known connection, or a drop code */
   lookUp(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
-    return this.#code.lookUp(this.#block, this.#recordOf(dp, ep), skb.data, skb.len, dp.nowSeconds());
-  }
-
-  /** NULL also if another program has taken the endpoint's place. */
-  #recordOf(dp: Datapath, ep: EndpointProgram): Address {
-    if (ep.id >= MAX_PROGRAMS || dp.program(ep.id) !== ep) return NULL;
-    return this.#memory.u32[(this.#programs >> 2) + ep.id]!;
+    return this.#code.lookUp(this.#block, ep.id, skb.data, skb.len, dp.nowSeconds());
   }
 
   /** Does what the answer says. @returns that of the program */

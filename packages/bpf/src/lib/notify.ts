@@ -85,7 +85,7 @@ export function sendTraceNotify(
   if (arriving && point !== TRACE_FROM_LXC && point !== TRACE_FROM_PROXY)
     dp.metrics.update(skb.len, METRIC_INGRESS, REASON_PLAINTEXT);
   const { monitorAggregation } = dp.config;
-  if (monitorAggregation >= 1 && arriving) return;
+  if (arriving && !tellsArrivals(dp)) return;
   if (monitorAggregation >= 3 && monitor === 0) return;
   writeTraceNotify(dp, skb, source, point, src, dst, dstId, ifindex, reason, monitor, original);
 }
@@ -118,6 +118,9 @@ function writeTraceNotify(
   for (let i = 0; i < 4; i++) m.u32[orig + i] = original === undefined ? 0 : m.u32[(original.origSaddr >> 2) + i]!;
   dp.events.outputParts(at, TRACE.size, skb.data, cap);
 }
+
+/** Are packets told of where they arrive? Aggregation leaves that out first. */
+export const tellsArrivals = (dp: Datapath): boolean => dp.config.monitorAggregation < 1;
 
 function isArriving(point: number): boolean {
   return point >= TRACE_FROM_LXC && point <= TRACE_FROM_NETWORK;

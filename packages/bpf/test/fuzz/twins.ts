@@ -8,6 +8,7 @@ import { SKB_MAX_LEN } from '../../src/skb.ts';
 
 /** Bytes that are watched in front of the packet's buffer and behind it. */
 const GUARD = 512;
+const DROP_NOTIFY_BYTES = 40;
 const VERDICTS: readonly number[] = [CTX_ACT_OK, CTX_ACT_DROP, CTX_ACT_REDIRECT];
 
 type Hook = typeof runHook;
@@ -120,7 +121,10 @@ function run(twin: Twin, input: PacketInput, hook: Hook): string {
   const { mark, tcIndex, redirectHelper, redirectIfindex, redirectFlags, tunnelId, tunnelRemote, packetType } = skb;
   const frame = Buffer.from(skb.frame()).toString('hex');
   const redirect = `${redirectHelper} ${redirectIfindex} ${redirectFlags}`;
-  const text = `${ret} ${frame} mark ${mark} ${tcIndex} ${redirect} tunnel ${tunnelId} ${tunnelRemote} ${packetType} ${events}`;
+  // Whoever calls a program may look there for the code of its drop.
+  const { event } = world.datapath.stack;
+  const dropped = ret === CTX_ACT_DROP ? view(twin, event, event + DROP_NOTIFY_BYTES).toString('hex') : '';
+  const text = `${ret} ${frame} ${dropped} mark ${mark} ${tcIndex} ${redirect} tunnel ${tunnelId} ${tunnelRemote} ${packetType} ${events}`;
   u8.fill(guard[0]!, skb.data, after);
   return text;
 }

@@ -1,9 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { InputError } from '@ciliate/k8s';
 import { openCapture } from '@ciliate/packet';
-import { type Breakpoint, dumpFunction, type Engine, type ProgRun, progRun, Stepper } from '@ciliate/vm';
+import {
+  type Breakpoint,
+  dumpFunction,
+  type Engine,
+  type LookupEngineMaker,
+  type ProgRun,
+  progRun,
+  Stepper,
+} from '@ciliate/vm';
 import { Command, InvalidArgumentError } from 'commander';
-import { engineOption, readObject } from '../bpf_objects.ts';
+import { engineOption, mapEngineOption, readObject } from '../bpf_objects.ts';
 import { positive, type RunOptions, toJson, withRunOptions } from '../options.ts';
 
 interface ProgRunCommandOptions extends RunOptions {
@@ -12,6 +20,7 @@ interface ProgRunCommandOptions extends RunOptions {
   map?: string;
   repeat: number;
   engine: Engine;
+  mapEngine?: ReadonlyMap<string, LookupEngineMaker>;
   step?: true;
   break?: Breakpoint[];
 }
@@ -41,6 +50,7 @@ function runCommand(): Command {
       ),
   )
     .addOption(engineOption())
+    .addOption(mapEngineOption())
     .action(runProgram);
 }
 
@@ -66,6 +76,7 @@ function runProgram(path: string, options: ProgRunCommandOptions): void {
     engine: options.engine,
     seed: options.seed,
     repeat: options.repeat,
+    ...(options.mapEngine === undefined ? {} : { lookupEngines: options.mapEngine }),
     ...(options.map === undefined ? {} : { maps: { contents: readJson(options.map), where: options.map } }),
     ...(isStepped ? { stepper: new Stepper((line) => process.stdout.write(`${line}\n`), options.break) } : {}),
   });

@@ -4,17 +4,19 @@ import { InputError } from '@ciliate/k8s';
 import {
   compareWithRecording,
   type Engine,
+  type LookupEngineMaker,
   type ObjectRecord,
   type Recording,
   runSuite,
   type TestOutcome,
 } from '@ciliate/vm';
 import { Command } from 'commander';
-import { engineOption, objectFiles } from '../bpf_objects.ts';
+import { engineOption, mapEngineOption, objectFiles } from '../bpf_objects.ts';
 import { type RunOptions, toJson, withRunOptions } from '../options.ts';
 
 interface TestOptions extends RunOptions {
   engine: Engine;
+  mapEngine?: ReadonlyMap<string, LookupEngineMaker>;
   compare?: string;
 }
 
@@ -26,18 +28,22 @@ export function bpfTestCommand(): Command {
     new Command('test').description(ABOUT).argument('<path...>', 'object files, or folders of them'),
   )
     .addOption(engineOption())
+    .addOption(mapEngineOption())
     .option('--compare <file>', 'a recording of what a kernel did: say what differs where it is deterministic')
     .action(runTests);
 }
 
-function runTests(paths: string[], { engine, seed, json, compare }: TestOptions): void {
+function runTests(
+  paths: string[],
+  { engine, seed, json, compare, mapEngine: lookupEngines = new Map() }: TestOptions,
+): void {
   const recording = compare === undefined ? undefined : readRecording(compare);
   const objects: Record<string, ObjectRecord> = {};
   const counts = { pass: 0, fail: 0, skip: 0 };
   let differences = 0;
   for (const path of objectFiles(paths)) {
     const name = basename(path);
-    const { outcomes, record } = runSuite(readFileSync(path), name, { engine, seed });
+    const { outcomes, record } = runSuite(readFileSync(path), name, { engine, seed, lookupEngines });
     objects[name] = record;
     for (const { verdict } of outcomes) counts[verdict]++;
     const lines = recording === undefined ? [] : compareWithRecording(name, record, recording);

@@ -10,7 +10,7 @@ import {
 
 /** Bytes of a head, and header lines in it. Envoy's defaults. */
 export const MAX_HEAD_BYTES = 60 * 1024;
-const MAX_HEADERS = 100;
+export const MAX_HEADERS = 100;
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const REQUEST_LINE = /^([^ ]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/;

@@ -1,6 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { formatIp } from '@ciliate/packet';
 import type { ConnectionSession, SessionSink } from '../carrier.ts';
+import { Http2Connection } from '../http2/connection.ts';
+import { speaksHttp2 } from '../http2/preface.ts';
 import { KafkaSession } from '../kafka/session.ts';
 import type { HttpAccessLog, Side } from '../protocol.ts';
 import type { UpstreamFailure } from '../responses.ts';
@@ -16,6 +18,7 @@ const MAX_UNREAD = 64 * 1024;
 const readRoom = Buffer.allocUnsafe(64 * 1024);
 /** How long a client may take its last answer after the proxy has closed. Envoy's delayed_close_timeout. */
 const LINGER_MS = 1000;
+const NOTHING = new Uint8Array(0);
 
 /**
  * A redirected connection on sockets: bytes go to a session, what it says goes out. Memory is bounded: when a socket does
@@ -35,6 +38,8 @@ export class LiveConnection implements SessionSink {
   /** Nothing goes to the client any more. */
   #downClosed = false;
   #retryTimer: NodeJS.Timeout | undefined;
+  /** The client's first bytes, as long as they may become those of HTTP/2. */
+  #first: Uint8Array | undefined;
 
   constructor(down: Socket, preamble: Preamble, runtime: Runtime, parser: L7Parser = 'http') {
     this.#down = down;
@@ -42,12 +47,11 @@ export class LiveConnection implements SessionSink {
     this.#runtime = runtime;
     this.logs = runtime.logs;
     const { connection } = preamble;
+    if (parser === 'http') this.#first = NOTHING;
     const Parser = parser === 'kafka' ? KafkaSession : Session;
     this.#session = new Parser(connection, runtime, () => runtime.policies.get(connection.endpointId), this);
-    down.on('end', () => this.#run(() => this.#session.end('downstream', runtime.nowNs())));
-    down.on('error', () => this.#run(() => this.#session.abort('downstream', runtime.nowNs())));
-    down.on('close', () => this.#run(() => this.#session.abort('downstream', runtime.nowNs())));
-    down.on('drain', () => this.#resume());
+    down.on('end', this.#onDownEnd).on('error', this.#onDownGone).on('close', this.#onDownGone);
+    down.on('drain', this.#resume);
   }
 
   /** May it stay? Then its bytes count. @param first the client's that came with the preamble */
@@ -55,8 +59,8 @@ export class LiveConnection implements SessionSink {
     this.#session.open();
     if (this.#session.closed) return;
     this.#runtime.connections.add(this);
-    this.#down.on('data', (bytes: Uint8Array) => this.#onData('downstream', bytes));
-    if (first.length > 0) this.#onData('downstream', first);
+    this.#down.on('data', this.#onClientData);
+    if (first.length > 0) this.#onClientData(first);
   }
 
   /** Time passes. */
@@ -97,6 +101,30 @@ export class LiveConnection implements SessionSink {
     this.#runtime.log(this.#preamble.connection.id, request, record);
   }
 
+  readonly #onClientData = (bytes: Uint8Array): void => {
+    if (this.#first !== undefined) {
+      const first = this.#first.length === 0 ? bytes : Buffer.concat([this.#first, bytes]);
+      const http2 = speaksHttp2(first);
+      if (http2 === true) {
+        this.#becomeHttp2(first);
+        return;
+      }
+      this.#first = http2 === undefined ? first : undefined;
+    }
+    this.#onData('downstream', bytes);
+  };
+
+  /** To the session, what came so far was half a line. */
+  #becomeHttp2(first: Uint8Array): void {
+    this.#forget();
+    const down = this.#down;
+    down.off('data', this.#onClientData).off('drain', this.#resume);
+    down.off('end', this.#onDownEnd).off('error', this.#onDownGone).off('close', this.#onDownGone);
+    down.pause();
+    down.unshift(first);
+    new Http2Connection(down, this.#preamble, this.#runtime);
+  }
+
   #onData(from: Side, bytes: Uint8Array): void {
     this.#session.data(from, bytes, this.#runtime.nowNs());
     this.#settle();
@@ -108,9 +136,9 @@ export class LiveConnection implements SessionSink {
     this.#settle();
   }
 
-  #resume(): void {
-    this.#run(() => this.#session.resume(this.#runtime.nowNs()));
-  }
+  readonly #onDownEnd = (): void => this.#run(() => this.#session.end('downstream', this.#runtime.nowNs()));
+  readonly #onDownGone = (): void => this.#run(() => this.#session.abort('downstream', this.#runtime.nowNs()));
+  readonly #resume = (): void => this.#run(() => this.#session.resume(this.#runtime.nowNs()));
 
   /** What a step of the session left to do: write, stop or go on reading, wait. */
   #settle(): void {

@@ -73,7 +73,7 @@ export class Listeners {
         socket.resetAndDestroy();
         return;
       }
-      socket.removeAllListeners();
+      socket.off('data', read).off('end', giveUp).off('error', giveUp).off('close', leave);
       new LiveConnection(socket, found.preamble, this.#runtime, parser).open(bytes.subarray(found.length));
     };
     socket.on('data', read);

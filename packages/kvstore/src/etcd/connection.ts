@@ -8,7 +8,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { KvstoreError, STATUS } from '../errors.ts';
-import { type MethodName, method, type ServiceName } from '../grpc/methods.ts';
+import { clientMethod, type MethodName, type ServiceName } from '../grpc/methods.ts';
 import { readError } from '../grpc/status.ts';
 
 export interface EtcdTls {
@@ -40,7 +40,13 @@ export class EtcdConnection {
   constructor({ endpoints, tls, timeoutMs = DEFAULT_TIMEOUT_MS }: EtcdOptions) {
     if (endpoints.length === 0) throw new KvstoreError('BAD_INPUT', 'no etcd endpoint was given');
     this.#timeoutMs = timeoutMs;
-    const options = { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 };
+    const options = {
+      'grpc.max_receive_message_length': -1,
+      'grpc.max_send_message_length': -1,
+      // A member that is back is found at once; gRPC's own pauses grow to two minutes.
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1000,
+    };
     this.#endpoints = endpoints.map((name) => {
       const { target, credentials, serverName } = targetOf(name, tls);
       const override = serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName };
@@ -76,8 +82,8 @@ export class EtcdConnection {
     name: MethodName<S>,
   ): Promise<{ stream: ClientDuplexStream<object, object>; endpoint: string; leave: () => void }> {
     const endpoint = await this.#ready();
-    const { path, requestSerialize, responseDeserialize } = method(service, name);
-    const stream = endpoint.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    const { path, encode, decode } = clientMethod(service, name);
+    const stream = endpoint.client.makeBidiStreamRequest(path, encode, decode);
     return { stream, endpoint: endpoint.name, leave: () => this.#leave(endpoint) };
   }
 
@@ -87,10 +93,10 @@ export class EtcdConnection {
   }
 
   #send(client: Client, service: ServiceName, name: string, request: object): Promise<unknown> {
-    const { path, requestSerialize, responseDeserialize } = method(service, name as never);
+    const { path, encode, decode } = clientMethod(service, name as never);
     const deadline = Date.now() + this.#timeoutMs;
     return new Promise((resolve, reject) => {
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, { deadline }, (error, answer) =>
+      client.makeUnaryRequest(path, encode, decode, request, { deadline }, (error, answer) =>
         error === null ? resolve(answer) : reject(error),
       );
     });

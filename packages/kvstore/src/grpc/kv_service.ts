@@ -17,28 +17,25 @@ import {
   type TxnRequest,
   toNumber,
 } from './schema.ts';
-import { checkSize, type Handlers, type ServiceContext, unary } from './unary.ts';
+import { checkSize, type Handlers, type ServiceContext } from './service.ts';
 
 export const kvService = ({ store, header }: ServiceContext): Handlers => ({
-  Range: unary(async (request: RangeRequest) =>
-    writeRangeResponse(await store.range(readRangeRequest(request)), header),
-  ),
-  Put: unary(async (request: PutRequest) => {
+  Range: async (request: RangeRequest) => writeRangeResponse(await store.range(readRangeRequest(request)), header),
+  Put: async (request: PutRequest) => {
     const args = readPutRequest(request);
     checkSize(putBytes(args));
     return writePutResponse(await store.put(args), header);
-  }),
-  DeleteRange: unary(async (request: DeleteRangeRequest) =>
+  },
+  DeleteRange: async (request: DeleteRangeRequest) =>
     writeDeleteResponse(await store.deleteRange(readDeleteRequest(request)), header),
-  ),
-  Txn: unary(async (request: TxnRequest) => {
+  Txn: async (request: TxnRequest) => {
     const args = readTxnRequest(request);
     checkSize(txnBytes(args));
     return writeTxnResponse(await store.txn(args), header);
-  }),
-  Compact: unary(async ({ revision }: { revision: Number64 }) => ({
+  },
+  Compact: async ({ revision }: { revision: Number64 }) => ({
     header: header(await store.compact(toNumber(revision))),
-  })),
+  }),
 });
 
 const putBytes = ({ key, value }: PutArgs): number => key.length + value.length;

@@ -1,8 +1,7 @@
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { KvstoreError } from '../errors.ts';
 import { fromBigint, type Number64, toBigint, toNumber } from './schema.ts';
+import type { Handlers, ServiceContext, StreamCall, StreamListener } from './service.ts';
 import { writeError } from './status.ts';
-import { type Handlers, type ServiceContext, unary } from './unary.ts';
 
 interface WithId {
   ID: Number64;
@@ -20,32 +19,32 @@ export function leaseService({ store, header }: ServiceContext): Handlers {
     }
   };
   return {
-    LeaseGrant: unary(async ({ TTL, ID }: WithId & { TTL: Number64 }) => {
+    LeaseGrant: async ({ TTL, ID }: WithId & { TTL: Number64 }) => {
       const { id, ttlSeconds } = await store.leaseGrant(toNumber(TTL), toBigint(ID));
       return { header: now(), ID: fromBigint(id), TTL: ttlSeconds };
-    }),
-    LeaseRevoke: unary(async ({ ID }: WithId) => {
+    },
+    LeaseRevoke: async ({ ID }: WithId) => {
       await store.leaseRevoke(toBigint(ID));
       return { header: now() };
-    }),
-    LeaseKeepAlive: (call: ServerDuplexStream<WithId, object>) => {
-      call.on('data', ({ ID }: WithId) => {
+    },
+    LeaseKeepAlive: (call: StreamCall): StreamListener => ({
+      receive: ({ ID }: WithId) => {
         keepAlive(ID).then(
           (answer) => call.write(answer),
-          (error) => call.emit('error', writeError(error)),
+          (error) => call.end(writeError(error)),
         );
-      });
-      call.on('end', () => call.end());
-      call.on('error', () => {}); // the client went away
-    },
-    LeaseTimeToLive: unary(async ({ ID, keys: withKeys }: WithId & { keys: boolean }) => {
+      },
+      finished: () => call.end(),
+      closed: () => {},
+    }),
+    LeaseTimeToLive: async ({ ID, keys: withKeys }: WithId & { keys: boolean }) => {
       const { ttlSeconds, grantedTtlSeconds, keys } = await store.leaseTimeToLive(toBigint(ID), withKeys);
       const held = keys.map((key) => Buffer.from(key, 'latin1'));
       return { header: now(), ID, TTL: ttlSeconds, grantedTTL: grantedTtlSeconds, keys: held };
-    }),
-    LeaseLeases: unary(async () => ({
+    },
+    LeaseLeases: async () => ({
       header: now(),
       leases: (await store.leases()).map((id) => ({ ID: fromBigint(id) })),
-    })),
+    }),
   };
 }

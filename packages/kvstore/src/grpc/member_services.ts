@@ -1,7 +1,7 @@
-import { etcdError } from '../errors.ts';
+import { etcdError, STATUS } from '../errors.ts';
 import { methodsOf } from './methods.ts';
 import { fromBigint, type Number64, toNumber } from './schema.ts';
-import { type Handlers, refused, type ServiceContext, unary } from './unary.ts';
+import { type Handlers, refused, type ServiceContext, type StreamCall, type StreamListener } from './service.ts';
 
 /** The release of etcd whose answers these are. */
 const ETCD_VERSION = '3.4.0';
@@ -14,10 +14,10 @@ export function clusterService({ store, header, memberId, clientUrl }: ServiceCo
   const ID = fromBigint(memberId);
   return {
     ...refuseAll('Cluster', ONE_MEMBER),
-    MemberList: unary(() => ({
+    MemberList: () => ({
       header: header(store.revision),
       members: [{ ID, name: 'ciliate', peerURLs: [], clientURLs: [clientUrl], isLearner: false }],
-    })),
+    }),
   };
 }
 
@@ -25,7 +25,7 @@ export function maintenanceService({ store, header, memberId }: ServiceContext):
   const now = () => header(store.revision);
   return {
     ...refuseAll('Maintenance', ONE_MEMBER),
-    Status: unary(() => ({
+    Status: () => ({
       header: now(),
       version: ETCD_VERSION,
       dbSize: store.size,
@@ -35,30 +35,32 @@ export function maintenanceService({ store, header, memberId }: ServiceContext):
       raftAppliedIndex: store.revision,
       raftTerm: now().raft_term,
       errors: store.failure === undefined ? [] : [store.failure.message],
-    })),
-    Alarm: unary(({ action }: { action: number }) => {
+    }),
+    Alarm: ({ action }: { action: number }) => {
       const isFull = store.failure?.code === 'NO_SPACE' && action === GET_ALARMS;
       return { header: now(), alarms: isFull ? [{ memberID: fromBigint(memberId), alarm: NO_SPACE_ALARM }] : [] };
-    }),
-    Defragment: unary(() => ({ header: now() })), // there is nothing that fragments
-    HashKV: unary(async ({ revision }: { revision: Number64 }) => ({
+    },
+    Defragment: () => ({ header: now() }), // there is nothing that fragments
+    HashKV: async ({ revision }: { revision: Number64 }) => ({
       header: now(),
       hash: store.hash(toNumber(revision)),
       compact_revision: store.compactRevision,
-    })),
+    }),
     Hash: refused('Hash', 'ask for HashKV'),
-    Snapshot: ((call: { emit(event: 'error', error: object): void }) => {
-      call.emit('error', { code: 12, details: 'Snapshot: this store has no bolt database; copy its data directory' });
-    }) as never,
+    Snapshot: (call: StreamCall): StreamListener => {
+      const details = 'Snapshot: this store has no bolt database; copy its data directory';
+      call.end({ code: STATUS.unimplemented, details });
+      return { receive: () => {}, finished: () => {}, closed: () => {} };
+    },
   };
 }
 
 export const authService = ({ store, header }: ServiceContext): Handlers => ({
   ...refuseAll('Auth', NO_USERS),
-  AuthStatus: unary(() => ({ header: header(store.revision), enabled: false, authRevision: 1 })),
-  Authenticate: unary(() => {
+  AuthStatus: () => ({ header: header(store.revision), enabled: false, authRevision: 1 }),
+  Authenticate: () => {
     throw etcdError('AUTH_NOT_ENABLED');
-  }),
+  },
 });
 
 const refuseAll = (service: 'Auth' | 'Cluster' | 'Maintenance', why: string): Handlers =>

@@ -1,4 +1,3 @@
-import type { MethodDefinition } from '@grpc/grpc-js';
 import { codec } from './schema.ts';
 
 /** etcd's services: of each method the request, the answer, and which of them are streams. */
@@ -58,19 +57,31 @@ const SERVICES = {
 export type ServiceName = keyof typeof SERVICES;
 export type MethodName<S extends ServiceName> = keyof (typeof SERVICES)[S] & string;
 
-export function method<S extends ServiceName>(service: S, name: MethodName<S>): MethodDefinition<object, object> {
-  const shape = SERVICES[service][name] as readonly [string, string, ('both' | 'answer')?];
-  const [request, response] = [codec(shape[0]), codec(shape[1])];
-  return {
-    path: `/etcdserverpb.${service}/${name}`,
-    requestStream: shape[2] === 'both',
-    responseStream: shape[2] !== undefined,
-    requestSerialize: request.encode,
-    requestDeserialize: (bytes) => request.decode(bytes) as object,
-    responseSerialize: response.encode,
-    responseDeserialize: (bytes) => response.decode(bytes) as object,
-  };
+/** A method as a server sees it: what it reads and what it answers. A client has it the other way round. */
+export interface Method {
+  path: string;
+  isStream: boolean;
+  decode: (bytes: Uint8Array) => unknown;
+  encode: (message: object) => Buffer;
 }
+
+export function method<S extends ServiceName>(service: S, name: MethodName<S>): Method {
+  const [request, response, stream] = shapeOf(service, name);
+  const path = `/etcdserverpb.${service}/${name}`;
+  return { path, isStream: stream !== undefined, decode: codec(request).decode, encode: codec(response).encode };
+}
+
+export function clientMethod<S extends ServiceName>(
+  service: S,
+  name: MethodName<S>,
+): { path: string; encode: (message: object) => Buffer; decode: (bytes: Uint8Array) => object } {
+  const [request, response] = shapeOf(service, name);
+  const path = `/etcdserverpb.${service}/${name}`;
+  return { path, encode: codec(request).encode, decode: codec(response).decode as (bytes: Uint8Array) => object };
+}
+
+const shapeOf = <S extends ServiceName>(service: S, name: MethodName<S>) =>
+  SERVICES[service][name] as readonly [request: string, response: string, stream?: 'both' | 'answer'];
 
 export const methodsOf = <S extends ServiceName>(service: S): MethodName<S>[] =>
   Object.keys(SERVICES[service]) as MethodName<S>[];

@@ -1,4 +1,4 @@
-import { ETCD_ERRORS, type EtcdErrorCode, KvstoreError, STATUS } from '../errors.ts';
+import { ETCD_ERRORS, type EtcdErrorCode, KvstoreError, type KvstoreErrorCode, STATUS } from '../errors.ts';
 
 /** What a gRPC call is answered with instead of a message. */
 export interface StatusError {
@@ -13,8 +13,13 @@ export function writeError(error: unknown): StatusError {
     const [code, details] = ETCD_ERRORS[error.code as EtcdErrorCode];
     return { code, details };
   }
-  return { code: STATUS.unavailable, details: error.message };
+  return { code: CODES[error.code] ?? STATUS.unavailable, details: error.message };
 }
+
+const CODES: Partial<Record<KvstoreErrorCode, number>> = {
+  MESSAGE_TOO_LARGE: STATUS.resourceExhausted,
+  UNIMPLEMENTED: STATUS.unimplemented,
+};
 
 const byText = new Map<string, EtcdErrorCode>(
   Object.entries(ETCD_ERRORS).map(([code, [, text]]) => [text, code as EtcdErrorCode]),

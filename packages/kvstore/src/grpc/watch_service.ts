@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { WatchBatch } from '../backend.ts';
 import { KvstoreError } from '../errors.ts';
 import { FROM_KEY, fromArray } from '../keys.ts';
@@ -14,10 +12,8 @@ import {
   type WatchCreateRequest,
   type WatchRequest,
 } from './schema.ts';
+import type { Handlers, ServiceContext, StreamCall, StreamListener } from './service.ts';
 import { writeError } from './status.ts';
-import type { Handlers, ServiceContext } from './unary.ts';
-
-type Stream = ServerDuplexStream<WatchRequest, object>;
 
 /** A watch that asks for it is told of the revision when nothing else was told for so long. Source: etcd, watch.go. */
 const PROGRESS_INTERVAL_MS = 10 * 60 * 1000;
@@ -27,9 +23,7 @@ const FRAGMENT_BYTES = 1.5 * 1024 * 1024;
 const NO_WATCH = -1n;
 
 export const watchService = (context: ServiceContext): Handlers => ({
-  Watch: (call: Stream) => {
-    new WatchStream(context, call);
-  },
+  Watch: (call: StreamCall) => new WatchStream(context, call),
 });
 
 interface Entry {
@@ -42,29 +36,27 @@ interface Entry {
 }
 
 /** One client's stream: any number of watches. Each reads the history as fast as the client takes it. */
-class WatchStream {
+class WatchStream implements StreamListener {
   readonly #context: ServiceContext;
-  readonly #call: Stream;
+  readonly #call: StreamCall;
   readonly #entries = new Map<bigint, Entry>();
   readonly #stopProgress: () => void;
   #nextId = 0n;
   #isProgressWanted = false;
   #isOpen = true;
 
-  constructor(context: ServiceContext, call: Stream) {
+  constructor(context: ServiceContext, call: StreamCall) {
     this.#context = context;
     this.#call = call;
     this.#stopProgress = context.every(PROGRESS_INTERVAL_MS, () => this.#tellQuiet());
-    call.on('data', (request: WatchRequest) => this.#take(request));
-    call.on('end', () => {
-      this.#close();
-      call.end();
-    });
-    call.on('error', () => this.#close());
-    call.on('cancelled', () => this.#close());
   }
 
-  #take({ create_request, cancel_request, progress_request }: WatchRequest): void {
+  finished(): void {
+    this.closed();
+    this.#call.end();
+  }
+
+  receive({ create_request, cancel_request, progress_request }: WatchRequest): void {
     if (create_request) this.#create(create_request);
     else if (cancel_request) this.#cancel(toBigint(cancel_request.watch_id));
     else if (progress_request) {
@@ -103,7 +95,7 @@ class WatchStream {
     const entry: Entry = { watcher, fragment, progressNotify, isBusy: false, toldSinceProgress: false };
     this.#entries.set(id, entry);
     this.#write(id, { created: true });
-    this.#tell(id, entry).catch((error) => this.#call.emit('error', writeError(error)));
+    this.#tell(id, entry).catch((error) => this.#call.end(writeError(error)));
   }
 
   #cancel(id: bigint): void {
@@ -138,7 +130,7 @@ class WatchStream {
       if (!this.#isOpen) return;
       const fragment = index < parts.length - 1;
       this.#write(id, { events: part, fragment }, revision);
-      if (this.#call.writableNeedDrain) await Promise.race([once(this.#call, 'drain'), once(this.#call, 'close')]);
+      if (this.#call.isFull) await this.#call.drained();
     }
   }
 
@@ -163,7 +155,8 @@ class WatchStream {
     this.#call.write({ header: this.#context.header(revision), watch_id: fromBigint(id), ...response });
   }
 
-  #close(): void {
+  closed(): void {
+    if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#stopProgress();
     for (const { watcher } of this.#entries.values()) watcher.close();

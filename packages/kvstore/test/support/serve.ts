@@ -1,9 +1,13 @@
-/** A durable store in a process of its own, to be killed: `serve.ts LISTEN DIRECTORY` prints where it listens. */
-import { EmbeddedStore, KvstoreServer, NodeDisk } from '../../src/index.ts';
+/**
+ * A durable store in a process of its own, to be killed: `serve.ts LISTEN DIRECTORY [POINT COUNT]` prints where it
+ * listens, and dies when it comes to the point for that time.
+ */
+import { EmbeddedStore, KvstoreServer } from '../../src/index.ts';
+import { CrashDisk, type CrashPoint } from './crash_disk.ts';
 
-const [listen, directory] = process.argv.slice(2);
+const [listen, directory, point, count] = process.argv.slice(2);
 const store = await EmbeddedStore.open({
-  disk: new NodeDisk(directory!),
+  disk: new CrashDisk(directory!, point as CrashPoint | undefined, Number(count)),
   nowNs: () => process.hrtime.bigint(),
   salt: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
   heldEvents: Number.POSITIVE_INFINITY,

@@ -18,22 +18,30 @@ export const MAP_HELPERS: readonly Helper[] = [
     name: 'map_lookup_elem',
     args: ['map', 'key'],
     returns: 'value',
-    run: (machine, map, key) => machine.map(map!).lookup(key!),
+    run: (machine, map, key) => machine.lookup(map!, key!),
   },
   {
     id: 2,
     name: 'map_update_elem',
     args: ['map', 'key', 'value', 'u64'],
     returns: 'int',
-    run: (machine, map, key, value, flags, high) =>
-      high === 0 ? machine.map(map!).update(key!, value!, flags) : -EINVAL,
+    run(machine, map, key, value, flags, high) {
+      if (high !== 0) return -EINVAL;
+      const result = machine.map(map!).update(key!, value!, flags);
+      machine.changed(map!);
+      return result;
+    },
   },
   {
     id: 3,
     name: 'map_delete_elem',
     args: ['map', 'key'],
     returns: 'int',
-    run: (machine, map, key) => machine.map(map!).delete(key!),
+    run(machine, map, key) {
+      const result = machine.map(map!).delete(key!);
+      machine.changed(map!);
+      return result;
+    },
   },
   {
     id: 195,

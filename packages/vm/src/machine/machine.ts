@@ -1,5 +1,6 @@
 import { type Address, type BpfMap, MAP_HEADER, type Memory, openMap } from '@ciliate/maps';
 import { fault } from '../errors.ts';
+import type { LookupEngine } from './lookup_engine.ts';
 import { Packet, SKB } from './packet.ts';
 import { Regions } from './regions.ts';
 
@@ -42,6 +43,8 @@ export class Machine {
   readonly records = new Map<Address, Address>();
   /** What bpf_trace_printk wrote, in this run. */
   readonly traces: string[] = [];
+  /** What looks up in place of maps themselves, by the map's address. */
+  readonly engines = new Map<Address, LookupEngine>();
   /** Calls the function with this index, for helpers that take one. Set by the back end that runs. */
   callFunction: (index: number, a: number, b: number, c: number, d: number) => number;
   private readonly opened = new Map<Address, OpenedMap>();
@@ -81,6 +84,17 @@ export class Machine {
     } catch (cause) {
       throw fault(`a helper got 0x${address.toString(16)}, which is no map: ${(cause as Error).message}`);
     }
+  }
+
+  /** What a program's lookup answers. @throws VmError FAULT if there is no map at this address */
+  lookup(map: Address, key: Address): Address {
+    const engine = this.engines.size === 0 ? undefined : this.engines.get(map);
+    return engine === undefined ? this.map(map).lookup(key) : engine.lookup(key);
+  }
+
+  /** A program has written the map. */
+  changed(map: Address): void {
+    if (this.engines.size > 0) this.engines.get(map)?.changed();
   }
 
   /** An inner map that is gone may have left its address to another one. */

@@ -14,7 +14,7 @@ import { decode, INSN_BYTES, type Insn } from '../insn/insn.ts';
 import { CALL, LDDW, PSEUDO_CALL } from '../insn/opcodes.ts';
 import { validate } from '../insn/validate.ts';
 import { type PlacedMap, readMapDefs } from './map_defs.ts';
-import type { BpfObject, DataSection, FunctionDef, Reference } from './object.ts';
+import type { BpfObject, DataSection, FunctionDef, Reference, Variable } from './object.ts';
 
 const DATA = /^\.(data|bss|rodata)(\.|$)/;
 
@@ -39,6 +39,12 @@ export function loadObject(bytes: Uint8Array, name: string): BpfObject {
     if (s.relocations.length > 0) throw badInput(`${name}: section ${s.name} holds pointers, which is not modelled`);
     data.set(s.name, { name: s.name, bytes: s.bytes, isReadOnly: s.name.startsWith('.rodata') });
   }
+  const variables = new Map<string, Variable>();
+  for (const { name: variable, kind, section: index, value, size } of elf.symbols) {
+    const of = data.get(elf.sections[index]?.name ?? '');
+    if (kind === 'object' && of !== undefined && value + size <= of.bytes.length)
+      variables.set(variable, { section: of.name, at: value, size });
+  }
   const places = functionPlaces(elf, name);
   const tags = btf?.functionTags() ?? new Map<string, string[]>();
   const functions = new Map<string, FunctionDef>();
@@ -46,7 +52,7 @@ export function loadObject(bytes: Uint8Array, name: string): BpfObject {
     if (functions.has(place.name)) throw badInput(`${name}: two functions are called ${place.name}`);
     functions.set(place.name, readFunction(place, { elf, name, maps, data, places, lines, tags }));
   }
-  return { name, maps: new Map(maps.map(({ def }) => [def.name, def])), data, functions };
+  return { name, maps: new Map(maps.map(({ def }) => [def.name, def])), data, variables, functions };
 }
 
 interface Place {

@@ -1,4 +1,5 @@
 import type { SourceLine } from '../btf/lines.ts';
+import { badInput } from '../errors.ts';
 import type { Insn } from '../insn/insn.ts';
 
 /** What the operand of an instruction stands for, until the object is linked. */
@@ -29,6 +30,14 @@ export interface DataSection {
   isReadOnly: boolean;
 }
 
+/** A global variable. */
+export interface Variable {
+  section: string;
+  /** In its section, bytes. */
+  at: number;
+  size: number;
+}
+
 export interface FunctionDef {
   name: string;
   section: string;
@@ -48,7 +57,29 @@ export interface BpfObject {
   name: string;
   maps: Map<string, MapDef>;
   data: Map<string, DataSection>;
+  /** Global variables by name; static ones of two functions may share one, of which the last counts. */
+  variables: Map<string, Variable>;
   functions: Map<string, FunctionDef>;
+}
+
+/**
+ * The object with other values in some of its variables, as a loader sets them before it loads (`.rodata.config` of Cilium).
+ * @param values whole or the first bytes of each; the rest is 0
+ * @throws VmError BAD_INPUT
+ */
+export function withVariables(object: BpfObject, values: ReadonlyMap<string, Uint8Array>): BpfObject {
+  const data = new Map(
+    [...object.data].map(([name, section]) => [name, { ...section, bytes: Uint8Array.from(section.bytes) }]),
+  );
+  for (const [name, bytes] of values) {
+    const variable = object.variables.get(name);
+    const section = variable === undefined ? undefined : data.get(variable.section);
+    if (variable === undefined || section === undefined) throw badInput(`${object.name}: no variable ${name}`);
+    if (bytes.length > variable.size)
+      throw badInput(`${object.name}: variable ${name} has ${variable.size} bytes, not ${bytes.length}`);
+    section.bytes.fill(0, variable.at, variable.at + variable.size).set(bytes, variable.at);
+  }
+  return { ...object, data };
 }
 
 /** What a section's name says about the programs in it. */

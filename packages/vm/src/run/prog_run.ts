@@ -1,5 +1,6 @@
 import { type BpfMap, EventRing, PerfEventArray, RingBufMap } from '@ciliate/maps';
 import { badInput } from '../errors.ts';
+import type { LookupEngineMaker } from '../machine/lookup_engine.ts';
 import { type BpfObject, isProgram, programType } from '../object/object.ts';
 import { changes, fillMaps, type MapChange, snapshot } from './map_contents.ts';
 import type { Stepper } from './stepper.ts';
@@ -17,6 +18,8 @@ export interface ProgRunOptions {
   repeat: number;
   /** What the maps hold at first (`MapContents`), and where that comes from, for messages. */
   maps?: { contents: unknown; where: string };
+  /** See `VmOptions`. */
+  lookupEngines?: ReadonlyMap<string, LookupEngineMaker>;
   /** Told each step; then the interpreter runs, whatever `engine` says. */
   stepper?: Stepper;
 }
@@ -34,10 +37,13 @@ export interface ProgRun {
 
 /** Runs one program of an object. @throws VmError BAD_INPUT, FAULT */
 export function progRun(object: BpfObject, options: ProgRunOptions): ProgRun {
-  const { prog, packet, seed, repeat, stepper } = options;
+  const { prog, packet, seed, repeat, stepper, lookupEngines = new Map<string, LookupEngineMaker>() } = options;
   const observer = stepper?.observer;
+  for (const name of lookupEngines.keys())
+    if (!object.maps.has(name))
+      throw badInput(`${object.name}: no map ${name}; it has ${[...object.maps.keys()].join(', ') || 'none'}`);
   const vm = new Vm({
-    seed,
+    ...{ seed, lookupEngines },
     engine: stepper === undefined ? options.engine : 'interpreter',
     ...(observer === undefined ? {} : { observer }),
   });

@@ -58,8 +58,7 @@ export function testRun(
   if (kind === 'tc') fillContext(memory, packet.context, data, context);
   else memory.u32[(packet.context + XDP_MD.ingressIfindex) >> 2] = LOOPBACK;
   const from = process.hrtime.bigint();
-  let status = vm.run(fn);
-  for (let i = 1; i < repeat; i++) status = vm.run(fn);
+  const status = vm.repeat(fn, repeat);
   const durationNs = Number(process.hrtime.bigint() - from);
   const out = new Uint8Array(SKB.size);
   if (kind === 'tc') {

@@ -1,3 +1,4 @@
+import type { LookupEngineMaker } from '../machine/lookup_engine.ts';
 import { loadObject } from '../object/load.ts';
 import { programType } from '../object/object.ts';
 import { type Engine, Vm } from '../run/vm.ts';
@@ -7,6 +8,8 @@ import { findTests, onlyPackets, runTest, type TestOutcome } from './suite.ts';
 export interface SuiteOptions {
   engine: Engine;
   seed: number;
+  /** See `VmOptions`. */
+  lookupEngines?: ReadonlyMap<string, LookupEngineMaker>;
 }
 
 export interface SuiteRun {
@@ -21,8 +24,8 @@ const START_NS = 3_600_000_000_000n;
  * Runs all tests of an object as Cilium's own runner does: its maps are made once, and keep what one test left for the
  * next. @param name for messages. @throws VmError BAD_INPUT for an object that cannot be loaded
  */
-export function runSuite(bytes: Uint8Array, name: string, { engine, seed }: SuiteOptions): SuiteRun {
-  const vm = new Vm({ engine, seed });
+export function runSuite(bytes: Uint8Array, name: string, options: SuiteOptions): SuiteRun {
+  const vm = new Vm(options);
   vm.machine.memory.nowNs = START_NS;
   const image = vm.load(onlyPackets(loadObject(bytes, name)));
   const tests = findTests(image);

@@ -2,7 +2,7 @@ import { fault, VmError } from '../errors.ts';
 import { checkArguments, type Helper, type HelperTable, widthOf } from '../helpers/helper.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { LinkedFunction } from '../object/linked.ts';
-import { type TranslateOptions, translate } from './translate.ts';
+import { lookupImport, type TranslateOptions, translate } from './translate.ts';
 
 /** Node's types do not declare it. */
 declare const WebAssembly: {
@@ -16,7 +16,7 @@ interface Table {
   grow(by: number): number;
 }
 interface Exports {
-  run: (index: number, stack: number, context: number, budget: number) => number;
+  run: (index: number, stack: number, context: number, budget: number, times: number) => number;
   callback: (index: number, a: number, b: number, c: number, d: number) => number;
 }
 
@@ -35,30 +35,31 @@ export class Compiled {
     this.options = options;
   }
 
-  /** @param functions of one object, with consecutive indices. @param bytes what `translate` made of them, if known */
-  add(functions: readonly LinkedFunction[], bytes?: Uint8Array): void {
+  /** @param functions of one object, with consecutive indices */
+  add(functions: readonly LinkedFunction[]): void {
     const last = functions.at(-1);
     if (last === undefined) return;
     if (this.table.length <= last.index) this.table.grow(last.index + 1 - this.table.length);
-    const module = new WebAssembly.Module(
-      bytes ?? translate(functions, this.helpers, { memory: this.machine.memory, ...this.options }),
-    );
+    const { memory, engines } = this.machine;
+    const options = { memory, engines: new Set(engines.keys()), ...this.options };
+    const module = new WebAssembly.Module(translate(functions, this.helpers, options));
     const { exports } = new WebAssembly.Instance(module, { env: this.imports() });
     for (const { index } of functions) this.exports[index] = exports as Exports;
   }
 
   /**
    * Runs a program on the machine's context.
-   * @param budget how many turns of loops it may take
-   * @returns r0's low half
+   * @param budget how many turns of loops a run may take
+   * @param times  at least 1
+   * @returns r0's low half, of the last run
    * @throws VmError FAULT
    */
-  run(fn: LinkedFunction, budget: number): number {
+  run(fn: LinkedFunction, budget: number, times = 1): number {
     const exports = this.exports[fn.index];
     if (exports === undefined) throw fault(`${fn.def.name} has not been compiled`);
     this.machine.callFunction = exports.callback;
     try {
-      return exports.run(fn.index, this.machine.stack, this.machine.context, budget) >>> 0;
+      return exports.run(fn.index, this.machine.stack, this.machine.context, budget, times) >>> 0;
     } catch (error) {
       throw located(error, fn);
     }
@@ -85,6 +86,7 @@ export class Compiled {
         machine.regions.check(at, size, isWrite === 1);
       },
     };
+    for (const [map, engine] of machine.engines) imports[lookupImport(map)] = (key: number) => engine.lookup(key >>> 0);
     for (const helper of this.helpers.values()) {
       imports[`helper_${helper.id}`] = options.isChecked ? checked(machine, helper) : direct(machine, helper);
     }

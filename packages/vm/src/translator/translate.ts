@@ -23,23 +23,25 @@ export interface TranslateOptions {
   isChecked?: boolean;
   /** Where the maps are: what they hold now of addresses and sizes goes into the code that looks into them. */
   memory?: Memory;
+  /** Addresses of maps whose lookups are calls of the import `lookup_ADDRESS`, where nothing is checked. */
+  engines?: ReadonlySet<Address>;
 }
 
 /**
  * All functions of an object as one WebAssembly module, which puts them into the table at their indices and exports
  *
- *     run(index, stack, context, budget): i32   r0's low half; `budget`: turns of loops
- *     callback(index, a, b, c, d): i32          for helpers that take a function
+ *     run(index, stack, context, budget, times): i32   r0's low half, of the last of the runs; `budget`: turns of loops of each
+ *     callback(index, a, b, c, d): i32                 for helpers that take a function
  *
  * It imports `env`: memory, table, `state` (address of `STATE`), `exhausted()` for a loop that does not end, `missing(id)`, `check` (see
- * memory.ts) if checked, and `helper_N` for each helper that the functions call.
+ * memory.ts) if checked, `helper_N` for each helper that the functions call, and `lookup_ADDRESS`.
  *
  * @param functions with consecutive indices
  */
 export function translate(
   functions: readonly LinkedFunction[],
   helpers: HelperTable,
-  { isChecked = false, memory }: TranslateOptions = {},
+  { isChecked = false, memory, engines = new Set() }: TranslateOptions = {},
 ): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
   const state = module.importGlobal('state');
@@ -53,6 +55,11 @@ export function translate(
   const check = isChecked
     ? module.importFunction('check', { params: Array.from({ length: 5 }, () => TYPE.i32), results: [] })
     : undefined;
+  const maps = memory === undefined || isChecked ? new Set<Address>() : namedMaps(functions);
+  const lookupType = { params: [TYPE.i32], results: [TYPE.i32] };
+  const imported = [...maps]
+    .filter((map) => engines.has(map))
+    .map((map): [Address, number] => [map, module.importFunction(lookupImport(map), lookupType)]);
   const first = functions[0]?.index ?? 1;
   const targets: CallTargets = {
     helpers,
@@ -63,10 +70,10 @@ export function translate(
     bpfType: module.type(BPF_FUNCTION),
     callbackFrame: module.addGlobal(),
     clock: CLOCK_WORD,
-    lookups: new Map(),
+    lookups: new Map(imported),
   };
   const budget = module.addGlobal();
-  const lookups = memory === undefined || isChecked ? [] : mapLookups(functions, memory, state);
+  const lookups = memory === undefined ? [] : mapLookups(maps, targets.lookups, memory, state);
   for (const [i, { map }] of lookups.entries())
     targets.lookups.set(map, module.indexOf(functions.length + SUPPORT_FUNCTIONS + i));
   const loopHead = (e: FunctionEmitter): void => countTurn(e.w, budget, exhausted, e.temp32);
@@ -75,7 +82,7 @@ export function translate(
     module.addFunction({ signature: BPF_FUNCTION, i32Locals: e.i32Locals, i64Locals: e.i64Locals, code: e.w });
   }
   addTailTarget(module, state);
-  addRun(module, targets, budget);
+  addRun(module, targets, budget, state);
   addCallback(module, targets, budget, exhausted);
   for (const { fn } of lookups) module.addFunction(fn);
   module.addElements(
@@ -95,18 +102,26 @@ function usedHelpers(functions: readonly LinkedFunction[], helpers: HelperTable)
   return [...helpers.values()].filter(({ id, returns }) => used.has(id) && returns !== 'clock');
 }
 
-/** Code for the maps that the functions name. */
-function mapLookups(
-  functions: readonly LinkedFunction[],
-  memory: Memory,
-  state: number,
-): { map: Address; fn: ModuleFunction }[] {
+/** Name of the import that looks up in this map. */
+export const lookupImport = (map: Address): string => `lookup_${map}`;
+
+function namedMaps(functions: readonly LinkedFunction[]): Set<Address> {
   const maps = new Set<Address>();
   for (const { def, code } of functions) {
     for (const [slot, { kind }] of def.references) if (kind === 'map') maps.add(Number(code[slot]!.imm64));
   }
+  return maps;
+}
+
+/** Code for maps, but for those that are looked up otherwise. */
+function mapLookups(
+  maps: ReadonlySet<Address>,
+  others: ReadonlyMap<Address, number>,
+  memory: Memory,
+  state: number,
+): { map: Address; fn: ModuleFunction }[] {
   return [...maps].flatMap((map) => {
-    const fn = mapLookup(memory, map, state);
+    const fn = others.has(map) ? undefined : mapLookup(memory, map, state);
     return fn === undefined ? [] : [{ map, fn }];
   });
 }
@@ -210,13 +225,16 @@ function addTailTarget(module: ModuleBuilder, state: number): void {
   });
 }
 
-function addRun(module: ModuleBuilder, { bpfType }: CallTargets, budget: number): void {
-  const [index, stack, context, turns] = [0, 1, 2, 3];
-  const w = new CodeWriter().get(turns).u8(OP.globalSet).unsigned(budget).get(stack).get(context).u8(OP.i64ExtendI32U);
+function addRun(module: ModuleBuilder, { bpfType }: CallTargets, budget: number, state: number): void {
+  const [index, stack, context, turns, times, answer] = [0, 1, 2, 3, 4, 5];
+  const w = new CodeWriter().u8(OP.loop, TYPE.none);
+  w.get(turns).u8(OP.globalSet).unsigned(budget).u8(OP.globalGet).unsigned(state).i32(0);
+  w.memory(OP.i32Store, STATE.tailCalls, 2).get(stack).get(context).u8(OP.i64ExtendI32U);
   for (let n = 2; n <= 5; n++) w.i64(0);
-  w.get(index).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64);
-  const signature = { params: [TYPE.i32, TYPE.i32, TYPE.i32, TYPE.i32], results: [TYPE.i32] };
-  module.addFunction({ signature, i32Locals: 0, i64Locals: 0, code: w, exportedAs: 'run' });
+  w.get(index).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64).set(answer);
+  w.get(times).i32(1).u8(OP.i32Sub).tee(times).u8(OP.brIf).unsigned(0).u8(OP.end).get(answer);
+  const signature = { params: Array.from({ length: 5 }, () => TYPE.i32), results: [TYPE.i32] };
+  module.addFunction({ signature, i32Locals: 1, i64Locals: 0, code: w, exportedAs: 'run' });
 }
 
 /** The frame of the callbacks is the one behind their caller's; a callback may call a helper that has callbacks. */

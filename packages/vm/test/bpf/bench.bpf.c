@@ -151,6 +151,20 @@ SEC("tc") int policy_drop_event(struct __sk_buff *skb)
 	return drop(skb, 1);
 }
 
+/* As many as Cilium writes for a packet at its most talkative, of what a trace notification has; two with bytes of the packet. */
+SEC("tc") int seven_events(struct __sk_buff *skb)
+{
+	__u32 message[8] = { 4, 0, skb->len };
+
+	for (__u32 i = 0; i < 7; i++) {
+		__u64 payload = i < 2 ? 96ull << 32 : 0;
+
+		message[1] = i;
+		bpf_perf_event_output(skb, &events, BPF_F_CURRENT_CPU | payload, message, sizeof(message));
+	}
+	return TC_ACT_OK;
+}
+
 SEC("tc") int established(struct __sk_buff *skb)
 {
 	struct packet packet = { 0 };

@@ -206,5 +206,5 @@ export interface CompiledCode {
 }
 /** The code, for one memory. */
 export function compiledCode(wasm: WasmMemory): CompiledCode {
-  return w.instantiate(w.assemble([descend(), lookup(), lookupGroups()]), wasm) as unknown as CompiledCode;
+  return w.instantiate(w.compile(w.assemble([descend(), lookup(), lookupGroups()])), wasm) as unknown as CompiledCode;
 }

@@ -125,10 +125,14 @@ export function assemble(functions: readonly WasmFunction[]): Uint8Array<ArrayBu
   ]);
 }
 
+/** A compiled module: any number of instances can be made of it. */
+export type Module = object;
+
+export const compile = (bytes: Uint8Array): Module => new WebAssembly.Module(bytes);
+
 /** @param memory a WebAssembly.Memory, shared. @returns the exported functions */
-export function instantiate(bytes: Uint8Array, memory: object): Record<string, unknown> {
-  return new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } }).exports;
-}
+export const instantiate = (module: Module, memory: object): Record<string, unknown> =>
+  new WebAssembly.Instance(module, { env: { memory } }).exports;
 
 const section = (id: number, parts: readonly Code[]): Code => [id, ...sized(vector(parts))];
 const sized = (bytes: Code): Code => [...unsigned(bytes.length), ...bytes];

@@ -1,0 +1,115 @@
+/**
+ * Is a history linearizable: can each operation be given one moment between its call and its return, so that one after
+ * the other they are what the object would have answered? The search of Wing and Gong, with the memory of Lowe: the same
+ * operations done in another order, leading to the same state, are not looked at twice.
+ */
+export interface Operation<Input, Output> {
+  input: Input;
+  /** undefined: it is not known whether it was done, nor when; it may be done at any time after its call, or never. */
+  output: Output | undefined;
+  /** Moments on one clock, each used once; `returned` of an unknown outcome has no meaning. */
+  called: number;
+  returned: number;
+}
+
+export interface Model<State, Input, Output> {
+  initial: State;
+  /** @param output undefined: any. @returns the state after it, or undefined: this could not have been answered */
+  step: (state: State, input: Input, output: Output | undefined) => State | undefined;
+  /** Equal states have equal names. */
+  name: (state: State) => string;
+}
+
+/** A call or a return, in the order of time. Done operations are taken out of the list, and put back on the way back. */
+interface Entry {
+  /** Of the operation. */
+  index: number;
+  isCall: boolean;
+  before: Entry | undefined;
+  after: Entry | undefined;
+  /** Of a call: its return, if there was one. */
+  end: Entry | undefined;
+}
+
+/** @returns undefined: it is; otherwise the longest beginning that could be put in order, and what none could follow */
+export function notLinearizable<State, Input, Output>(
+  model: Model<State, Input, Output>,
+  operations: readonly Operation<Input, Output>[],
+): { done: Operation<Input, Output>[]; stuck: Operation<Input, Output> } | undefined {
+  const head = listOf(operations);
+  const seen = new Set<string>();
+  const done: { entry: Entry; state: State }[] = [];
+  let longest: { done: number[]; stuck: number } = { done: [], stuck: 0 };
+  let bits = 0n;
+  let state = model.initial;
+  let entry = head.after;
+  // A list without returns holds only operations of unknown outcome, which need not have been done.
+  while (entry !== undefined) {
+    if (entry.isCall) {
+      const { input, output } = operations[entry.index]!;
+      const next = model.step(state, input, output);
+      const bit = 1n << BigInt(entry.index);
+      const name = next === undefined ? '' : `${(bits | bit).toString(36)} ${model.name(next)}`;
+      if (next !== undefined && !seen.has(name)) {
+        seen.add(name);
+        done.push({ entry, state });
+        bits |= bit;
+        state = next;
+        takeOut(entry);
+        entry = head.after;
+      } else entry = entry.after;
+      continue;
+    }
+    // This operation ended, so it had to be done by now: what was done before it must be done otherwise.
+    if (done.length >= longest.done.length)
+      longest = { done: done.map((step) => step.entry.index), stuck: entry.index };
+    const last = done.pop();
+    if (last === undefined)
+      return { done: longest.done.map((index) => operations[index]!), stuck: operations[longest.stuck]! };
+    bits &= ~(1n << BigInt(last.entry.index));
+    state = last.state;
+    putBack(last.entry);
+    entry = last.entry.after;
+  }
+  return undefined;
+}
+
+function listOf(operations: readonly Operation<unknown, unknown>[]): Entry {
+  const moments: { at: number; entry: Entry }[] = [];
+  for (const [index, { called, returned, output }] of operations.entries()) {
+    const blank = { index, before: undefined, after: undefined, end: undefined };
+    const end: Entry | undefined = output === undefined ? undefined : { ...blank, isCall: false };
+    moments.push({ at: called, entry: { ...blank, isCall: true, end } });
+    if (end !== undefined) moments.push({ at: returned, entry: end });
+  }
+  moments.sort((a, b) => a.at - b.at);
+  const head: Entry = { index: -1, isCall: false, before: undefined, after: undefined, end: undefined };
+  let last = head;
+  for (const { entry } of moments) {
+    entry.before = last;
+    last.after = entry;
+    last = entry;
+  }
+  return head;
+}
+
+function takeOut(call: Entry): void {
+  unlink(call);
+  if (call.end !== undefined) unlink(call.end);
+}
+
+/** In the opposite order of taking out, so that the neighbours remembered are there again. */
+function putBack(call: Entry): void {
+  if (call.end !== undefined) link(call.end);
+  link(call);
+}
+
+function unlink(entry: Entry): void {
+  entry.before!.after = entry.after;
+  if (entry.after !== undefined) entry.after.before = entry.before;
+}
+
+function link(entry: Entry): void {
+  entry.before!.after = entry;
+  if (entry.after !== undefined) entry.after.before = entry;
+}
