@@ -81,7 +81,7 @@ const ratio = (name: string, entries: number, value: number, reach: number): Rat
 
 /** One packet through its program. New connections get another source port each, and empty conntrack maps each block. */
 function timeWhole(scenario: TimedScenario, packet: TimedPacket, { durationMs }: BenchOptions) {
-  const world = timedWorld(scenario);
+  const world = timedWorld(scenario, packet.mode.endsWith('+events'));
   const run = new Run(world, packet);
   const isNew = packet.mode.startsWith('new');
   const want = RETURN_CODES[packet.return_codes[0]!]!;

@@ -17,7 +17,7 @@ import {
   SYN,
   TRACE_PAYLOAD_LEN,
 } from './context';
-import { find, find4, hasRoom, insert, NODE_KEY, touch } from './hash';
+import { find, find4,  insert, NODE_KEY, room, touch } from './hash';
 import { daddrAt, isTcp, len, now, ports, protocol, saddrAt, tcpFlags } from './packet';
 
 /*
@@ -209,13 +209,17 @@ function report(entry: u32, lifetime: u32, dir: u32, flags: u32): u32 {
   return TRACE_PAYLOAD_LEN;
 }
 
-/** Do so many connections more find room, and their entries for ICMP errors? @param services entries that have none of these */
+/**
+ * Do so many connections more find room, and their entries for ICMP errors?
+ * @param services entries that have none of these
+ * @returns 0 if so
+ */
 @inline
-export function hasRoomFor<F>(ctx: u32, flows: u32, services: u32): bool {
-  if (flows + services === 0) return true;
+export function roomFor<F>(ctx: u32, flows: u32, services: u32): i32 {
+  if (flows + services === 0) return 0;
   const any = family<F>(ctx) + CT_ANY;
-  if (!isTcp) return hasRoom(any, 2 * flows + services);
-  return hasRoom(family<F>(ctx) + CT_TCP, flows + services) && hasRoom(any, flows);
+  if (!isTcp) return room(any, 2 * flows + services);
+  return room(family<F>(ctx) + CT_TCP, flows + services) | room(any, flows);
 }
 
 /** ct_create: the entry of a new connection, and one that relates ICMP errors to it. @param revNat as entries have it */

@@ -97,7 +97,10 @@ export function programOf(ctx: u32, id: u32): u32 {
   return id < MAX_PROGRAMS ? load<u32>(load<u32>(ctx, PROGRAMS) + (id << 2)) : 0;
 }
 
+/** Answers when nothing is done; -1 wins when both are joined by `|`. */
 export const NOT_USUAL: i32 = -1;
+/** The maps have room, but no free nodes at hand. */
+export const NO_NODES: i32 = -2;
 export const NEW: u32 = 0;
 export const ESTABLISHED: u32 = 1;
 export const REPLY: u32 = 2;

@@ -36,13 +36,13 @@ import {
   entryFlags,
   entryRevNat,
   FROM_TUNNEL,
-  hasRoomFor,
   keep,
   LB_LOOPBACK,
   NODE_PORT_ENTRY,
   peek,
   PROXY_REDIRECT,
   reopens,
+  roomFor,
   status as found,
 } from './conntrack';
 import {
@@ -124,7 +124,7 @@ let proxyPort: u32 = 0;
 let endpoint: u32 = 0;
 let destination: u32 = 0;
 
-/** @param ep record of the pod's program. @returns answer of the program, or NOT_USUAL: then nothing is changed */
+/** @param ep record of the pod's program. @returns answer of the program, NOT_USUAL or NO_NODES: then nothing is changed */
 export function handleFromLxc<F>(ctx: u32, ep: u32, at: u32, len: u32, now: u32, device: u32): i32 {
   if (!parse<F>(at, len, now)) return NOT_USUAL;
   if (has(ctx, CHECK_SOURCE) && !sameAddress<F>(saddrAt, load<u32>(ep, isV6<F>() ? EP_ADDRESS6 : EP_ADDRESS)))
@@ -139,8 +139,8 @@ export function handleFromLxc<F>(ctx: u32, ep: u32, at: u32, len: u32, now: u32,
   if (way === NOT_USUAL) return NOT_USUAL;
   const isNew = status === NEW && way !== NOWHERE;
   const flows: u32 = (isNew ? 1 : 0) + (way === TO_A_POD ? newDeliveries : 0);
-  if (!hasRoomFor<F>(ctx, flows, service !== 0 && serviceEntry === 0 ? 1 : 0)) return NOT_USUAL;
-  return go<F>(ctx, ep, way, isNew, device);
+  const room = roomFor<F>(ctx, flows, service !== 0 && serviceEntry === 0 ? 1 : 0);
+  return room !== 0 ? room : go<F>(ctx, ep, way, isNew, device);
 }
 
 /** The packet's destination is a service's: from here on, it is the backend's. */

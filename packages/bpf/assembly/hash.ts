@@ -1,3 +1,5 @@
+import { NO_NODES, NOT_USUAL } from './context';
+
 /*
  * Hashes of the maps (packages/maps: hash_table.ts, slab.ts, lru_list.ts say how they lie in memory). A table is three words:
  * the links to the first nodes, the mask that chooses one, the map's header.
@@ -133,16 +135,17 @@ export function touch(node: u32): void {
   if (load<u32>(node - LRU_USED) === 0) store<u32>(node - LRU_USED, 1);
 }
 
-/** Are there nodes for so many entries more, and does the map take them without giving up others? */
+/** @returns 0 if there are nodes for so many entries more, and the map takes them without giving up others */
 @inline
-export function hasRoom(table: u32, entries: u32): bool {
+export function room(table: u32, entries: u32): i32 {
   const header = load<u32>(table, 8);
-  return load<u32>(header, FREE_COUNT) >= entries && load<u32>(header, COUNT) + entries <= load<u32>(header, MAX_ENTRIES);
+  if (load<u32>(header, COUNT) + entries > load<u32>(header, MAX_ENTRIES)) return NOT_USUAL;
+  return load<u32>(header, FREE_COUNT) < entries ? NO_NODES : 0;
 }
 
 /**
  * The node of a key, for its value to be written; a new one at the end of its chain if there is none. The map is an LRU hash
- * of one owner, and `hasRoom`.
+ * of one owner, and has `room`.
  */
 export function insert(table: u32, key: u32, words: u32): u32 {
   const hash = hashOf(key, words);

@@ -1,5 +1,5 @@
 import { EGRESS, FROM_JUDGED, has, NEW, NOT_USUAL, programOf, REPLY, V4, V6, WITH_IPV4, WITH_IPV6 } from './context';
-import { hasRoomFor, keep, peek, status } from './conntrack';
+import { keep, peek, roomFor, status } from './conntrack';
 import { handleFromLxc } from './egress';
 import { count, FORWARDED, METRIC_EGRESS } from './events';
 import { deliver, expectDelivery, newFlows, setDevice } from './ingress';
@@ -74,8 +74,8 @@ function policy<F>(
   flags: u32,
 ): i32 {
   if (!parse<F>(at, len, now) || !expectDelivery<F>(ctx, ep, identity)) return NOT_USUAL;
-  if (!hasRoomFor<F>(ctx, newFlows, 0)) return NOT_USUAL;
-  return deliver<F>(ctx, ep, identity, (flags & REDIRECTS) !== 0, (flags & FROM_TUNNEL) !== 0);
+  const room = roomFor<F>(ctx, newFlows, 0);
+  return room !== 0 ? room : deliver<F>(ctx, ep, identity, (flags & REDIRECTS) !== 0, (flags & FROM_TUNNEL) !== 0);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { family, has, INGRESS_BY_DEVICE, NAT_MAX, NAT_MIN, NODE_PORT, NOT_USUAL, programOf, SNAT } from './context';
-import { findTuple, hasRoomFor } from './conntrack';
+import { findTuple, roomFor } from './conntrack';
 import { deliver, expectDelivery, newFlows } from './ingress';
 import { identityOf, isHostDelivery, lookupEndpoint, lookupRemoteEndpoint, lxcId, macAt, nodeMacAt } from './ipcache';
 import { daddrAt, dport, mayHop, ntohs, parse, ports, protocol, routeL3, saddrAt } from './packet';
@@ -41,7 +41,8 @@ export function handleFromOverlay<F>(ctx: u32, at: u32, len: u32, now: u32, tunn
   if (endpoint === 0 || isHostDelivery(endpoint) || !mayHop<F>() || has(ctx, INGRESS_BY_DEVICE)) return NOT_USUAL;
   const destination = programOf(ctx, lxcId(endpoint));
   if (destination === 0 || !expectDelivery<F>(ctx, destination, identity)) return NOT_USUAL;
-  if (!hasRoomFor<F>(ctx, newFlows, 0)) return NOT_USUAL;
+  const room = roomFor<F>(ctx, newFlows, 0);
+  if (room !== 0) return room;
   routeL3<F>(nodeMacAt(endpoint), macAt(endpoint));
   return deliver<F>(ctx, destination, identity, true, true);
 }

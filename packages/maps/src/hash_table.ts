@@ -95,6 +95,17 @@ export abstract class HashTable implements BpfMap {
     return mapBytes(this.memory, this.address);
   }
 
+  /**
+   * Takes memory for so many new keys now, for code that writes entries by itself; gives up none for it.
+   * @returns 0, -EBUSY or -ENOMEM
+   */
+  prepare(entries: number): number {
+    this.slab.lock();
+    const result = this.slab.reserve(entries);
+    this.slab.unlock();
+    return result;
+  }
+
   /** @returns 0 or -ENOENT */
   delete(key: Address): number {
     this.slab.lock();

@@ -42,13 +42,16 @@ export class World {
   readonly #key: number;
   readonly #value: number;
 
-  /** @param maxEntries of maps that shall have another size than usual */
+  /**
+   * @param maxEntries of maps that shall have another size than usual
+   * @param bytes of the memory, and of the ring of events in it
+   */
   constructor(
     scenario: Scenario,
     maxEntries: Partial<Record<MapName, number>> = {},
-    memoryBytes: number = MEMORY_BYTES,
+    bytes: { memory?: number; events?: number } = {},
   ) {
-    const memory = Memory.create(memoryBytes);
+    const memory = Memory.create(bytes.memory ?? MEMORY_BYTES);
     this.memory = memory;
     const sizes: Partial<Record<MapName, number>> = {};
     for (const name of OWN_MAPS) sizes[name] = ENTRIES;
@@ -57,7 +60,7 @@ export class World {
     this.#scratch = Scratch.create(memory, 256);
     this.#key = this.#scratch.take(64);
     this.#value = this.#scratch.take(128);
-    this.events = EventRing.create(memory, EVENT_BYTES);
+    this.events = EventRing.create(memory, bytes.events ?? EVENT_BYTES);
     this.signals = EventRing.create(memory, 4096);
     for (const { id, policy } of scenario.endpoints) {
       PolicyMap.create(memory, id);

@@ -52,6 +52,8 @@ const AGGREGATES_FLOWS = 3;
 
 /** Answers: that of the program in the low bits, and what is to be done with the packet. */
 export const NOT_USUAL = -1;
+/** There are no free nodes for new entries at hand. */
+const NO_NODES = -2;
 const ACTION = 7;
 const REDIRECTED = 7;
 const MARKED = 8;
@@ -193,6 +195,7 @@ export class Known {
   fromContainer(dp: Datapath, ep: EndpointProgram, skb: Skb): number {
     if (dp.program(ep.id) !== ep || skb.tcIndex !== 0) return NOT_USUAL;
     const answer = this.#code.fromContainer(this.#block, ep.id, skb.data, skb.len, dp.nowSeconds(), skb.ifindex);
+    if (answer === NO_NODES) return prepareNodes(dp) ? this.fromContainer(dp, ep, skb) : NOT_USUAL;
     return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
   }
 
@@ -200,6 +203,7 @@ export class Known {
   fromOverlay(dp: Datapath, skb: Skb, identity: number): number {
     if (skb.tcIndex !== 0) return NOT_USUAL;
     const answer = this.#code.fromOverlay(this.#block, skb.data, skb.len, dp.nowSeconds(), skb.ifindex, identity);
+    if (answer === NO_NODES) return prepareNodes(dp) ? this.fromOverlay(dp, skb, identity) : NOT_USUAL;
     return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
   }
 
@@ -224,6 +228,8 @@ export class Known {
       identity,
       flags,
     );
+    if (answer === NO_NODES)
+      return prepareNodes(dp) ? this.lxcPolicy(dp, ep, skb, identity, redirects, fromTunnel) : NOT_USUAL;
     return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
   }
 
@@ -249,6 +255,16 @@ export class Known {
     skb.tunnelId = u32[(this.#block + BLOCK.tunnelId) >> 2]!;
     setTunnelRemote(dp, skb, info);
   }
+}
+
+/** What one packet may need at most, and some more. */
+const NODES_AT_HAND = 8;
+
+/** Sees to it that new connections find free nodes. @returns whether they do */
+function prepareNodes({ v4, v6 }: Datapath): boolean {
+  for (const { ctTcp, ctAny } of [v4, v6])
+    if (ctTcp.prepare(NODES_AT_HAND) !== 0 || ctAny.prepare(NODES_AT_HAND) !== 0) return false;
+  return true;
 }
 
 /** Bits of the block's options. */

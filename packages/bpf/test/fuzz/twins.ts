@@ -12,6 +12,7 @@ const DROP_NOTIFY_BYTES = 40;
 const VERDICTS: readonly number[] = [CTX_ACT_OK, CTX_ACT_DROP, CTX_ACT_REDIRECT];
 
 type Hook = typeof runHook;
+type Sizes = ConstructorParameters<typeof World>[1];
 
 /** One of the twins: its world, and its packets between guard bytes of one pattern. */
 interface Twin {
@@ -33,10 +34,14 @@ export class Twins {
   readonly #hook: Hook;
   #seconds = START_SECONDS;
 
-  /** @param hook what runs a packet. @param explained whether the second one's packets are, which sends them the long way */
-  constructor(scenario: Scenario, hook: Hook = runHook, explained = false) {
+  /**
+   * @param hook what runs a packet
+   * @param explained whether the second one's packets are, which sends them the long way
+   * @param maxEntries of maps that shall have another size than usual
+   */
+  constructor(scenario: Scenario, hook: Hook = runHook, explained = false, maxEntries: Sizes = {}) {
     this.#hook = hook;
-    this.#twins = [twinOf(scenario, 0x00), twinOf(scenario, 0xa5)];
+    this.#twins = [twinOf(scenario, 0x00, maxEntries), twinOf(scenario, 0xa5, maxEntries)];
     if (explained) this.#twins[1].world.datapath.steps = { push: () => 0 };
     this.advance(0);
   }
@@ -89,8 +94,8 @@ const textOfEntry = ([key, value]: readonly [string, unknown]): [string, string]
 
 const view = ({ world }: Twin, from: number, to: number): Buffer => Buffer.from(world.memory.buffer, from, to - from);
 
-function twinOf(scenario: Scenario, pattern: number): Twin {
-  const world = new World(scenario);
+function twinOf(scenario: Scenario, pattern: number, maxEntries: Sizes): Twin {
+  const world = new World(scenario, maxEntries);
   const { memory } = world;
   const start = memory.alloc(GUARD);
   const skb = new Skb(memory);

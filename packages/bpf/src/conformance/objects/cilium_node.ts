@@ -55,7 +55,7 @@ export class CiliumNode implements Player {
   private readonly overlay: Image | undefined;
 
   constructor(scenario: Scenario, objects: CiliumObjects) {
-    this.world = new World(scenario, {}, MEMORY_BYTES);
+    this.world = new World(scenario, {}, { memory: MEMORY_BYTES });
     const { memory } = this.world;
     this.recorder = new Recorder(hostRoutes(memory, scenario));
     this.vm = new Vm({ memory, engine: 'interpreter', cpus: CPUS, helpers: this.recorder.helpers() });
