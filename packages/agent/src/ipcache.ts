@@ -22,7 +22,7 @@ export interface AgentIpcacheOptions {
   readonly node: readonly IpAddress[];
   readonly reserved: ReservedIdentities;
   readonly families: Families;
-  /** How this agent's pods become known, here and elsewhere. */
+  /** How agents' pods become known, here and elsewhere. */
   readonly source: Source;
 }
 
@@ -38,7 +38,7 @@ export class AgentIpcache {
   readonly #source: Source;
   readonly #ofPods = new Set<IpAddress>();
   /** What other agents say, by the name of its key: an address, or a prefix. */
-  readonly #told = new Map<string, IpIdentityPair & { readonly source: Source }>();
+  readonly #told = new Map<string, IpIdentityPair>();
 
   constructor(memory: Memory, { node, reserved, families, source }: AgentIpcacheOptions) {
     this.#map = IpcacheMap.create(memory);
@@ -80,27 +80,27 @@ export class AgentIpcache {
     const prefix = prefixOf(address);
     this.entries.deleteEndpoint(prefix, this.#source);
     const told = this.toldOf(address);
-    if (told !== undefined) this.entries.upsertEndpoint(told);
+    if (told !== undefined) this.entries.upsertEndpoint({ ...told, source: this.#source });
   }
 
   /**
-   * Another agent says whose an address is, or an object does; what this one has itself counts more.
+   * Another agent says whose an address is; what this one has itself counts more.
    * @param told undefined: it says so no more
    * @returns what it said before
    */
-  setTold(key: string, told: IpIdentityPair | undefined, source: Source): IpIdentityPair | undefined {
+  setTold(key: string, told: IpIdentityPair | undefined): IpIdentityPair | undefined {
     const before = this.#told.get(key);
-    if (told !== undefined) this.#told.set(key, { ...told, source });
+    if (told !== undefined) this.#told.set(key, told);
     else this.#told.delete(key);
     const prefix = (told ?? before)?.prefix;
     if (prefix === undefined || this.#ofPods.has(addressOf(prefix))) return before;
-    if (told === undefined) this.entries.deleteEndpoint(prefix, source);
-    else this.entries.upsertEndpoint({ ...told, source });
+    if (told === undefined) this.entries.deleteEndpoint(prefix, this.#source);
+    else this.entries.upsertEndpoint({ ...told, source: this.#source });
     return before;
   }
 
   /** The pod of another agent's with this address. */
-  toldOf(address: IpAddress): (IpIdentityPair & { readonly source: Source }) | undefined {
+  toldOf(address: IpAddress): IpIdentityPair | undefined {
     return this.#told.get(formatIp(address));
   }
 

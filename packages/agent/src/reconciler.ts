@@ -1,4 +1,4 @@
-import type { IdentityCache, IpIdentityPair, NameManager, PrefixChanges, Source } from '@ciliate/identity';
+import type { IdentityCache, IpIdentityPair, NameManager, PrefixChanges } from '@ciliate/identity';
 import type { ObjectStore, Pod } from '@ciliate/k8s';
 import type { Labels } from '@ciliate/labels';
 import type { NamedPorts, PolicyRepository, SelectorCache } from '@ciliate/policy';
@@ -10,14 +10,15 @@ import type { Families } from './families.ts';
 import type { IdentityAllocation } from './identity_allocation.ts';
 import type { IdentityChanges } from './identity_changes.ts';
 import type { AgentIpcache } from './ipcache.ts';
-import type { RemoteChanges, SharedState } from './kvstore/shared_state.ts';
 import type { Lockdown } from './lockdown.ts';
 import { hostLabelsOf, nodeOf, ownAddressesOf, remoteNodePrefixes, unknownNode } from './nodes.ts';
 import { checkModelled, NODES_IGNORED, nodeSpecs } from './not_modelled.ts';
 import { type PodChanges, podChanges } from './pods.ts';
 import { hostOfPod, PodsElsewhere } from './pods_elsewhere.ts';
 import type { Problems, Regeneration } from './regeneration.ts';
+import type { Registry, RemoteChanges } from './registry.ts';
 import { type Services, serviceViewsOf } from './services.ts';
+import { syncedSecrets } from './tls_secrets.ts';
 
 export interface ReconcilerParts {
   readonly store: ObjectStore;
@@ -30,7 +31,7 @@ export interface ReconcilerParts {
   readonly families: Families;
   readonly allocation: IdentityAllocation;
   /** What other agents tell and are told; undefined: there are no others. */
-  readonly shared: SharedState | undefined;
+  readonly registry: Registry | undefined;
   readonly identities: IdentityCache;
   readonly identityChanges: IdentityChanges;
   readonly repository: PolicyRepository;
@@ -72,14 +73,14 @@ export class Reconciler {
 
   /** @returns what was wrong; all else is in force */
   async reconcile(changes: Changes): Promise<Problems> {
-    const { endpoints, store, clusterName, nodeName, families, regeneration, ipcache, shared, hasOtherNodes } =
+    const { endpoints, store, clusterName, nodeName, families, regeneration, ipcache, registry, hasOtherNodes } =
       this.#parts;
     const problems: Problems = [];
     for (const name of this.#refusedPods) changes.pods.add(name);
     if (changes.nodes.size > 0) for (const name of this.#elsewhere.names) changes.pods.add(name);
     const hostOf = (pod: Pod) => (hasOtherNodes ? hostOfPod(store, pod, nodeName) : undefined);
     const pods = podChanges(changes, store, endpoints, clusterName, families, hostOf, problems);
-    const remote = shared?.take() ?? NOTHING_TOLD;
+    const remote = registry?.take() ?? NOTHING_TOLD;
 
     if (changes.nodes.has(nodeName)) endpoints.host.labels = hostLabelsOf(store, nodeName);
     const { added, moved, left, told, refused } = await this.#takeIdentities(pods, problems);
@@ -89,8 +90,9 @@ export class Reconciler {
     await this.#announce(ipcache.prefixes.apply(), moved, problems);
 
     this.#countPorts({ ...pods, added });
-    this.#hearOfPods(remote.ips, 'kvstore');
-    this.#hearOfPods(told, 'custom-resource');
+    this.#hearOfPods(remote.ips);
+    this.#hearOfPods(told);
+    if (changes.secrets) await this.#syncSecrets(problems);
     const isInForce = await regeneration.regenerate(problems);
     for (const endpoint of moved) endpoints.publish(endpoint);
     await this.#tellOthers(changes, [...moved, ...pods.reported.map(({ endpoint }) => endpoint)], problems);
@@ -206,12 +208,20 @@ export class Reconciler {
     if (changed.some((one) => one)) regeneration.portsChanged();
   }
 
+  async #syncSecrets(problems: Problems): Promise<void> {
+    const { store, regeneration, log } = this.#parts;
+    const { secrets, missing, problems: faults } = syncedSecrets(store);
+    for (const what of missing) log.warn(`${what}: connections that need it fail until it comes`);
+    problems.push(...faults);
+    await regeneration.secretsChanged(secrets, problems);
+  }
+
   /** Pods of other nodes: policies know their identities by now, if anybody does. */
-  #hearOfPods(ips: RemoteChanges['ips'], source: Source): void {
+  #hearOfPods(ips: RemoteChanges['ips']): void {
     const { namedPorts, regeneration, ipcache } = this.#parts;
     const changed: boolean[] = [];
     for (const [key, told] of ips) {
-      const before = ipcache.setTold(key, told, source);
+      const before = ipcache.setTold(key, told);
       if (before !== undefined) changed.push(namedPorts.remove(before.namedPorts));
       if (told !== undefined) changed.push(namedPorts.add(told.namedPorts));
     }
@@ -220,16 +230,16 @@ export class Reconciler {
 
   /** What could not be told is told with the next `sync`. */
   async #tellOthers({ nodes }: Changes, moved: readonly Endpoint[], problems: Problems): Promise<void> {
-    const { shared, store, nodeName, clusterName, clusterId, endpoints } = this.#parts;
-    if (shared === undefined) return;
+    const { registry, store, nodeName, clusterName, clusterId, endpoints } = this.#parts;
+    if (registry === undefined) return;
     const isNew = !this.#hasToldNode;
     this.#hasToldNode = true;
     try {
       if (isNew || nodes.has(nodeName)) {
         const node = nodeOf(store, nodeName) ?? unknownNode(endpoints.host.addresses);
-        await shared.announceNode({ name: nodeName, cluster: clusterName, clusterId, ...node });
+        await registry.announceNode({ name: nodeName, cluster: clusterName, clusterId, ...node });
       }
-      for (const endpoint of new Set(moved)) await shared.announcePod(endpoint);
+      for (const endpoint of new Set(moved)) await registry.announcePod(endpoint);
     } catch (error) {
       problems.push(error);
     }
@@ -241,13 +251,11 @@ export class Reconciler {
   }
 
   async #remove(endpoint: Endpoint, problems: Problems): Promise<void> {
-    const { endpoints, ipcache, regeneration, names, shared } = this.#parts;
+    const { endpoints, ipcache, regeneration, names, registry } = this.#parts;
     names.removeEndpoint(endpoint.id);
-    for (const address of endpoint.addresses) {
-      if (endpoints.ofAddress(address) !== undefined) continue;
-      ipcache.deletePod(address);
-      await shared?.withdrawAddress(address).catch((error: unknown) => problems.push(error));
-    }
+    const freed = endpoint.addresses.filter((address) => endpoints.ofAddress(address) === undefined);
+    for (const address of freed) ipcache.deletePod(address);
+    await registry?.withdrawPod(endpoint, freed).catch((error: unknown) => problems.push(error));
     await regeneration.remove(endpoint, problems);
     endpoints.remove(endpoint);
   }
