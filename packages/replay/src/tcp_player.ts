@@ -1,5 +1,6 @@
 import { type Agent, type Endpoint, PROXY_PORT_DNS, PROXY_PORT_KAFKA, PROXY_PORT_TLS, podName } from '@ciliate/agent';
 import { MARK_MAGIC_PROXY_EGRESS } from '@ciliate/bpf';
+import { ProxyError } from '@ciliate/envoy';
 import { InputError } from '@ciliate/k8s';
 import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
 import { proxiedAcknowledgement } from './acknowledgement.ts';
@@ -120,7 +121,12 @@ export class TcpPlayer {
         },
       });
     }
-    await this.proxied.fromClient(fate.frame, packet.timeNs);
+    try {
+      await this.proxied.fromClient(fate.frame, packet.timeNs);
+    } catch (error) {
+      if (!(error instanceof ProxyError) || error.code !== 'REFUSED' || pod === undefined) throw error;
+      throw notReplayed(pod, error.message);
+    }
   }
 
   /** A recorded segment of the server, from the backend that has the connection now. */
