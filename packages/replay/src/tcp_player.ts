@@ -3,13 +3,15 @@ import { MARK_MAGIC_PROXY_EGRESS } from '@ciliate/bpf';
 import { ProxyError } from '@ciliate/envoy';
 import { InputError } from '@ciliate/k8s';
 import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
+import { proxiedAcknowledgement } from './acknowledgement.ts';
 import type { Conversation, Side } from './conversations.ts';
 import { type Flow, flowOf } from './flow.ts';
 import { withAck, withEnds } from './frames.ts';
 import { type HttpExchange, readExchanges } from './http_exchanges.ts';
 import type { Fate, Node } from './node.ts';
-import { ProxiedConnection, redirectOf } from './proxied_connection.ts';
+import { ProxiedConnection } from './proxied_connection.ts';
 import type { RecordedPacket } from './recording.ts';
+import { redirectOf } from './redirect.ts';
 import { SegmentStream, seqDiff } from './stream.ts';
 
 /**
@@ -78,7 +80,7 @@ export class TcpPlayer {
 
   /** What a client's segment acknowledges now, or undefined if that has not been delivered to it. */
   #acknowledgement(recorded: number, closes: boolean): number | undefined {
-    if (this.proxied !== undefined) return this.proxied.acknowledgement(recorded, closes);
+    if (this.proxied !== undefined) return proxiedAcknowledgement(this, recorded, closes);
     const { isn, next } = this.atClient;
     return isn !== undefined && seqDiff(next, recorded) >= 0 ? recorded : undefined;
   }

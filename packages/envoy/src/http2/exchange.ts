@@ -1,4 +1,5 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
+import { unseenRequest } from '../access_log.ts';
 import { type AskedRequest, Exchange } from '../exchange.ts';
 import { firstValue, type Headers } from '../http1/message.ts';
 import type { Runtime } from '../live/runtime.ts';
@@ -223,6 +224,7 @@ export class Http2Exchange extends Exchange {
     this.response = 'done';
     const { status, headers, body } = localReply(reply, { nowNs: this.#activeNs, grpc: this.grpc });
     if (this.judged) this.#log(status);
+    else this.#logUnseen(status);
     const down = this.#down;
     if (down.closed) return;
     const endStream = body === '' || this.#pseudo[':method'] === 'HEAD';
@@ -276,5 +278,12 @@ export class Http2Exchange extends Exchange {
     if (!runtime.logs) return;
     const response = status === undefined ? undefined : { status, nowNs: this.#activeNs };
     runtime.log(connection.id, this.number, this.record(response));
+  }
+
+  /** Of a request that was answered before policy was asked. */
+  #logUnseen(status: number): void {
+    const { runtime, connection } = this.#owner;
+    if (!runtime.logs) return;
+    for (const record of unseenRequest(status, this.#activeNs)) runtime.log(connection.id, this.number, record);
   }
 }
