@@ -153,6 +153,28 @@ const scenarios: [name: string, policy: string, frames: [string, Uint8Array][], 
     ['connect: http-400, HTTP 400 Bad Request'],
   ],
   [
+    'HTTP/2 to a port with HTTP rules is not judged from a recording, and that is said',
+    L7,
+    record([
+      ...OPEN,
+      ...says('client', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'),
+      ...says('server', '\0\0\0\x04\0\0\0\0\0'),
+      ...CLOSE,
+    ]),
+    ['connect: no-answer, what the proxy says to HTTP/2'],
+  ],
+  [
+    'HTTP/2 to a port without HTTP rules is a connection like any other',
+    NONE,
+    record([
+      ...OPEN,
+      ...says('client', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'),
+      ...says('server', '\0\0\0\x04\0\0\0\0\0'),
+      ...CLOSE,
+    ]),
+    ['connect: answered, connected, 9 bytes'],
+  ],
+  [
     'an answer 101 is an answer',
     NONE,
     record([
