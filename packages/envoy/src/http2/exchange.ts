@@ -292,11 +292,4 @@ export class Http2Exchange extends Exchange {
     const response = status === undefined ? undefined : { status, nowNs: this.#activeNs };
     runtime.log(connection.id, this.number, this.record(response));
   }
-
-  /** Of a request that was answered before policy was asked. */
-  #logUnseen(status: number): void {
-    const { runtime, connection } = this.#owner;
-    if (!runtime.logs) return;
-    for (const record of unseenRequest(status, this.#activeNs)) runtime.log(connection.id, this.number, record);
-  }
 }
