@@ -35,6 +35,7 @@ export function upCommand(): Command {
 
 async function up(options: UpOptions): Promise<void> {
   if (options.json) throw new InputError('--json: up prints lines; ask its API for JSON', {});
+  if (options.node !== undefined) throw new InputError('--node: up runs all pods on one node', {});
   if (options.enableHostFirewall) throw new InputError('--enable-host-firewall: up has no packets of the node', {});
   await withAgentClient(options, (kvstore) => run(options, kvstore));
 }
