@@ -206,14 +206,34 @@ test.each(scenarios)('%s', async (_name, policy, frames, rows) => {
 const tlsRule = (field: string): string =>
   ingress(`{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], ${field} }] }`);
 const HELLO = Buffer.from(clientHello('server.test')).toString('latin1');
-const TLS = record([...OPEN, ...says('client', HELLO), ...says('server', 'hello'), ...CLOSE]);
+const TLS = record([
+  ...OPEN,
+  ...says('client', HELLO),
+  ...says('server', 'hello'),
+  ...says('client', 'finished'),
+  ...says('server', 'x'.repeat(2000)),
+  ...says('client', 'more'),
+  ...CLOSE,
+]);
 
-test('a TLS client that policy sends to the proxy is refused by name: its bytes are for another server', async () => {
-  await expect(replay(tlsRule('serverNames: [server.test]'), TLS)).rejects.toMatchObject({
-    code: 'BAD_INPUT',
-    message:
-      'default/client speaks TLS through the proxy: recorded bytes cannot be replayed there, live pods can try it',
-  });
+test('a TLS client that asks for an allowed name is passed on, and gets all that the server said', async () => {
+  expect(await replay(tlsRule('serverNames: [server.test]'), TLS)).toEqual([
+    'connect: answered, connected, 2005 bytes',
+  ]);
+});
+
+test('so is any client, where a rule beside it has no names', async () => {
+  const rules = ingress(
+    '{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], serverNames: [server.test] }] }',
+    '{ fromEndpoints: [{ matchLabels: { app: client } }] }',
+  );
+  expect(await replay(rules, plain)).toEqual(['GET /api: answered, HTTP 200 ok']);
+});
+
+test('one that asks for another name is reset, and so is a client without TLS', async () => {
+  const rule = tlsRule('serverNames: [other.test]');
+  expect(await replay(rule, TLS)).toEqual(['connect: reset, connection reset']);
+  expect(await replay(rule, plain)).toEqual(['GET /api: reset, connection reset']);
 });
 
 test('a TLS client is reset while the certificate for it is missing', async () => {

@@ -9,6 +9,14 @@ interface Seen {
   readonly atClient: SegmentStream;
 }
 
+/** As `proxiedAcknowledgement`, where the proxy passes the server's bytes on as they are. */
+export function passedAcknowledgement({ conversation, atClient: live }: Seen, recorded: number): number | undefined {
+  const stream = conversation.streams.server;
+  if (live.isn === undefined || stream.isn === undefined) return undefined;
+  const moved = (live.isn + seqDiff(recorded, stream.isn)) >>> 0;
+  return seqDiff(live.next, moved) >= 0 ? moved : undefined;
+}
+
 /**
  * The proxy's sequence number for a place in the server's recorded stream: the same place in the same response.
  * @param closes the client ends the connection by this segment, so it need not have seen the server's end

@@ -1,4 +1,4 @@
-import type { Agent } from '@ciliate/agent';
+import { type Agent, PROXY_PORT_TLS } from '@ciliate/agent';
 import { type AccessLog, type HttpAccessLog, isHttpLog, type ProxyAction } from '@ciliate/envoy';
 import { parseFrame, TCP_RST, TCP_SYN } from '@ciliate/packet';
 import type { PeerAddress } from './flow.ts';
@@ -6,7 +6,7 @@ import type { Node } from './node.ts';
 import type { Redirect } from './redirect.ts';
 import type { TcpPlayer } from './tcp_player.ts';
 import { TcpSocket } from './tcp_socket.ts';
-import { Upstream, type UpstreamEvents } from './upstream.ts';
+import { type RecordedSegment, Upstream, type UpstreamEvents } from './upstream.ts';
 
 /** Who is at the other end of a connection to the proxy: a pod, or the proxy itself on its way to a server. */
 export interface ProxyClient {
@@ -83,6 +83,18 @@ export class ProxiedConnection {
     return this.#ups.reduce((sum, { bytesToServer }) => sum + bytesToServer, this.#second?.bytesToServer ?? 0);
   }
 
+  /** Does nobody read what is inside? */
+  get passes(): boolean {
+    return this.#client.redirect.proxyPort === PROXY_PORT_TLS;
+  }
+
+  /** A recorded segment of the server; only if nobody reads what is inside. */
+  async fromServer(segment: RecordedSegment, nowNs: bigint): Promise<void> {
+    this.#nowNs = nowNs;
+    if (this.#second !== undefined) await this.#second.fromServer(segment, nowNs);
+    else await this.#ups.at(-1)?.fromServer(segment);
+  }
+
   /** A segment of the client reaches the proxy. */
   async fromClient(frame: Uint8Array, nowNs: bigint): Promise<void> {
     this.#nowNs = nowNs;
@@ -114,7 +126,7 @@ export class ProxiedConnection {
       source: { ip: address.address, port: address.port },
       destination: { ip: this.#place.address, port: this.#place.port },
     };
-    await this.#perform(await this.#agent.proxy.open(connection, this.#nowNs));
+    await this.#perform(await this.#agent.proxy.open(connection, this.#nowNs, this.passes ? 'tls' : 'http'));
   }
 
   async #perform(actions: readonly ProxyAction[]): Promise<void> {
@@ -138,6 +150,12 @@ export class ProxiedConnection {
           break;
         case 'closeUpstream':
           await this.#ups.at(-1)?.close('proxy');
+          break;
+        case 'endUpstream':
+          await this.#ups.at(-1)?.end();
+          break;
+        case 'endDownstream':
+          await this.#toClient(this.#down.fin());
           break;
       }
     }
@@ -166,7 +184,15 @@ export class ProxiedConnection {
     const local = { address: this.#agent.nodeAddressFor(this.#place.address), port: ephemeralPort(this.#id, connect) };
     const proxy = new TcpSocket(local, this.#place, initialSequence(seed, this.#id, 2 * connect));
     const server = new TcpSocket(this.#place, local, initialSequence(seed, this.#id, 2 * connect + 1));
-    const ends = { identity, direction: redirect.direction, backend: player.backend, local, proxy, server };
+    const ends = {
+      identity,
+      direction: redirect.direction,
+      backend: player.backend,
+      local,
+      proxy,
+      server,
+      passes: this.passes,
+    };
     const up = new Upstream({ node: this.#node, ...ends }, this.#upstreamEvents());
     this.#ups.push(up);
     if (await up.open()) return up;

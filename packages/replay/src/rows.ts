@@ -172,7 +172,8 @@ function connectionAnswer(player: TcpPlayer): Pick<Row, 'verdict' | 'outcome' | 
   if (player.proxied !== undefined && speaksHttp2(player.conversation.streams.client.bytes))
     return { verdict, ...HTTP2 };
   // What is no HTTP reaches no server: whatever came is the proxy's.
-  const [refusal] = player.proxied === undefined ? [] : readResponses(player.atClient.bytes, [NO_HTTP]);
+  const [refusal] =
+    player.proxied === undefined || player.proxied.passes ? [] : readResponses(player.atClient.bytes, [NO_HTTP]);
   if (refusal !== undefined)
     return {
       verdict,
@@ -208,7 +209,7 @@ function httpRows(agent: Agent, player: TcpPlayer, base: Base, why: string): Row
       return { ...row, outcome: 'no-answer', sees: 'no answer', why: 'not all of it was sent again' };
     }
     const sees = httpText(response);
-    if (player.proxied === undefined) return { ...row, outcome: 'answered', sees };
+    if (player.proxied === undefined || player.proxied.passes) return { ...row, outcome: 'answered', sees };
     if (log?.entryType === 'Request' && player.proxied.wasAnswered(index))
       return { ...row, outcome: 'answered', sees, why: whyRequestPassed(log) };
     const denied = log?.entryType === 'Denied';

@@ -20,6 +20,18 @@ export interface UpstreamEnds {
   readonly local: PeerAddress;
   readonly proxy: TcpSocket;
   readonly server: TcpSocket;
+  /** Nobody reads the bytes: the server's recorded segments are sent (`fromServer`), not answers to requests. */
+  readonly passes: boolean;
+}
+
+/** A recorded segment of a server, counted in bytes of the streams. */
+export interface RecordedSegment {
+  /** Of the client's, which the server had by then. */
+  readonly heard: number;
+  /** Of the server's, before this segment. */
+  readonly at: number;
+  readonly payload: Uint8Array;
+  readonly ends: boolean;
 }
 
 /** The proxy at the server's side, as far as it concerns the one at the client's. */
@@ -55,6 +67,8 @@ export class Upstream {
   readonly #events: UpstreamEvents;
   readonly #requests = new RequestDecoder();
   #second: SecondProxy | undefined;
+  /** Of the server's recorded stream, bytes that were sent; its end counts as one. */
+  #sent = 0;
 
   constructor(ends: UpstreamEnds, events: UpstreamEvents) {
     this.#ends = ends;
@@ -77,8 +91,31 @@ export class Upstream {
     for (const frame of this.#ends.proxy.data(bytes)) {
       if (this.closed) return; // by the server's side, meanwhile
       const arrived = await this.#reachServer(frame);
+      if (this.#ends.passes) continue;
       for (const _request of this.#requests.feed(arrived)) await this.#answer();
     }
+  }
+
+  /** The proxy says no more. */
+  async end(): Promise<void> {
+    if (!this.closed) await this.#reachServer(this.#ends.proxy.fin());
+  }
+
+  /** The server says what it said, if it has now heard what it had heard. */
+  async fromServer({ heard, at, payload, ends }: RecordedSegment): Promise<void> {
+    const { proxy, server } = this.#ends;
+    if (this.closed || server.received.bytes.length < heard || at > this.#sent) return;
+    for (const frame of server.data(payload.subarray(this.#sent - at))) {
+      const arrived = this.#reachProxy(frame);
+      await this.#reachServer(proxy.ack());
+      if (arrived.length > 0) await this.#events.onData(arrived);
+    }
+    this.#sent = Math.max(this.#sent, at + payload.length);
+    if (!ends || this.#sent > at + payload.length) return;
+    this.#sent++;
+    this.#reachProxy(server.fin());
+    await this.#reachServer(proxy.ack());
+    await this.#events.onEnd();
   }
 
   /** No more requests, or the server's response ends with the connection: both sides close. */
