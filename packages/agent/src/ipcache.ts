@@ -1,5 +1,6 @@
 import {
   addressOf,
+  IDENTITY_UNMANAGED,
   Ipcache,
   type IpcacheEntry,
   type IpIdentityPair,
@@ -72,6 +73,14 @@ export class AgentIpcache {
         ...{ prefix: prefixOf(address), identity, source: this.#source, hostIp: this.#tunnelIp, encryptKey: 0 },
       });
     }
+  }
+
+  /** The address is of a pod that goes: nobody's, which neither the rules of before nor those to come speak of. */
+  disown(address: IpAddress): void {
+    this.entries.upsertEndpoint({
+      ...{ prefix: prefixOf(address), identity: IDENTITY_UNMANAGED, source: this.#source },
+      ...{ hostIp: this.#tunnelIp, encryptKey: 0 },
+    });
   }
 
   /** The address falls back to what other agents say of it, else to what is known of it as one outside of the cluster. */

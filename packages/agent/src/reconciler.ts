@@ -109,7 +109,7 @@ export class Reconciler {
 
   /** Every pod that came or was relabelled gets its identity, if there is one to have; nothing shows it yet. */
   async #takeIdentities({ added, relabelled, gone, elsewhere }: PodChanges, problems: Problems) {
-    const { endpoints, allocation, lockdown } = this.#parts;
+    const { endpoints, allocation, ipcache, lockdown } = this.#parts;
     const taken = { added: [] as PodChanges['added'][number][], moved: [] as Endpoint[], left: [] as Left[] };
     const refused: string[] = [];
     const identityOf = async (pod: Parameters<typeof podName>[0], labels: Labels): Promise<number | undefined> => {
@@ -121,7 +121,10 @@ export class Reconciler {
         return undefined;
       }
     };
-    for (const endpoint of gone) endpoints.withdraw(endpoint);
+    for (const endpoint of gone) {
+      endpoints.withdraw(endpoint);
+      for (const address of endpoint.addresses) if (!endpoints.ofAddress(address)) ipcache.disown(address);
+    }
     for (const one of added) {
       const { pod, labels } = one;
       const identity = await identityOf(pod.metadata, labels);
