@@ -16,10 +16,22 @@ import { scenarios } from './scenarios.ts';
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
 console.log(`seed ${seed}`);
 
-/** The longest one of each configuration and family. */
-const chosen = [...Map.groupBy(scenarios, ({ name, config }) => `${config.name} ${name.endsWith('v6')}`).values()].map(
-  (group) => group.reduce((best, one) => (packetsOf(one).length > packetsOf(best).length ? one : best)),
-);
+const family = ({ name }: Scenario): string => (name.endsWith('v6') ? 'v6' : 'v4');
+/** What a scenario is about: the name up to the configuration's. */
+const subject = ({ name, config }: Scenario): string => name.split(`-${config.name}`)[0]!.replace(/-?\d+$/, '');
+
+const longestOf = (groups: (scenario: Scenario) => string): Scenario[] =>
+  [...Map.groupBy(scenarios, groups).values()].map((group) =>
+    group.reduce((best, one) => (packetsOf(one).length > packetsOf(best).length ? one : best)),
+  );
+
+/** The longest one of each configuration and of each subject, for both families. */
+const chosen = [
+  ...new Set([
+    ...longestOf((one) => `${one.config.name} ${family(one)}`),
+    ...longestOf((one) => `${subject(one)} ${family(one)}`),
+  ]),
+];
 
 /** How many packets each program of WebAssembly was asked about, and how many it took. */
 const asked = { fromContainer: 0, fromOverlay: 0, lxcPolicy: 0 };
@@ -61,7 +73,10 @@ const EVERY = 50;
 /** Maps that are never full, and such as give up entries all the time. */
 const SIZES = [
   {},
-  { cilium_ct4_global: 48, cilium_ct_any4_global: 48, cilium_ct6_global: 48, cilium_ct_any6_global: 48 },
+  {
+    ...{ cilium_ct4_global: 48, cilium_ct_any4_global: 48, cilium_ct6_global: 48, cilium_ct_any6_global: 48 },
+    ...{ cilium_lb4_affinity: 4, cilium_lb6_affinity: 4 },
+  },
 ];
 
 function play(scenario: Scenario, random: Random, count: number): Set<number> {
