@@ -265,10 +265,10 @@ export class Known {
 const NODES_AT_HAND = 8;
 
 /** Sees to it that new connections find free nodes. @returns whether they do */
-function prepareNodes({ v4, v6 }: Datapath): boolean {
-  const maps = [v4, v6].flatMap(({ ctTcp, ctAny, affinity }) => [ctTcp, ctAny, affinity]);
-  return maps.every((map) => map.prepare(NODES_AT_HAND) === 0);
-}
+const prepareNodes = ({ v4, v6 }: Datapath): boolean => prepareFamily(v4) && prepareFamily(v6);
+
+const prepareFamily = ({ ctTcp, ctAny, affinity }: Family): boolean =>
+  ctTcp.prepare(NODES_AT_HAND) === 0 && ctAny.prepare(NODES_AT_HAND) === 0 && affinity.prepare(NODES_AT_HAND) === 0;
 
 /** Bits of the block's options. */
 function optionsOf(config: DatapathConfig): number {
