@@ -10,13 +10,14 @@ import type { Families } from './families.ts';
 import type { IdentityAllocation } from './identity_allocation.ts';
 import type { IdentityChanges } from './identity_changes.ts';
 import type { AgentIpcache } from './ipcache.ts';
-import type { RemoteChanges, SharedState } from './kvstore/shared_state.ts';
 import type { Lockdown } from './lockdown.ts';
 import { hostLabelsOf, nodeOf, ownAddressesOf, remoteNodePrefixes, unknownNode } from './nodes.ts';
 import { checkModelled, NODES_IGNORED, nodeSpecs } from './not_modelled.ts';
 import { type PodChanges, podChanges } from './pods.ts';
 import type { Problems, Regeneration } from './regeneration.ts';
+import type { Registry, RemoteChanges } from './registry.ts';
 import { type Services, serviceViewsOf } from './services.ts';
+import { syncedSecrets } from './tls_secrets.ts';
 
 export interface ReconcilerParts {
   readonly store: ObjectStore;
@@ -27,7 +28,7 @@ export interface ReconcilerParts {
   readonly families: Families;
   readonly allocation: IdentityAllocation;
   /** What other agents tell and are told; undefined: there are no others. */
-  readonly shared: SharedState | undefined;
+  readonly registry: Registry | undefined;
   readonly identities: IdentityCache;
   readonly identityChanges: IdentityChanges;
   readonly repository: PolicyRepository;
@@ -67,11 +68,11 @@ export class Reconciler {
 
   /** @returns what was wrong; all else is in force */
   async reconcile(changes: Changes): Promise<Problems> {
-    const { endpoints, store, clusterName, nodeName, families, regeneration, ipcache, shared } = this.#parts;
+    const { endpoints, store, clusterName, nodeName, families, regeneration, ipcache, registry } = this.#parts;
     const problems: Problems = [];
     for (const name of this.#refusedPods) changes.pods.add(name);
     const pods = podChanges(changes, store, endpoints, clusterName, families, problems);
-    const remote = shared?.take() ?? NOTHING_TOLD;
+    const remote = registry?.take() ?? NOTHING_TOLD;
 
     if (changes.nodes.has(nodeName)) endpoints.host.labels = hostLabelsOf(store, nodeName);
     const { added, moved, left, refused } = await this.#takeIdentities(pods, problems);
@@ -82,6 +83,7 @@ export class Reconciler {
 
     this.#countPorts({ ...pods, added });
     this.#hearOfPods(remote);
+    if (changes.secrets) await this.#syncSecrets(problems);
     const isInForce = await regeneration.regenerate(problems);
     for (const endpoint of moved) endpoints.publish(endpoint);
     await this.#tellOthers(changes, [...moved, ...pods.reported.map(({ endpoint }) => endpoint)], problems);
@@ -189,6 +191,14 @@ export class Reconciler {
     if (changed.some((one) => one)) regeneration.portsChanged();
   }
 
+  async #syncSecrets(problems: Problems): Promise<void> {
+    const { store, regeneration, log } = this.#parts;
+    const { secrets, missing, problems: faults } = syncedSecrets(store);
+    for (const what of missing) log.warn(`${what}: connections that need it fail until it comes`);
+    problems.push(...faults);
+    await regeneration.secretsChanged(secrets, problems);
+  }
+
   /** Pods of other agents: policies know their identities by now, if anybody does. */
   #hearOfPods({ ips }: RemoteChanges): void {
     const { namedPorts, regeneration, ipcache } = this.#parts;
@@ -203,16 +213,16 @@ export class Reconciler {
 
   /** What could not be told is told with the next `sync`. */
   async #tellOthers({ nodes }: Changes, moved: readonly Endpoint[], problems: Problems): Promise<void> {
-    const { shared, store, nodeName, clusterName, clusterId, endpoints } = this.#parts;
-    if (shared === undefined) return;
+    const { registry, store, nodeName, clusterName, clusterId, endpoints } = this.#parts;
+    if (registry === undefined) return;
     const isNew = !this.#hasToldNode;
     this.#hasToldNode = true;
     try {
       if (isNew || nodes.has(nodeName)) {
         const node = nodeOf(store, nodeName) ?? unknownNode(endpoints.host.addresses);
-        await shared.announceNode({ name: nodeName, cluster: clusterName, clusterId, ...node });
+        await registry.announceNode({ name: nodeName, cluster: clusterName, clusterId, ...node });
       }
-      for (const endpoint of new Set(moved)) await shared.announcePod(endpoint);
+      for (const endpoint of new Set(moved)) await registry.announcePod(endpoint);
     } catch (error) {
       problems.push(error);
     }
@@ -224,13 +234,11 @@ export class Reconciler {
   }
 
   async #remove(endpoint: Endpoint, problems: Problems): Promise<void> {
-    const { endpoints, ipcache, regeneration, names, shared } = this.#parts;
+    const { endpoints, ipcache, regeneration, names, registry } = this.#parts;
     names.removeEndpoint(endpoint.id);
-    for (const address of endpoint.addresses) {
-      if (endpoints.ofAddress(address) !== undefined) continue;
-      ipcache.deletePod(address);
-      await shared?.withdrawAddress(address).catch((error: unknown) => problems.push(error));
-    }
+    const freed = endpoint.addresses.filter((address) => endpoints.ofAddress(address) === undefined);
+    for (const address of freed) ipcache.deletePod(address);
+    await registry?.withdrawPod(endpoint, freed).catch((error: unknown) => problems.push(error));
     await regeneration.remove(endpoint, problems);
     endpoints.remove(endpoint);
   }

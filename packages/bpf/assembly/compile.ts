@@ -1,30 +1,4 @@
-type Text = string | Uint8Array;
-type Compile = (
-  args: readonly string[],
-  io: { stderr: { write(text: Text): unknown }; writeFile(name: string, contents: Text): void },
-) => Promise<{ error: unknown }>;
-
-/** By its name only: the compiler's types declare a `console` of their own for every file. */
-const COMPILER: string = 'assemblyscript/asc';
+import { codeText } from '../../vm/assembly/compile.ts';
 
 /** Compiles `known.ts` beside this file. @returns the text of src/lib/known_code.ts. @throws Error with the compiler's words */
-export async function knownCode(): Promise<string> {
-  const { main } = (await import(COMPILER)) as { main: Compile };
-  let wasm: Uint8Array | undefined;
-  const said: string[] = [];
-  const options = ['-O3', '--converge', '--noAssert', '--runtime', 'stub', '--outFile', 'known.wasm'];
-  const shared = ['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '32768'];
-  const place = ['--enable', 'threads', '--baseDir', import.meta.dirname];
-  const { error } = await main(['known.ts', ...options, ...shared, ...place], {
-    stderr: { write: (text) => said.push(String(text)) },
-    writeFile: (_, contents) => {
-      wasm = contents as Uint8Array;
-    },
-  });
-  if (error !== null || wasm === undefined) throw new Error(said.join(''), { cause: error });
-  const lines = Buffer.from(wasm)
-    .toString('base64')
-    .match(/.{1,110}/g)!;
-  const text = lines.map((line) => `  '${line}'`).join(' +\n');
-  return `// Made of assembly/known.ts by assembly/build.ts (npm run wasm); a test compares.\nexport const KNOWN_WASM: string =\n${text};\n`;
-}
+export const knownCode = (): Promise<string> => codeText(import.meta.dirname, 'known.ts', 'KNOWN_WASM');

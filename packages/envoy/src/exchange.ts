@@ -1,3 +1,4 @@
+import { endsOf } from './access_log.ts';
 import type { SessionOptions } from './carrier.ts';
 import { allowed } from './filter.ts';
 import { HeaderLog } from './header_match.ts';
@@ -87,7 +88,11 @@ export class Exchange {
     const ownId = requestId(seed, id, this.number);
     const headers = new RequestHeaderMap({
       ...request,
-      headers: filterHeaders(request.headers, { sourceIp: source.ip, requestId: ownId }),
+      headers: filterHeaders(request.headers, {
+        sourceIp: source.ip,
+        requestId: ownId,
+        secured: this.connection.secured === true,
+      }),
     });
     const log = new HeaderLog();
     const verdict = allowed(policy, headers, log, { remoteIdentity, port: localPort, ingress });
@@ -141,15 +146,10 @@ export class Exchange {
   /** The access log's entry for the request, or for the response with `status`. Only once judged. */
   record(response?: { status: number; nowNs: bigint }): HttpAccessLog {
     const { method, authority, path, verdict, log } = this.#judged!;
-    const { ingress, remoteIdentity, localIdentity = 0, source, destination } = this.connection;
     return {
       timestampNs: response?.nowNs ?? this.startedNs,
       entryType: response !== undefined ? 'Response' : verdict.allowed ? 'Request' : 'Denied',
-      isIngress: ingress,
-      sourceIdentity: ingress ? remoteIdentity : localIdentity,
-      destinationIdentity: ingress ? localIdentity : remoteIdentity,
-      source,
-      destination,
+      ...endsOf(this.connection),
       method,
       path,
       host: authority,
@@ -157,6 +157,7 @@ export class Exchange {
       status: response?.status,
       latencyNs: response === undefined ? undefined : response.nowNs - this.startedNs,
       rule: verdict.matchedRule,
+      ...(this.connection.secured && { scheme: 'https' as const }),
       ...(log.missing.length > 0 && { missingHeaders: log.missing }),
       ...(log.rejected.length > 0 && { rejectedHeaders: log.rejected }),
     };

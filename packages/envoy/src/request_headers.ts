@@ -60,6 +60,8 @@ export interface ForwardedRequest {
   readonly sourceIp: IpAddress;
   /** Taken if the client sent no x-request-id, or is outside the cluster. */
   readonly requestId: string;
+  /** Did it come inside TLS? */
+  readonly secured: boolean;
 }
 
 /**
@@ -67,7 +69,7 @@ export interface ForwardedRequest {
  * Source: pkg/envoy/xds_server.go (use remote address, no x-forwarded-for appended, internal ranges); Envoy's
  * conn_manager_utility.
  */
-export function filterHeaders(headers: Headers, { sourceIp, requestId }: ForwardedRequest): Headers {
+export function filterHeaders(headers: Headers, { sourceIp, requestId, secured }: ForwardedRequest): Headers {
   const internal = isInternalAddress(sourceIp) && firstValue(headers, 'x-forwarded-for') === undefined;
   const nominated = tokensOf(headers, 'connection');
   const dropped = internal ? DROPPED_INSIDE : DROPPED_OUTSIDE;
@@ -80,7 +82,7 @@ export function filterHeaders(headers: Headers, { sourceIp, requestId }: Forward
   }
   const ownId = firstValue(out, 'x-request-id');
   if (hasToken(headers, 'te', 'trailers')) out.push(['te', 'trailers']);
-  setHeader(out, 'x-forwarded-proto', 'http');
+  setHeader(out, 'x-forwarded-proto', secured ? 'https' : 'http');
   if (internal) out.push(['x-envoy-internal', 'true']);
   else setHeader(out, 'x-envoy-external-address', formatIp(sourceIp));
   if (!internal || ownId === undefined) setHeader(out, 'x-request-id', requestId);

@@ -1,3 +1,4 @@
+import { connectionDenied, unseenRequest } from './access_log.ts';
 import type { ConnectionSession, SessionOptions, SessionSink } from './carrier.ts';
 import type { AskedRequest } from './exchange.ts';
 import { allowedAtNetwork } from './filter.ts';
@@ -72,9 +73,10 @@ export class Session implements ConnectionSession {
     return this.#requests.unread;
   }
 
-  open(): void {
+  open(nowNs: bigint): void {
     const { remoteIdentity, localPort, ingress } = this.#connection;
     if (allowedAtNetwork(this.#policy(), { remoteIdentity, port: localPort, ingress }).allowed) return;
+    if (this.#actions.logs) this.#actions.log(0, connectionDenied(this.#connection, nowNs));
     this.#actions.add('resetDownstream');
     this.closed = true;
   }
@@ -183,11 +185,11 @@ export class Session implements ConnectionSession {
       this.#reply(exchange, reply, true, nowNs);
       return;
     }
-    if (exchange === undefined)
-      this.#actions.bytes(
-        'downstream',
-        encodeLocalReply(localReply(reply, { nowNs, grpc: false }), { bodiless: false, close: true }),
-      );
+    if (exchange === undefined) {
+      this.#logUnseen(this.#requestCount, reply.status, nowNs);
+      const answer = localReply(reply, { nowNs, grpc: false });
+      this.#actions.bytes('downstream', encodeLocalReply(answer, { bodiless: false, close: true }));
+    }
     this.#close();
   }
 
@@ -314,6 +316,7 @@ export class Session implements ConnectionSession {
     exchange.response = 'done';
     const answer = localReply(reply, { nowNs, grpc: exchange.grpc });
     if (exchange.judged) this.#log(exchange, { status: answer.status, nowNs });
+    else this.#logUnseen(exchange.number, answer.status, nowNs);
     const bodiless = exchange.request.method === 'HEAD';
     this.#actions.bytes('downstream', encodeLocalReply(answer, { bodiless, close: exchange.close }));
     this.#settle(exchange);
@@ -322,6 +325,11 @@ export class Session implements ConnectionSession {
   /** Of the request, or of the response that it gets. */
   #log(exchange: Http1Exchange, response?: { status: number; nowNs: bigint }): void {
     if (this.#actions.logs) this.#actions.log(exchange.number, exchange.record(response));
+  }
+
+  /** Of a request that was answered before policy was asked. */
+  #logUnseen(request: number, status: number, nowNs: bigint): void {
+    if (this.#actions.logs) for (const record of unseenRequest(status, nowNs)) this.#actions.log(request, record);
   }
 
   #settle(exchange: Http1Exchange): void {

@@ -148,6 +148,26 @@ describe('Names, labels, addresses', () => {
       'x.yaml:4:22: spec.nodeidentity: nodes with an identity of their own are not modelled yet',
     ],
     [
+      'an identity whose name is no number',
+      'apiVersion: cilium.io/v2\nkind: CiliumIdentity\nmetadata: {name: web}\nsecurity-labels: {"k8s:a": b}\n',
+      'x.yaml:3:18: metadata.name: want the number of an identity, 1 to 16777215',
+    ],
+    [
+      'an identity with a label without source',
+      'apiVersion: cilium.io/v2\nkind: CiliumIdentity\nmetadata: {name: "300"}\nsecurity-labels: {app: b}\n',
+      'x.yaml:4:19: security-labels: want source:key, as k8s:app; found "app"',
+    ],
+    [
+      'an identity of nobody',
+      'apiVersion: cilium.io/v2\nkind: CiliumIdentity\nmetadata: {name: "300"}\nsecurity-labels: {}\n',
+      'x.yaml:4:18: security-labels: an identity needs at least one label',
+    ],
+    [
+      'an endpoint whose identity does not fit a packet',
+      'apiVersion: cilium.io/v2\nkind: CiliumEndpoint\nmetadata: {name: a}\nstatus: {id: 1, identity: {id: 16777216}, networking: {node: 10.0.0.1}}\n',
+      'x.yaml:4:32: status.identity.id: want a number from 1 to 16777215, found the number 16777216',
+    ],
+    [
       'a name of a service that starts with a digit',
       service('  clusterIP: 10.96.0.1\n  selector: {a: b}\n  ports: [{port: 80}]\n').replace('name: web', 'name: 1web'),
       `x.yaml:3:18: metadata.name: "1web" is no service name: want lower-case letters, digits and '-', a letter or digit at both ends, a letter first`,

@@ -43,6 +43,9 @@ export class Memory {
   readonly u64: BigUint64Array;
   readonly view: DataView;
 
+  /** Whether writers of this thread may wait for readers: see `Reader.join`. */
+  waits = true;
+
   /** The clock word; what of it `nowSeconds` saw last, and what it answered. */
   private readonly clock: Float64Array;
   private lastClock = 0;

@@ -40,11 +40,17 @@ export class Reader {
     this.quiet();
   }
 
-  /** @throws MapError EBUSY if 64 readers have joined already */
-  static join(memory: Memory): Reader {
+  /**
+   * @param writes this thread also writes maps between its quiet points, as a BPF program does. It never waits for readers then,
+   *               of which it is one: what it takes out piles up instead, until the memory is full.
+   * @throws MapError EBUSY if 64 readers have joined already
+   */
+  static join(memory: Memory, { writes = false }: { writes?: boolean } = {}): Reader {
     const words = memory.i32;
     for (let slot = 0; slot < READERS.count; slot++) {
-      if (Atomics.compareExchange(words, slotIndex(slot), FREE, PAUSED) === FREE) return new Reader(words, slot);
+      if (Atomics.compareExchange(words, slotIndex(slot), FREE, PAUSED) !== FREE) continue;
+      if (writes) memory.waits = false;
+      return new Reader(words, slot);
     }
     throw new MapError('EBUSY', 'too many readers', { limit: READERS.count });
   }

@@ -105,11 +105,11 @@ export class Slab {
   reserve(count: number): number {
     if (this.retiredCount() > Slab.MAX_RETIRED) {
       this.advance();
-      if (this.retiredCount() > Slab.MAX_RETIRED && !this.waitForReaders()) return -EBUSY;
+      if (this.memory.waits && this.retiredCount() > Slab.MAX_RETIRED && !this.waitForReaders()) return -EBUSY;
     }
     while (this.get(MAP_HEADER.freeCount) < count) {
       if (this.grow()) continue;
-      if (this.retiredCount() === 0) return -ENOMEM;
+      if (this.retiredCount() === 0 || !this.memory.waits) return -ENOMEM;
       if (!this.waitForReaders()) return -EBUSY;
     }
     return 0;

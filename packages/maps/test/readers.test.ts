@@ -56,3 +56,29 @@ test.each([
     expect(bench.update(map, key, [8, 8, 8, 8])).toBe(0);
   }
 });
+
+test.each([
+  ['HashMap', HashMap],
+  ['LpmTrie', LpmTrie],
+])(
+  '%s: a reader that writes itself does not wait for itself: what it replaces stays whole, and is used again later',
+  (_name, kind) => {
+    const bench = new Bench();
+    const map = kind.create(bench.memory, { keySize: 8, valueSize: 4, maxEntries: 1 });
+    const key = [32, 0, 0, 0, 10, 0, 0, 1];
+    const reader = Reader.join(bench.memory, { writes: true });
+    bench.memory.synchronize = () => {
+      throw new Error('waits');
+    };
+    bench.update(map, key, [42, 42, 42, 42]);
+    const held = map.lookup(bench.key);
+    for (let i = 0; i < 2000; i++) expect(bench.update(map, key, [7, 7, 7, 7])).toBe(0);
+    expect(bench.bytes(held, 4)).toEqual([42, 42, 42, 42]);
+    const most = map.bytesUsed;
+    for (let i = 0; i < 2000; i++) {
+      reader.quiet();
+      expect(bench.update(map, key, [8, 8, 8, 8])).toBe(0);
+    }
+    expect(map.bytesUsed).toBeLessThan(most);
+  },
+);

@@ -1,6 +1,6 @@
 import type { Agent } from '@ciliate/agent';
 import { identityMark, MARK_MAGIC_PROXY_EGRESS, MARK_MAGIC_PROXY_INGRESS, type Step } from '@ciliate/bpf';
-import { type HttpAccessLog, type ProxyAction, RequestDecoder } from '@ciliate/envoy';
+import { type AccessLog, type HttpAccessLog, isHttpLog, type ProxyAction, RequestDecoder } from '@ciliate/envoy';
 import { parseFrame, TCP_RST, TCP_SYN } from '@ciliate/packet';
 import type { PeerAddress } from './flow.ts';
 import { responseEnds } from './http_exchanges.ts';
@@ -55,7 +55,7 @@ export interface ProxyClient {
  */
 export class ProxiedConnection {
   /** What the proxy reported: which of the connection's requests, from 0, and what of it; in order. */
-  readonly log: { request: number; record: HttpAccessLog }[] = [];
+  readonly log: { request: number; record: AccessLog }[] = [];
   /** The requests, by the same numbers, that the server answered. */
   readonly #answered = new Set<number>();
   readonly #agent: Agent;
@@ -87,7 +87,7 @@ export class ProxiedConnection {
 
   /** What the proxy said last about the request of a recorded exchange, and the decision that had sent it there. */
   judgement(exchange: number): { record: HttpAccessLog; redirect: Redirect } | undefined {
-    const found = this.log.find(({ request, record }) => request === exchange && record.entryType !== 'Response');
+    const found = this.#judged().find(({ request }) => request === exchange);
     return this.#second?.judgement(exchange) ?? (found && { record: found.record, redirect: this.#client.redirect });
   }
 
@@ -292,7 +292,14 @@ export class ProxiedConnection {
   }
 
   #passed(): { request: number; record: HttpAccessLog }[] {
-    return this.log.filter(({ record }) => record.entryType === 'Request');
+    return this.#judged().filter(({ record }) => record.entryType === 'Request');
+  }
+
+  /** The requests about which policy was asked. */
+  #judged(): { request: number; record: HttpAccessLog }[] {
+    return this.log.flatMap(({ request, record }) =>
+      isHttpLog(record) && record.entryType !== 'Response' ? [{ request, record }] : [],
+    );
   }
 
   /** The recorded answer to the request that just reached the server. */

@@ -1,4 +1,4 @@
-import { type Agent, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import { type Agent, type Endpoint, PROXY_PORT_DNS, PROXY_PORT_KAFKA, PROXY_PORT_TLS, podName } from '@ciliate/agent';
 import { MARK_MAGIC_PROXY_EGRESS } from '@ciliate/bpf';
 import { InputError } from '@ciliate/k8s';
 import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
@@ -91,7 +91,8 @@ export class TcpPlayer {
 
   async #reachProxy(packet: RecordedPacket, fate: Extract<Fate, { kind: 'proxy' }>): Promise<void> {
     const pod = packet.sender;
-    if (fate.port === PROXY_PORT_DNS) throw overTcp(pod!);
+    const why = NOT_REPLAYED.get(fate.port);
+    if (why !== undefined) throw notReplayed(pod!, why);
     if (this.proxied === undefined) {
       const place = flowOf(parseFrame(fate.frame))!.dst;
       this.backend = this.#agent.endpointOfAddress(place.address);
@@ -141,9 +142,17 @@ export class TcpPlayer {
   }
 }
 
-const overTcp = (client: Endpoint): InputError => {
+/** Listeners whose connections only live pods can have. */
+const NOT_REPLAYED: ReadonlyMap<number, string> = new Map([
+  [PROXY_PORT_DNS, 'asks the DNS proxy over TCP: only questions over UDP can be replayed through it'],
+  [
+    PROXY_PORT_KAFKA,
+    'speaks Kafka through the proxy: recorded answers of a broker cannot be replayed, live pods can try it',
+  ],
+  [PROXY_PORT_TLS, 'speaks TLS through the proxy: recorded bytes cannot be replayed there, live pods can try it'],
+]);
+
+function notReplayed(client: Endpoint, why: string): InputError {
   const pod = podName(client);
-  return new InputError(`${pod} asks the DNS proxy over TCP: only questions over UDP can be replayed through it`, {
-    pod,
-  });
-};
+  return new InputError(`${pod} ${why}`, { pod });
+}

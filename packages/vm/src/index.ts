@@ -34,4 +34,6 @@ export type { ObjectRecord, TestRecord } from './suite/report.ts';
 export { runSuite, type SuiteOptions, type SuiteRun } from './suite/run_suite.ts';
 export { findTests, onlyPackets, type SuiteTest, type TestOutcome } from './suite/suite.ts';
 export { Compiled } from './translator/compiled.ts';
+export { ModuleBuilder, type ModuleFunction } from './translator/module.ts';
 export { type TranslateOptions, translate } from './translator/translate.ts';
+export { CodeWriter, OP, TYPE } from './translator/wasm.ts';

@@ -5,10 +5,12 @@ import { expect, test } from 'vitest';
 import { isProgram, loadObject, programType, testRun, Vm, VmError } from '../src/index.ts';
 
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
-const numRuns = Number(process.env.CILIATE_VM_FUZZ_RUNS ?? 300);
-console.log(`seed ${seed}, ${numRuns} runs`);
+const ENGINES = ['interpreter', 'checked'] as const;
+const objects = Number(process.env.CILIATE_VM_FUZZ_RUNS ?? 600);
+const numRuns = Math.ceil(objects / ENGINES.length);
+console.log(`seed ${seed}, ${objects} objects`);
 
-const OBJECTS = ['maps', 'packets', 'xdp', 'suite'].map((name) =>
+const OBJECTS = ['maps', 'packets', 'xdp', 'suite', 'bench', 'datapath'].map((name) =>
   readFileSync(new URL(`fixtures/${name}.bpf.o`, import.meta.url)),
 );
 const PACKET = new Uint8Array(120).fill(8);
@@ -35,7 +37,7 @@ function tryObject(bytes: Uint8Array, engine: 'interpreter' | 'checked'): number
   return ran;
 }
 
-test.each(['interpreter', 'checked'] as const)(
+test.each(ENGINES)(
   'an object with bytes changed runs, is refused or is stopped: %s',
   (engine) => {
     let ran = 0;
@@ -59,4 +61,5 @@ test.each(['interpreter', 'checked'] as const)(
     expect(ran).toBeGreaterThan(0);
     expect(refused).toBeGreaterThan(0);
   },
+  60_000 + 20 * objects,
 );

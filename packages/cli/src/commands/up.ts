@@ -1,7 +1,7 @@
 import { InputError } from '@ciliate/k8s';
 import type { KvstoreClient } from '@ciliate/kvstore';
 import { ApiServer, LiveCluster, type PodAddresses, type WorldHost } from '@ciliate/live';
-import { parseIpv4 } from '@ciliate/packet';
+import { parseIp } from '@ciliate/packet';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { destination, pino } from 'pino';
 import { type DatapathOptions, datapathFlagsOf, withDatapathOptions } from '../datapath_options.ts';
@@ -38,12 +38,13 @@ async function up(options: UpOptions): Promise<void> {
 }
 
 async function run(options: UpOptions, kvstore: KvstoreClient | undefined): Promise<void> {
-  const { file, seed, enablePolicy, world, socket, proxyWorkers, clusterId } = options;
+  const { file, seed, enablePolicy, world, socket, proxyWorkers, clusterId, identityAllocationMode } = options;
   const store = loadStore(file);
   const log = pino({ level: options.logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
   const dnsRejectWith = options.tofqdnsDnsRejectResponseCode;
   const cluster = await LiveCluster.start({
-    ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers, kvstore, clusterId },
+    ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers },
+    ...{ kvstore, clusterId, identityAllocationMode },
     ...datapathFlagsOf(options),
     ...(world !== undefined && { world }),
   });
@@ -80,7 +81,7 @@ function untilSignal(): Promise<void> {
 
 function worldHost(text: string, before: WorldHost[] = []): WorldHost[] {
   const [name, address, ...rest] = text.split('=');
-  if (!name || address === undefined || parseIpv4(address) === undefined || rest.length > 0)
-    throw new InvalidArgumentError('want a name and an IPv4 address, for example api.example.com=203.0.113.7.');
+  if (!name || address === undefined || parseIp(address) === undefined || rest.length > 0)
+    throw new InvalidArgumentError('want a name and an address, for example api.example.com=203.0.113.7.');
   return [...before, { name, address }];
 }

@@ -9,10 +9,10 @@ export const FRAME_BYTES = 512;
 const MAX_FRAMES = 8 * (33 + 1);
 export const MAX_TAIL_CALLS = 33;
 /**
- * Words that compiled programs share with the machine. `masks`: for 0 to 31, which bits of a little-endian word are the first
+ * Words that compiled programs share with the machine. `data`, `end`: the packet's first byte, and behind the last. `masks`: for 0 to 31, which bits of a little-endian word are the first
  * so many of its bytes in their order; what a walk through a trie compares by.
  */
-export const STATE = { size: 192, tailCalls: 0, cpu: 4, masks: 64 } as const;
+export const STATE = { size: 192, tailCalls: 0, cpu: 4, data: 8, end: 12, masks: 64 } as const;
 
 interface OpenedMap {
   map: BpfMap;
@@ -54,7 +54,11 @@ export class Machine {
     this.memory = memory;
     this.cpu = cpu;
     this.stack = memory.alloc(this.stackBytes);
-    this.packet = new Packet(memory, (from, to) => this.regions.setPacket(from, to));
+    this.packet = new Packet(memory, (from, to) => {
+      this.regions.setPacket(from, to);
+      memory.u32[(this.state + STATE.data) >> 2] = this.packet.data;
+      memory.u32[(this.state + STATE.end) >> 2] = to;
+    });
     this.state = memory.alloc(STATE.size);
     memory.u32[(this.state + STATE.cpu) >> 2] = cpu;
     for (let bits = 0; bits < 32; bits++) {

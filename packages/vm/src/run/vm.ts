@@ -22,8 +22,8 @@ export interface VmOptions extends MachineOptions {
   /** How many workers per-CPU maps are made for. */
   cpus?: number;
   /**
-   * Other threads write the same maps: what they take out is used again only when this worker has left its run. A run that
-   * itself replaces or deletes more than 256 entries of one map then waits for itself, and gets -EBUSY after 10 s.
+   * Other threads write the same maps: what any of them takes out is used again only when all of them have left their run. Until
+   * then a map takes new memory.
    */
   isShared?: boolean;
   /** How many instructions of the interpreter, or turns of loops of the others, a run may take. By default 100 million. */
@@ -65,10 +65,13 @@ export class Vm {
     this.machine = new Machine(memory ?? Memory.create(DEFAULT_MEMORY), options);
     this.engine = engine;
     this.cpus = cpus;
-    this.reader = isShared ? Reader.join(this.machine.memory) : undefined;
+    this.reader = isShared ? Reader.join(this.machine.memory, { writes: true }) : undefined;
     this.budget = budget;
     this.lookupEngines = lookupEngines;
-    this.compiled = new Compiled(this.machine, helpers, { isChecked: engine === 'checked' });
+    this.compiled = new Compiled(this.machine, helpers, {
+      isChecked: engine === 'checked',
+      isWatched: lookupEngines.size > 0,
+    });
     this.interpreter = new Interpreter(this.machine, this.functions, helpers);
     this.interpreter.observer = observer;
   }

@@ -1,5 +1,7 @@
 import { fault, VmError } from '../errors.ts';
+import { type FastHelper, fastHelpers, WRITERS } from '../helpers/fast.ts';
 import { checkArguments, type Helper, type HelperTable, widthOf } from '../helpers/helper.ts';
+import { HELPERS } from '../helpers/table.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { LinkedFunction } from '../object/linked.ts';
 import { lookupImport, type TranslateOptions, translate } from './translate.ts';
@@ -20,16 +22,21 @@ interface Exports {
   callback: (index: number, a: number, b: number, c: number, d: number) => number;
 }
 
+export interface CompiledOptions extends TranslateOptions {
+  /** Somebody is told of what programs write to maps (`Machine.changed`). */
+  isWatched?: boolean;
+}
+
 /** Programs as WebAssembly on one machine. Several objects may be added; their programs call each other by prog arrays. */
 export class Compiled {
   private readonly machine: Machine;
   private readonly helpers: HelperTable;
-  private readonly options: TranslateOptions;
+  private readonly options: CompiledOptions;
   private readonly table: Table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
   /** By the function's index. */
   private readonly exports: (Exports | undefined)[] = [];
 
-  constructor(machine: Machine, helpers: HelperTable, options: TranslateOptions = {}) {
+  constructor(machine: Machine, helpers: HelperTable, options: CompiledOptions = {}) {
     this.machine = machine;
     this.helpers = helpers;
     this.options = options;
@@ -90,7 +97,17 @@ export class Compiled {
     for (const helper of this.helpers.values()) {
       imports[`helper_${helper.id}`] = options.isChecked ? checked(machine, helper) : direct(machine, helper);
     }
+    if (!options.isChecked) Object.assign(imports, this.fastImports());
     return imports;
+  }
+
+  /** Helpers as WebAssembly in the place of those in TypeScript, but for what somebody has replaced or wants to be told. */
+  private fastImports(): Record<string, FastHelper> {
+    const slow = (id: number): FastHelper => direct(this.machine, HELPERS.get(id)!) as FastHelper;
+    const fast = fastHelpers(this.machine, { update: slow(2), delete: slow(3), output: slow(25) });
+    const isUsual = (id: number): boolean =>
+      this.helpers.get(id) === HELPERS.get(id) && !(this.options.isWatched === true && WRITERS.includes(id));
+    return Object.fromEntries([...fast].filter(([id]) => isUsual(id)).map(([id, run]) => [`helper_${id}`, run]));
   }
 }
 

@@ -10,6 +10,7 @@ export interface ModuleFunction {
   /** Beside the parameters, in this order. */
   i32Locals: number;
   i64Locals: number;
+  v128Locals?: number;
   code: CodeWriter;
   exportedAs?: string;
 }
@@ -18,7 +19,7 @@ export interface ModuleFunction {
 const MAX_PAGES = 32_768;
 
 /**
- * A module under construction, on the shared memory `env.memory` and the table `env.table`. Imported functions come first
+ * A module under construction, on the shared memory `env.memory` and, if it has one, the table `env.table`. Imported functions come first
  * in the index space: declare them all before the first function is added.
  */
 export class ModuleBuilder {
@@ -26,8 +27,13 @@ export class ModuleBuilder {
   private readonly imports: { name: string; type: number }[] = [];
   private readonly functions: ModuleFunction[] = [];
   private readonly importedGlobals: string[] = [];
-  private mutableGlobals = 0;
+  private readonly globals: (string | undefined)[] = [];
+  private readonly hasTable: boolean;
   private readonly elements: { at: number; functions: number[] }[] = [];
+
+  constructor({ hasTable }: { hasTable: boolean }) {
+    this.hasTable = hasTable;
+  }
 
   type(signature: Signature): number {
     const known = this.types.findIndex((t) => same(t.params, signature.params) && same(t.results, signature.results));
@@ -45,8 +51,8 @@ export class ModuleBuilder {
   }
 
   /** An i32 of the instance, at first 0. Declare after all imported globals. @returns the global's index */
-  addGlobal(): number {
-    return this.importedGlobals.length + this.mutableGlobals++;
+  addGlobal(exportedAs?: string): number {
+    return this.importedGlobals.length + this.globals.push(exportedAs) - 1;
   }
 
   /** @returns the function's index */
@@ -82,7 +88,7 @@ export class ModuleBuilder {
     );
     section(2, [
       part().text('env').text('memory').u8(0x02, 0x03).unsigned(1).unsigned(MAX_PAGES),
-      part().text('env').text('table').u8(0x01, TYPE.funcref, 0x00).unsigned(1),
+      ...(this.hasTable ? [part().text('env').text('table').u8(0x01, TYPE.funcref, 0x00).unsigned(1)] : []),
       ...this.importedGlobals.map((name) => part().text('env').text(name).u8(0x03, TYPE.i32, 0x00)),
       ...this.imports.map(({ name, type }) => part().text('env').text(name).u8(0x00).unsigned(type)),
     ]);
@@ -92,14 +98,14 @@ export class ModuleBuilder {
     );
     section(
       6,
-      Array.from({ length: this.mutableGlobals }, () => part().u8(TYPE.i32, 0x01).i32(0).u8(OP.end)),
+      this.globals.map(() => part().u8(TYPE.i32, 0x01).i32(0).u8(OP.end)),
     );
-    section(
-      7,
-      this.functions.flatMap(({ exportedAs }, i) =>
-        exportedAs === undefined ? [] : [part().text(exportedAs).u8(0x00).unsigned(this.indexOf(i))],
-      ),
-    );
+    const exported = (kind: number, name: string | undefined, index: number): CodeWriter[] =>
+      name === undefined ? [] : [part().text(name).u8(kind).unsigned(index)];
+    section(7, [
+      ...this.functions.flatMap(({ exportedAs }, i) => exported(0x00, exportedAs, this.indexOf(i))),
+      ...this.globals.flatMap((name, i) => exported(0x03, name, this.importedGlobals.length + i)),
+    ]);
     section(
       9,
       this.elements.map(({ at, functions }) => {
@@ -111,7 +117,8 @@ export class ModuleBuilder {
     section(
       10,
       this.functions.map((fn) => {
-        const body = part().unsigned(2).unsigned(fn.i32Locals).u8(TYPE.i32).unsigned(fn.i64Locals).u8(TYPE.i64);
+        const body = part().unsigned(3).unsigned(fn.i32Locals).u8(TYPE.i32).unsigned(fn.i64Locals).u8(TYPE.i64);
+        body.unsigned(fn.v128Locals ?? 0).u8(TYPE.v128);
         body.append(fn.code.bytes).u8(OP.end);
         return part().sized(body.bytes);
       }),

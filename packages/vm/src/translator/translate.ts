@@ -43,7 +43,7 @@ export function translate(
   helpers: HelperTable,
   { isChecked = false, memory, engines = new Set() }: TranslateOptions = {},
 ): Uint8Array<ArrayBuffer> {
-  const module = new ModuleBuilder();
+  const module = new ModuleBuilder({ hasTable: true });
   const state = module.importGlobal('state');
   const imports = new Map<number, number>();
   for (const helper of usedHelpers(functions, helpers)) {

@@ -1,5 +1,5 @@
 /** Opcodes and encodings of WebAssembly. Source: WebAssembly Core Specification 3.0, chapter 5. */
-export const TYPE = { i32: 0x7f, i64: 0x7e, funcref: 0x70, func: 0x60, none: 0x40 } as const;
+export const TYPE = { i32: 0x7f, i64: 0x7e, v128: 0x7b, funcref: 0x70, func: 0x60, none: 0x40 } as const;
 export const OP = {
   unreachable: 0x00,
   block: 0x02,
@@ -15,6 +15,7 @@ export const OP = {
   callIndirect: 0x11,
   returnCallIndirect: 0x13,
   drop: 0x1a,
+  select: 0x1b,
   localGet: 0x20,
   localSet: 0x21,
   localTee: 0x22,
@@ -57,6 +58,8 @@ export const OP = {
   i64LeU: 0x58,
   i64GeS: 0x59,
   i64GeU: 0x5a,
+  i32Ctz: 0x68,
+  i32Popcnt: 0x69,
   i32Add: 0x6a,
   i32Sub: 0x6b,
   i32Mul: 0x6c,
@@ -101,8 +104,13 @@ export const ATOMIC_OP = { add: 0x1e, and: 0x2c, or: 0x33, xor: 0x3a, xchg: 0x41
 
 /** Bytes of code, written front to back. */
 export class CodeWriter {
-  private buffer = new Uint8Array(1024);
+  private buffer: Uint8Array<ArrayBuffer>;
   private length = 0;
+
+  /** @param capacity bytes, at first */
+  constructor(capacity = 1024) {
+    this.buffer = new Uint8Array(capacity);
+  }
 
   get bytes(): Uint8Array {
     return this.buffer.subarray(0, this.length);

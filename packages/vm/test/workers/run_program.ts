@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Memory, openMap, type WasmMemory } from '@ciliate/maps';
-import { loadObject, testRun, Vm } from '../../src/index.ts';
+import { type Engine, loadObject, testRun, Vm } from '../../src/index.ts';
 
 export interface RunProgramData {
   wasm: WasmMemory;
+  engine: Engine;
   cpu: number;
   cpus: number;
   object: string;
@@ -16,9 +17,9 @@ export interface RunProgramData {
   repeat: number;
 }
 
-const { wasm, cpu, cpus, object, maps, program, packet, repeat } = workerData as RunProgramData;
+const { wasm, engine, cpu, cpus, object, maps, program, packet, repeat } = workerData as RunProgramData;
 const memory = Memory.attach(wasm);
-const vm = new Vm({ memory, cpu, cpus, isShared: true });
+const vm = new Vm({ memory, cpu, cpus, engine, seed: cpu, isShared: true });
 const existing = new Map(maps.map(([name, address]) => [name, openMap(memory, address, cpu)]));
 const image = vm.load(loadObject(readFileSync(object), 'object'), existing);
 const { status } = testRun(vm, image.functions.get(program)!, 'tc', packet, { repeat });

@@ -1,6 +1,8 @@
+import { CodeWriter, ModuleBuilder, OP, TYPE } from '@ciliate/vm';
+
 /**
- * A small assembler for WebAssembly: an expression is the bytes of the instructions that leave its value on the stack.
- * Only what the engines' code needs. Source: WebAssembly Core Specification 2.0, chapter 5.
+ * Expressions for the WebAssembly emitter of the room `vm`: an expression is the bytes of the instructions that leave its value
+ * on the stack. Only what the engines' code needs. Source: WebAssembly Core Specification 2.0, chapter 5.
  */
 export type Code = readonly number[];
 
@@ -21,31 +23,44 @@ export interface WasmFunction {
   body: Code;
 }
 
-const I32 = 0x7f;
-const V128 = 0x7b;
-const EMPTY = 0x40;
 const SIMD = 0xfd;
+const WORD = 2; // alignment, as a power of two
 
-export const i32 = (value: number): Code => [0x41, ...signed(value)];
-export const get = (local: number): Code => [0x20, ...unsigned(local)];
-export const set = (local: number, value: Code): Code => [...value, 0x21, ...unsigned(local)];
+const written = (write: (w: CodeWriter) => unknown): Code => {
+  const w = new CodeWriter(8);
+  write(w);
+  return [...w.bytes];
+};
+const unsigned = (value: number): Code => written((w) => w.unsigned(value));
+
+export const i32 = (value: number): Code => written((w) => w.i32(value));
+export const get = (local: number): Code => written((w) => w.get(local));
+export const set = (local: number, value: Code): Code => [...value, ...written((w) => w.set(local))];
 export const seq = (...parts: readonly Code[]): Code => parts.flat();
-export const returns = (value: Code): Code => [...value, 0x0f];
-export const call = (index: number, ...args: readonly Code[]): Code => [...args.flat(), 0x10, ...unsigned(index)];
+export const returns = (value: Code): Code => [...value, OP.return];
+export const call = (index: number, ...args: readonly Code[]): Code => [
+  ...args.flat(),
+  ...written((w) => w.call(index)),
+];
 /** `condition` ? `a` : `b`, both evaluated. */
-export const select = (a: Code, b: Code, condition: Code): Code => [...a, ...b, ...condition, 0x1b];
+export const select = (a: Code, b: Code, condition: Code): Code => [...a, ...b, ...condition, OP.select];
 /** A value of type i32 from one of two branches. */
-export const either = (condition: Code, a: Code, b: Code): Code => [...condition, 0x04, I32, ...a, 0x05, ...b, 0x0b];
-export const when = (condition: Code, a: Code): Code => [...condition, 0x04, EMPTY, ...a, 0x0b];
+export const either = (condition: Code, a: Code, b: Code): Code => [
+  ...condition,
+  ...[OP.if, TYPE.i32],
+  ...a,
+  OP.else,
+  ...b,
+  OP.end,
+];
+export const when = (condition: Code, a: Code): Code => [...condition, OP.if, TYPE.none, ...a, OP.end];
 /** The body, again as long as the condition behind it holds. */
 export const repeatWhile = (body: Code, condition: Code): Code => [
-  0x03,
-  EMPTY,
+  ...[OP.loop, TYPE.none],
   ...body,
   ...condition,
-  0x0d,
-  0x00,
-  0x0b,
+  ...[OP.brIf, 0],
+  OP.end,
 ];
 
 const op2 =
@@ -55,32 +70,30 @@ const op1 =
   (...opcode: number[]) =>
   (a: Code): Code => [...a, ...opcode];
 
-export const eqz = op1(0x45);
-export const eq = op2(0x46);
-export const ne = op2(0x47);
-export const gtS = op2(0x4a);
-export const geS = op2(0x4e);
-export const ctz = op1(0x68);
-export const popcnt = op1(0x69);
-export const add = op2(0x6a);
-export const sub = op2(0x6b);
-export const mul = op2(0x6c);
-export const and = op2(0x71);
-export const or = op2(0x72);
-export const xor = op2(0x73);
-export const shl = op2(0x74);
-export const shrU = op2(0x76);
+export const eqz = op1(OP.i32Eqz);
+export const eq = op2(OP.i32Eq);
+export const ne = op2(OP.i32Ne);
+export const gtS = op2(OP.i32GtS);
+export const geS = op2(OP.i32GeS);
+export const ctz = op1(OP.i32Ctz);
+export const popcnt = op1(OP.i32Popcnt);
+export const add = op2(OP.i32Add);
+export const sub = op2(OP.i32Sub);
+export const mul = op2(OP.i32Mul);
+export const and = op2(OP.i32And);
+export const or = op2(OP.i32Or);
+export const xor = op2(OP.i32Xor);
+export const shl = op2(OP.i32Shl);
+export const shrU = op2(OP.i32ShrU);
 
-export const load = (at: Code, offset = 0): Code => [...at, 0x28, 0x02, ...unsigned(offset)];
+export const load = (at: Code, offset = 0): Code => [...at, ...written((w) => w.memory(OP.i32Load, offset, WORD))];
 export const store = (at: Code, offset: number, value: Code): Code => [
   ...at,
   ...value,
-  0x36,
-  0x02,
-  ...unsigned(offset),
+  ...written((w) => w.memory(OP.i32Store, offset, WORD)),
 ];
 
-export const loadV128 = (at: Code, offset = 0): Code => [...at, SIMD, 0x00, 0x02, ...unsigned(offset)];
+export const loadV128 = (at: Code, offset = 0): Code => [...at, SIMD, 0x00, WORD, ...unsigned(offset)];
 export const i32x4Splat = op1(SIMD, 0x11);
 export const i32x4Eq = op2(SIMD, 0x37);
 export const i32x4GtS = op2(SIMD, 0x3b);
@@ -90,39 +103,19 @@ export const i8x16NarrowI16x8S = op2(SIMD, 0x65);
 export const i16x8NarrowI32x4S = op2(SIMD, 0x85, 0x01);
 
 /** An i32 of each instance, exported as `counter`: threads that run the same code do not share it, as they do the memory. */
-export const counter: Code = [0x23, 0x00];
-export const setCounter = (value: Code): Code => [...value, 0x24, 0x00];
+export const counter: Code = [OP.globalGet, 0];
+export const setCounter = (value: Code): Code => [...value, OP.globalSet, 0];
 
 /** The bytes of a module that imports the shared memory `env.memory` and exports all its functions and its counter. */
 export function assemble(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
-  const types = functions.map(({ params, returnsI32 }) => [
-    0x60,
-    ...vector(Array.from({ length: params }, () => [I32])),
-    ...vector(returnsI32 ? [[I32]] : []),
-  ]);
-  const maxPages = 32_768; // 2 GiB, as `Memory` has at most
-  const memory = [...text('env'), ...text('memory'), 0x02, 0x03, ...unsigned(1), ...unsigned(maxPages)];
-  const exported = functions.map(({ name }, index) => [...text(name), 0x00, ...unsigned(index)]);
-  const exportedCounter = [...text('counter'), 0x03, 0x00];
-  const bodies = functions.map(({ i32Locals, v128Locals, body }) => {
-    const locals = vector([
-      [...unsigned(i32Locals), I32],
-      [...unsigned(v128Locals), V128],
-    ]);
-    return sized([...locals, ...body, 0x0b]);
-  });
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    ...section(1, types),
-    ...section(2, [memory]),
-    ...section(
-      3,
-      functions.map((_, index) => unsigned(index)),
-    ),
-    ...section(6, [[I32, 0x01, ...i32(0), 0x0b]]),
-    ...section(7, [...exported, exportedCounter]),
-    ...section(10, bodies),
-  ]);
+  const module = new ModuleBuilder({ hasTable: false });
+  module.addGlobal('counter');
+  for (const { name, params, returnsI32, i32Locals, v128Locals, body } of functions) {
+    const signature = { params: Array<number>(params).fill(TYPE.i32), results: returnsI32 ? [TYPE.i32] : [] };
+    const code = new CodeWriter().append(Uint8Array.from(body));
+    module.addFunction({ signature, i32Locals, i64Locals: 0, v128Locals, code, exportedAs: name });
+  }
+  return module.bytes();
 }
 
 /** A compiled module: any number of instances can be made of it. */
@@ -133,24 +126,3 @@ export const compile = (bytes: Uint8Array): Module => new WebAssembly.Module(byt
 /** @param memory a WebAssembly.Memory, shared. @returns the exported functions */
 export const instantiate = (module: Module, memory: object): Record<string, unknown> =>
   new WebAssembly.Instance(module, { env: { memory } }).exports;
-
-const section = (id: number, parts: readonly Code[]): Code => [id, ...sized(vector(parts))];
-const sized = (bytes: Code): Code => [...unsigned(bytes.length), ...bytes];
-const vector = (parts: readonly Code[]): Code => [...unsigned(parts.length), ...parts.flat()];
-const text = (name: string): Code => sized([...new TextEncoder().encode(name)]);
-
-/** LEB128. */
-function unsigned(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest >= 0x80; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
-  return [...bytes, rest];
-}
-
-/** LEB128 of an i32. */
-function signed(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value | 0;
-  for (; rest < -64 || rest > 63; rest >>= 7) bytes.push((rest & 0x7f) | 0x80);
-  return [...bytes, rest & 0x7f];
-}
