@@ -1,6 +1,7 @@
 import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN, tcpSegment } from '@ciliate/packet';
 import { replayConversations } from '@ciliate/replay';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { clientHello } from '../packages/envoy/test/hello.ts';
 import { type Cluster, podYaml, setPolicies, startCluster } from './cluster.ts';
 
 /** Recordings as they come out of real networks, segment by segment, and what a client then sees behind the proxy. */
@@ -152,6 +153,28 @@ const scenarios: [name: string, policy: string, frames: [string, Uint8Array][], 
     ['connect: http-400, HTTP 400 Bad Request'],
   ],
   [
+    'HTTP/2 to a port with HTTP rules is not judged from a recording, and that is said',
+    L7,
+    record([
+      ...OPEN,
+      ...says('client', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'),
+      ...says('server', '\0\0\0\x04\0\0\0\0\0'),
+      ...CLOSE,
+    ]),
+    ['connect: no-answer, what the proxy says to HTTP/2'],
+  ],
+  [
+    'HTTP/2 to a port without HTTP rules is a connection like any other',
+    NONE,
+    record([
+      ...OPEN,
+      ...says('client', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'),
+      ...says('server', '\0\0\0\x04\0\0\0\0\0'),
+      ...CLOSE,
+    ]),
+    ['connect: answered, connected, 9 bytes'],
+  ],
+  [
     'an answer 101 is an answer',
     NONE,
     record([
@@ -178,6 +201,44 @@ const scenarios: [name: string, policy: string, frames: [string, Uint8Array][], 
 ];
 test.each(scenarios)('%s', async (_name, policy, frames, rows) => {
   expect(await replay(policy, frames)).toEqual(rows);
+});
+
+const tlsRule = (field: string): string =>
+  ingress(`{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], ${field} }] }`);
+const HELLO = Buffer.from(clientHello('server.test')).toString('latin1');
+const TLS = record([
+  ...OPEN,
+  ...says('client', HELLO),
+  ...says('server', 'hello'),
+  ...says('client', 'finished'),
+  ...says('server', 'x'.repeat(2000)),
+  ...says('client', 'more'),
+  ...CLOSE,
+]);
+
+test('a TLS client that asks for an allowed name is passed on, and gets all that the server said', async () => {
+  expect(await replay(tlsRule('serverNames: [server.test]'), TLS)).toEqual([
+    'connect: answered, connected, 2005 bytes',
+  ]);
+});
+
+test('so is any client, where a rule beside it has no names', async () => {
+  const rules = ingress(
+    '{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], serverNames: [server.test] }] }',
+    '{ fromEndpoints: [{ matchLabels: { app: client } }] }',
+  );
+  expect(await replay(rules, plain)).toEqual(['GET /api: answered, HTTP 200 ok']);
+});
+
+test('one that asks for another name is reset, and so is a client without TLS', async () => {
+  const rule = tlsRule('serverNames: [other.test]');
+  expect(await replay(rule, TLS)).toEqual(['connect: reset, connection reset']);
+  expect(await replay(rule, plain)).toEqual(['GET /api: reset, connection reset']);
+});
+
+test('a TLS client is reset while the certificate for it is missing', async () => {
+  const ended = tlsRule('terminatingTLS: { secret: { namespace: default, name: none } }, rules: { http: [{}] }');
+  expect(await replay(ended, TLS)).toEqual(['connect: reset, connection reset']);
 });
 
 test('packets of which the capture kept only a part are left out and told', async () => {

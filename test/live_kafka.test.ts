@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { LiveCluster } from '@ciliate/live';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { answer, denial, heartbeat, metadata } from '../packages/envoy/test/kafka_bytes.ts';
+import { playConnection, startCluster } from './cluster.ts';
 import { podYaml } from './law.ts';
 import { ROOT, startLive } from './live.ts';
 import { PodSocket, toldOf } from './socks.ts';
@@ -78,4 +79,18 @@ test('what is no Kafka ends the connection; whom no rule names is dropped', asyn
   expect(await toldOf(cluster, before, /xwing.*DROPPED/)).toContain('Policy denied DROPPED (TCP Flags: SYN)');
   expect(xwing.connected).toBe(false);
   xwing.close();
+});
+
+test('a capture of such a connection is refused by name: only live brokers answer', async () => {
+  const replayed = await startCluster(PODS + POLICY);
+  try {
+    const [client, pod] = ['ship', 'kafka'].map((name) => replayed.agent.endpointOfPod(name)!);
+    const question = { server: { address: pod!.address, port: 9092 }, answering: { pod: pod!, port: 9092 } } as const;
+    await expect(playConnection(replayed, { client: client!, transport: 'TCP', ...question })).rejects.toMatchObject({
+      code: 'BAD_INPUT',
+      message: expect.stringContaining('default/ship speaks Kafka through the proxy'),
+    });
+  } finally {
+    await replayed.agent.stop();
+  }
 });

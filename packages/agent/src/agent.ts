@@ -22,7 +22,7 @@ import { openConntrack } from './conntrack.ts';
 import { EndpointRegistry } from './crd/endpoint_registry.ts';
 import { type DatapathFlags, datapathConfigOf } from './datapath_config.ts';
 import { AgentDns } from './dns.ts';
-import { type Endpoint, podName } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
 import { AgentError } from './errors.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
@@ -59,6 +59,11 @@ export interface AgentOptions extends DatapathFlags {
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
+  /**
+   * The node that the agent is on, by its name: pods that say another `spec.nodeName`, or another `hostIP`, are behind tunnels.
+   * By default all pods are on one node.
+   */
+  node?: string | undefined;
   /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
   enableHostFirewall?: boolean | undefined;
   /** What of the names learnt by DNS differs from Cilium's flags. */
@@ -143,7 +148,8 @@ export class Agent {
     this.#allocation = allocation;
     this.#registry = registry;
     const { nodeAddresses } = this;
-    this.#services = new Services(memory, { nodeName, nodeAddresses, families });
+    const hasOtherNodes = options.node !== undefined;
+    this.#services = new Services(memory, { nodeName, nodeAddresses, families, hasOtherNodes });
     const lockdown = new Lockdown(repository, selectors);
     const labels = hostLabelsOf(store, nodeName);
     const locked = lockdown.policyOf(IDENTITY_HOST, labels);
@@ -161,6 +167,7 @@ export class Agent {
     const [endpoints, services] = [this.#endpoints, this.#services];
     this.#reconciler = new Reconciler({
       ...{ store, clusterName: CLUSTER_NAME, clusterId: options.clusterId ?? 0, nodeName, families, log },
+      hasOtherNodes,
       ...{ allocation, registry, identities, repository, selectors, namedPorts, endpoints, lockdown, ipcache },
       identityChanges: this.#identityChanges,
       names: this.dns.names,
@@ -182,13 +189,14 @@ export class Agent {
    * @throws AgentError, PolicyError, IdentityError, ServiceError: what is wrong with the cluster's description; KvstoreError
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { store, seed, log, kvstore, clusterId = 0 } = options;
+    const { store, seed, log, kvstore, clusterId = 0, node: wanted } = options;
     const { enablePolicy: enforcement = 'default', enableHostFirewall: hostFirewall = false } = options;
-    if (kvstore !== undefined && knownNodeAddresses(store).length === 0) throw new AgentError('BAD_INPUT', NO_ADDRESS);
+    if (kvstore !== undefined && knownNodeAddresses(store, wanted).length === 0)
+      throw new AgentError('BAD_INPUT', NO_ADDRESS);
     const identities = new IdentityCache(CLUSTER_NAME);
     const families = familiesOf(store, options);
-    const nodeAddresses = nodeAddressesOf(store, families);
-    const nodeName = localNodeName(store) ?? NODE_NAME;
+    const nodeAddresses = nodeAddressesOf(store, families, wanted);
+    const nodeName = localNodeName(store, wanted) ?? NODE_NAME;
     const nodeIp = nodeAddresses[0]!;
     let agent: Agent | undefined;
     let [proxy, registry]: [EnvoyProxy | undefined, Registry | undefined] = [undefined, undefined];
@@ -309,8 +317,8 @@ export class Agent {
 
   /** `namespace/name` of the pod with this address, or the address. */
   nameOf(address: IpAddress): string {
-    const endpoint = this.endpointOfAddress(address);
-    return endpoint === undefined ? formatIp(address) : podName(endpoint);
+    const pod = this.resolver.endpointOf(address);
+    return pod === undefined || pod.podName === '' ? formatIp(address) : `${pod.namespace}/${pod.podName}`;
   }
 
   /** The node's address in the family of this one. @throws Error if the cluster does not use it */

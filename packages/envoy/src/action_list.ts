@@ -27,7 +27,10 @@ export class ActionList implements SessionSink {
 
   /** @throws ProxyError REFUSED: whoever recorded, or made up, the bytes of a TLS client has not its keys */
   secure(): never {
-    throw new ProxyError('REFUSED', 'TLS that ends at the proxy cannot be replayed: it takes a live client');
+    throw new ProxyError(
+      'REFUSED',
+      'speaks TLS that ends at the proxy: recorded bytes cannot be replayed there, live pods can try it',
+    );
   }
 
   log(request: number, record: AccessLog): void {

@@ -28,6 +28,8 @@ export interface AskedRequest {
   /** With query. */
   readonly path: string;
   readonly headers: Headers;
+  /** It asks for a WebSocket, and may. */
+  readonly upgrade: boolean;
 }
 
 /** What becomes of a request: it goes on as rules left it, or the proxy answers. */
@@ -85,12 +87,14 @@ export class Exchange {
   /** @param policy in force now; undefined: withdrawn since the connection was opened @param seed of the request's id */
   judge(policy: CompiledPolicy | undefined, request: AskedRequest, seed: number): Judgement {
     const { id, source, remoteIdentity, localPort, ingress } = this.connection;
+    const { upgrade } = request;
     const ownId = requestId(seed, id, this.number);
     const headers = new RequestHeaderMap({
       ...request,
       headers: filterHeaders(request.headers, {
         sourceIp: source.ip,
         requestId: ownId,
+        upgrade,
         secured: this.connection.secured === true,
       }),
     });
@@ -102,7 +106,7 @@ export class Exchange {
     this.#judged = { method, authority, path, verdict, log };
     if (!verdict.allowed) return { kind: 'reply', reply: { status: 403, body: ACCESS_DENIED } };
     if (headers.missing !== undefined) return { kind: 'reply', reply: incomplete(headers.missing) };
-    return { kind: 'forward', method, authority, path, headers: headers.lines };
+    return { kind: 'forward', method, authority, path, headers: headers.lines, upgrade };
   }
 
   /** Remembers what goes to the server. */
@@ -129,11 +133,12 @@ export class Exchange {
 
   /**
    * @param activeNs when a byte of it was seen last
-   * @returns Envoy's word for the time-out that is over. The idle one of the route counts once a request has a route, and gRPC
-   *   has another. Source: pkg/envoy/xds_server.go, getHttpFilterChainProto
+   * @returns Envoy's word for the time-out that is over. The idle one of the route counts once a request has a route; that of
+   *   gRPC has neither it nor a time-out of its own (with max_stream_duration Envoy uses no other). Source: pkg/envoy/xds_server.go,
+   *   getHttpFilterChainProto; Envoy's router, FilterUtility::finalTimeout. Not modelled: `grpc-timeout`, which clients keep themselves
    */
   overdue(nowNs: bigint, activeNs: bigint, http: HttpConfig): string | undefined {
-    if (nowNs - (this.requestDoneNs ?? NEVER) >= http.requestTimeoutNs) return 'upstream request timeout';
+    if (!this.grpc && nowNs - (this.requestDoneNs ?? NEVER) >= http.requestTimeoutNs) return 'upstream request timeout';
     const idleNs = this.grpc ? http.streamIdleTimeoutNs : http.routeIdleTimeoutNs;
     return nowNs - activeNs >= idleNs ? 'stream timeout' : undefined;
   }

@@ -32,6 +32,7 @@ export type {
   ResponseStart,
 } from './http1/message.ts';
 export { type ParserEvent, RequestParser } from './http1/parser.ts';
+export { speaksHttp2 } from './http2/preface.ts';
 export { denialOf } from './kafka/denial.ts';
 export { frameLength, type KafkaRequest, type KafkaTopic, readRequest } from './kafka/request.ts';
 export { type KafkaNetworkPolicyRule, kafkaAllowed, kafkaRuleToNpds } from './kafka/rules.ts';

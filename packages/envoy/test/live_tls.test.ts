@@ -2,19 +2,22 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
+  encodeDiscoveryResponse,
   encodePreamble,
   encodeSecretsResponse,
   isHttpLog,
   type L7Parser,
+  type LoggedRequest,
   type PortNetworkPolicyRule,
   type ProxyConnection,
+  ProxyServer,
   type Secret,
 } from '../src/index.ts';
 import { clientHello } from './hello.ts';
-import { Client, LOOPBACK, liveProxy, PATIENT, Scope, tcpServer } from './live_support.ts';
-import { ALLIANCE, connection, EMPIRE, httpRules, policyOf } from './support.ts';
+import { Client, LOOPBACK, PATIENT, Scope, tcpServer } from './live_support.ts';
+import { ALLIANCE, connection, EMPIRE, httpRules, policyOf, SEED } from './support.ts';
 
 /** Certificates: `proxy` and `server` are for deathstar.empire.test, `other` is for other.test; who signed them, in `...Ca`. */
 const TLS = JSON.parse(readFileSync(new URL('fixtures/tls.json', import.meta.url), 'utf8')) as {
@@ -114,10 +117,22 @@ let ids = 1000;
 const about = (server: number, over: object) =>
   connection({ id: ++ids, destination: { ip: LOOPBACK, port: server }, ...over });
 
+/** One proxy for all tests. */
+let proxy: ProxyServer;
+const log: LoggedRequest[] = [];
+const ports = new Map<L7Parser, number>();
+beforeAll(async () => {
+  proxy = await ProxyServer.start({ seed: SEED, onAccessLog: (entries) => log.push(...entries) });
+  for (const parser of ['http', 'tls'] as const)
+    ports.set(parser, await proxy.listen({ name: `cilium-${parser}-ingress`, parser }));
+});
+afterAll(() => proxy.stop());
+
 async function proxyWith(rules: PortNetworkPolicyRule[], parser: L7Parser, secrets = [PROXY_SECRET, CA_SECRET]) {
-  const live = await liveProxy(scope, [policy(...rules)], {}, parser);
-  expect(await live.proxy.applySecrets(encodeSecretsResponse('1', secrets))).toEqual({ ack: true });
-  return live;
+  expect(await proxy.applySecrets(encodeSecretsResponse('1', secrets))).toEqual({ ack: true });
+  expect(await proxy.applyPolicy(encodeDiscoveryResponse('1', [policy(...rules)]))).toEqual({ ack: true });
+  log.length = 0;
+  return { proxy, log, port: ports.get(parser)! };
 }
 
 describe('names of servers, without an end of TLS', () => {
@@ -266,6 +281,25 @@ describe('TLS that ends at the proxy', () => {
     const client = new TlsClient(port, server);
     await client.gets(/220 ready/);
     await client.ends('closed');
+  });
+
+  test('a server that resets, or is not there, ends the client, and the proxy lives on', async () => {
+    const { port } = await proxyWith([ENDS], 'tls');
+    const resets = await tcpServer(scope, (socket) => socket.once('data', () => socket.resetAndDestroy()));
+    await new TlsClient(port, resets).send('hi').ends('ECONNRESET');
+    await new TlsClient(port, 1).ends('closed');
+    const server = await tcpServer(scope, (socket) => socket.end('220 ready\r\n'));
+    await new TlsClient(port, server).gets(/220 ready/);
+  });
+
+  test('a client that breaks off its handshake is forgotten', async () => {
+    const { port } = await proxyWith([{ ...RULE, ...BEGINS }], 'http');
+    const client = new Client(scope, port, 1);
+    client.socket.write(clientHello(NAME));
+    client.socket.write('this is no TLS any more');
+    await expect.poll(() => client.ended, PATIENT).not.toBe('open');
+    const server = await httpsServer();
+    await new TlsClient(port, server.port).send(LAND).gets(/Ship landed/);
   });
 
   test('its bodies are bounded by who reads: a large one passes both ways', async () => {

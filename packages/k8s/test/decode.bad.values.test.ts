@@ -92,6 +92,11 @@ describe('Ports, protocols, words', () => {
       'x.yaml:8:18: spec.ingress[0].fromCIDR[0]: want a CIDR, with the length of its prefix, as in 10.0.0.0/8; found "10.0.0.1"',
     ],
     [
+      'a name of a server with a star at its end',
+      ingress('    - toPorts: [{serverNames: [a.io, "**.b.io", c.*]}]\n'),
+      `x.yaml:8:49: spec.ingress[0].toPorts[0].serverNames[2]: "c.*" is no name of a server: want letters, digits, '-', '_' and dots; '*.' or '**.' only before them`,
+    ],
+    [
       'a listener without a name, and with a priority that is none',
       ingress('    - toPorts: [{listener: {priority: 0}}]\n'),
       'x.yaml:8:39: spec.ingress[0].toPorts[0].listener.priority: want a number from 1 to 100, found the number 0',

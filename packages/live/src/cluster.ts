@@ -37,6 +37,8 @@ export interface LiveClusterOptions
   readonly log: Logger;
   readonly enablePolicy?: 'default' | 'always' | 'never';
   readonly dnsRejectWith?: 'refused' | 'nameError';
+  /** `--envoy-websocket`: the HTTP proxy lets connections become WebSockets, where rules allow the request. */
+  readonly envoyWebsocket?: boolean;
   /** Worker threads of the L7 proxy. */
   readonly proxyWorkers?: number;
   /** Who is outside of the cluster. */
@@ -87,9 +89,9 @@ export class LiveCluster {
   static async start(options: LiveClusterOptions): Promise<LiveCluster> {
     for (const pod of options.store.list('Pod')) serversOf(pod);
     let cluster: LiveCluster | undefined;
-    const { seed, proxyWorkers = 1 } = options;
+    const { seed, proxyWorkers = 1, envoyWebsocket: websocket = false } = options;
     const proxy = await ProxyServer.start({
-      ...{ seed, workers: proxyWorkers },
+      ...{ seed, workers: proxyWorkers, http: { websocket } },
       onAccessLog: (entries) => {
         if (cluster === undefined) return;
         for (const { record } of entries) cluster.#network.log(record);

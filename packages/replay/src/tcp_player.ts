@@ -1,15 +1,19 @@
-import { type Agent, type Endpoint, PROXY_PORT_DNS, PROXY_PORT_KAFKA, PROXY_PORT_TLS, podName } from '@ciliate/agent';
+import { type Agent, type Endpoint, PROXY_PORT_DNS, PROXY_PORT_KAFKA, podName } from '@ciliate/agent';
 import { MARK_MAGIC_PROXY_EGRESS } from '@ciliate/bpf';
+import { ProxyError } from '@ciliate/envoy';
 import { InputError } from '@ciliate/k8s';
-import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
+import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '@ciliate/packet';
+import { passedAcknowledgement, proxiedAcknowledgement } from './acknowledgement.ts';
 import type { Conversation, Side } from './conversations.ts';
 import { type Flow, flowOf } from './flow.ts';
 import { withAck, withEnds } from './frames.ts';
 import { type HttpExchange, readExchanges } from './http_exchanges.ts';
 import type { Fate, Node } from './node.ts';
-import { ProxiedConnection, redirectOf } from './proxied_connection.ts';
+import { ProxiedConnection } from './proxied_connection.ts';
 import type { RecordedPacket } from './recording.ts';
+import { redirectOf } from './redirect.ts';
 import { SegmentStream, seqDiff } from './stream.ts';
+import type { RecordedSegment } from './upstream.ts';
 
 /**
  * Plays a recorded TCP connection: a segment is sent only if everything it acknowledges was delivered to its sender.
@@ -57,6 +61,7 @@ export class TcpPlayer {
   async play(from: Side, packet: RecordedPacket): Promise<void> {
     if (from === 'client') await this.#fromClient(packet);
     else if (this.proxied === undefined) this.#fromServer(packet);
+    else if (this.proxied.passes) await this.proxied.fromServer(this.#segmentOf(packet), packet.timeNs);
   }
 
   async #fromClient(packet: RecordedPacket): Promise<void> {
@@ -77,7 +82,8 @@ export class TcpPlayer {
 
   /** What a client's segment acknowledges now, or undefined if that has not been delivered to it. */
   #acknowledgement(recorded: number, closes: boolean): number | undefined {
-    if (this.proxied !== undefined) return this.proxied.acknowledgement(recorded, closes);
+    if (this.proxied?.passes) return passedAcknowledgement(this, recorded);
+    if (this.proxied !== undefined) return proxiedAcknowledgement(this, recorded, closes);
     const { isn, next } = this.atClient;
     return isn !== undefined && seqDiff(next, recorded) >= 0 ? recorded : undefined;
   }
@@ -118,7 +124,19 @@ export class TcpPlayer {
         },
       });
     }
-    await this.proxied.fromClient(fate.frame, packet.timeNs);
+    try {
+      await this.proxied.fromClient(fate.frame, packet.timeNs);
+    } catch (error) {
+      if (!(error instanceof ProxyError) || error.code !== 'REFUSED' || pod === undefined) throw error;
+      throw notReplayed(pod, error.message);
+    }
+  }
+
+  #segmentOf({ parsed: { tcp, payload } }: RecordedPacket): RecordedSegment {
+    const { client, server } = this.conversation.streams;
+    const heard = (tcp!.flags & TCP_ACK) === 0 ? 0 : seqDiff(tcp!.ack, client.isn ?? tcp!.ack) - 1;
+    const at = (tcp!.flags & TCP_SYN) !== 0 ? 0 : seqDiff(tcp!.seq, server.isn ?? tcp!.seq) - 1;
+    return { heard: Math.min(heard, client.bytes.length), at, payload, ends: (tcp!.flags & TCP_FIN) !== 0 };
   }
 
   /** A recorded segment of the server, from the backend that has the connection now. */
@@ -149,7 +167,6 @@ const NOT_REPLAYED: ReadonlyMap<number, string> = new Map([
     PROXY_PORT_KAFKA,
     'speaks Kafka through the proxy: recorded answers of a broker cannot be replayed, live pods can try it',
   ],
-  [PROXY_PORT_TLS, 'speaks TLS through the proxy: recorded bytes cannot be replayed there, live pods can try it'],
 ]);
 
 function notReplayed(client: Endpoint, why: string): InputError {

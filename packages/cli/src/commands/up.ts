@@ -13,6 +13,7 @@ import { table } from '../table.ts';
 interface UpOptions extends CommonOptions, SocketOptions, AgentStoreOptions, DatapathOptions {
   world?: WorldHost[];
   flows?: true;
+  envoyWebsocket?: true;
   proxyWorkers: number;
   tofqdnsDnsRejectResponseCode: 'refused' | 'nameError';
 }
@@ -25,6 +26,7 @@ export function upCommand(): Command {
   return withSocket(withAgentStore(withDatapathOptions(withCommonOptions(new Command('up')))))
     .description('runs a small cluster on loopback, in the foreground, for real clients (see exec); Ctrl-C ends it')
     .option('--world <name=address>', 'a host outside of the cluster, which echoes HTTP; may be repeated', worldHost)
+    .option('--envoy-websocket', 'let HTTP/1 connections become WebSockets where rules allow, as later releases do')
     .option('--flows', 'print what hubble observe would show')
     .option('--proxy-workers <number>', 'threads of the HTTP proxy', positive, 1)
     .addOption(reject.choices(['refused', 'nameError']).default('refused'))
@@ -33,6 +35,7 @@ export function upCommand(): Command {
 
 async function up(options: UpOptions): Promise<void> {
   if (options.json) throw new InputError('--json: up prints lines; ask its API for JSON', {});
+  if (options.node !== undefined) throw new InputError('--node: up runs all pods on one node', {});
   if (options.enableHostFirewall) throw new InputError('--enable-host-firewall: up has no packets of the node', {});
   await withAgentClient(options, (kvstore) => run(options, kvstore));
 }
@@ -45,6 +48,7 @@ async function run(options: UpOptions, kvstore: KvstoreClient | undefined): Prom
   const cluster = await LiveCluster.start({
     ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers },
     ...{ kvstore, clusterId, identityAllocationMode },
+    envoyWebsocket: options.envoyWebsocket ?? false,
     ...datapathFlagsOf(options),
     ...(world !== undefined && { world }),
   });

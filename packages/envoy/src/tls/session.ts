@@ -16,7 +16,7 @@ const HELLO_TIMEOUT_NS = 15_000_000_000n;
  * 2. No rule about the client's identity lets it ask for this name: reset. Without TLS, or without a name in it, only rules
  *    without names do.
  * 3. TLS, and a rule ends it here, or begins it anew: the carrier does so; what is inside goes to the session behind this one.
- *XX * 4. Everything else goes to the session behind this one as it is: to be passed on, or read as HTTP.
+ * 4. Everything else goes to the session behind this one as it is: to be passed on, or read as HTTP.
  *
  * Source: pkg/envoy/xds_server.go, getListenerConf (tls_inspector, a filter chain for TLS, one without); cilium/tls_wrapper.cc.
  */
