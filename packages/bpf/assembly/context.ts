@@ -67,6 +67,8 @@ export const TO_JUDGED: u32 = 312;
 /** A key that is put together, an address that is kept. */
 export const KEY: u32 = 344;
 export const ORIG_SADDR: u32 = 384;
+/** Which backends belong to which services, for affinity: a table. */
+export const AFFINITY_MATCH: u32 = 920;
 /** Masks of the first 0..64 bits of a key. */
 export const MASKS: u32 = 400;
 

@@ -42,7 +42,6 @@ import {
   peek,
   PROXY_REDIRECT,
   reopens,
-  roomFor,
   status as found,
 } from './conntrack';
 import {
@@ -95,7 +94,17 @@ import {
   sameAddress,
 } from './packet';
 import { account, judge, PROXY_PORT, VERDICT } from './policy';
-import { backendId, backendPort, chooseBackend, lookupService, serviceEntry, serviceRevNat } from './services';
+import { updateAffinity } from './affinity';
+import {
+  backendId,
+  backendPort,
+  chooseBackend,
+  hasAffinity,
+  lookupService,
+  roomForService,
+  serviceEntry,
+  serviceRevNat,
+} from './services';
 
 /* handleFromLxc (bpf_lxc.ts): a packet that a pod sends. First what would be, then, once all is known to be usual, what is. */
 
@@ -139,7 +148,7 @@ export function handleFromLxc<F>(ctx: u32, ep: u32, at: u32, len: u32, now: u32,
   if (way === NOT_USUAL) return NOT_USUAL;
   const isNew = status === NEW && way !== NOWHERE;
   const flows: u32 = (isNew ? 1 : 0) + (way === TO_A_POD ? newDeliveries : 0);
-  const room = roomFor<F>(ctx, flows, service !== 0 && serviceEntry === 0 ? 1 : 0);
+  const room = roomForService<F>(ctx, service, flows);
   return room !== 0 ? room : go<F>(ctx, ep, way, isNew, device);
 }
 
@@ -246,6 +255,7 @@ function translate<F>(ctx: u32): void {
   reread<F>();
   if (serviceEntry === 0) createService<F>(ctx, revNat, backendId);
   else keep<F>(ctx, serviceEntry, SERVICE, 0);
+  if (hasAffinity(service)) updateAffinity<F>(ctx, revNat, backendId);
   rewriteToBackend<F>(backend, backendPort<F>(backend));
   reread<F>();
 }

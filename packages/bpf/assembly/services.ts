@@ -11,11 +11,12 @@ import {
   SERVICES,
   SYN,
 } from './context';
-import { entryBackend, entryRevNat, peekService, reopens } from './conntrack';
+import { affinityBackend, lookupAffinity, roomForClient } from './affinity';
+import { entryBackend, entryRevNat, peekService, reopens, roomFor } from './conntrack';
 import { beginHash, find1, find3, findBegun, NODE_KEY } from './hash';
 import { addressBytes, copyAddress, daddrAt, dport, ports, protocol, saddrAt, tcpFlags } from './packet';
 
-/* Services (lib/lb.ts, lb_service.ts, lb_select.ts): those without affinity whose traffic no proxy takes. */
+/* Services (lib/lb.ts, lb_service.ts, lb_select.ts): those whose traffic no proxy takes. */
 
 const VALUE: u32 = NODE_KEY + 8; // of keys of one word
 // `struct lbX_service`.
@@ -24,7 +25,8 @@ const COUNT: u32 = 4;
 const REV_NAT_INDEX: u32 = 6;
 const FLAGS: u32 = 8;
 const FLAGS2: u32 = 9;
-const AFFINITY: u32 = 1 << 4;
+const TIMEOUT: u32 = 0;
+const WITH_AFFINITY: u32 = 1 << 4;
 const L7_LOADBALANCER_OR_DELEGATE: u32 = (1 << 2) | (1 << 3);
 const TWO_SCOPES: u32 = 1 << 5;
 
@@ -88,24 +90,43 @@ export function serviceRevNat(service: u32): u32 {
 /** What `chooseBackend` found: the entry of the connection's choice, 0 for a new one; the backend's number. */
 export let serviceEntry: u32 = 0;
 export let backendId: u32 = 0;
+/** The entry that remembers the client's backend. */
+let remembered: u32 = 0;
 
 /** @returns `struct lbX_backend` of the connection's backend, or 0 if that is not so easily told */
 @inline
 export function chooseBackend<F>(ctx: u32, service: u32): u32 {
-  if ((load<u8>(service, FLAGS) & AFFINITY) !== 0) return 0;
   if ((load<u8>(service, FLAGS2) & L7_LOADBALANCER_OR_DELEGATE) !== 0) return 0;
   serviceEntry = peekService<F>(ctx);
+  const revNat = serviceRevNat(service);
+  remembered = hasAffinity(service) ? lookupAffinity<F>(ctx, revNat) : 0;
   if (serviceEntry === 0) {
-    backendId = selectBackend<F>(ctx, service);
+    backendId =
+      remembered !== 0
+        ? affinityBackend(ctx, remembered, load<u32>(service, TIMEOUT), revNat)
+        : selectBackend<F>(ctx, service);
     return backendId === 0 ? 0 : lookupBackend<F>(ctx, backendId);
   }
-  if (entryRevNat(serviceEntry) !== serviceRevNat(service) || reopens(serviceEntry)) return 0;
+  if (entryRevNat(serviceEntry) !== revNat || reopens(serviceEntry)) return 0;
   backendId = entryBackend(serviceEntry);
   const backend = lookupBackend<F>(ctx, backendId);
   if (backend === 0) return 0;
   const isActive = load<u8>(backend + addressBytes<F>(), 3) === 0;
   // Connections stay with a backend that terminates; a new one on the same ports does not go there.
   return isActive || (tcpFlags & SYN) === 0 ? backend : 0;
+}
+
+@inline
+export function hasAffinity(service: u32): bool {
+  return (load<u8>(service, FLAGS) & WITH_AFFINITY) !== 0;
+}
+
+/** @returns 0 if there is room for what the service remembers of the connection and of the client, beside `flows` new ones */
+@inline
+export function roomForService<F>(ctx: u32, service: u32, flows: u32): i32 {
+  if (service === 0) return roomFor<F>(ctx, flows, 0);
+  const connections = roomFor<F>(ctx, flows, serviceEntry === 0 ? 1 : 0);
+  return hasAffinity(service) && remembered === 0 ? connections | roomForClient<F>(ctx) : connections;
 }
 
 @inline

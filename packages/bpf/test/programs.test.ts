@@ -33,6 +33,7 @@ const fromClient = (frame: Uint8Array): number => {
   return cilFromContainer(world.datapath, client, world.skb);
 };
 
+const SOURCE_PORT = 34;
 const NODE = 0x0af401fe; // its last byte makes the be32 too large for a small integer of V8
 const paths: [name: string, frame: Uint8Array, want: number][] = [
   ['a packet of a known connection', tcpSegment({ ...there, flags: TCP_ACK }), CTX_ACT_REDIRECT],
@@ -52,6 +53,26 @@ test.each(paths)('%s allocates nothing on its whole way', (_name, frame, want) =
   };
   expect(packet()).toBe(want);
   expect(bytesPerCall(packet, 3_000)).toBeLessThan(1);
+});
+
+test('new connections allocate nothing on their whole way, also when a map takes memory for them', () => {
+  const { memory, datapath, skb } = new World(scenario, { cilium_ct4_global: 1 << 17, cilium_ct_any4_global: 1 << 17 });
+  const frame = tcpSegment({ ...there, flags: TCP_SYN });
+  const at = memory.alloc(frame.length);
+  memory.u8.set(frame, at);
+  const client = datapath.program(CLIENT.id)!;
+  let port = 1024;
+  const packet = (): number => {
+    port++;
+    memory.u8[at + SOURCE_PORT] = port >> 8;
+    memory.u8[at + SOURCE_PORT + 1] = port & 0xff;
+    skb.loadFrom(at, frame.length, client.ifindex);
+    return cilFromContainer(datapath, client, skb);
+  };
+  expect(packet()).toBe(CTX_ACT_REDIRECT);
+  // The smallest object has 16 bytes; asking for the heap's size takes some too.
+  expect(bytesPerCall(packet, 1_500)).toBeLessThan(4);
+  expect(port).toBeLessThan(1 << 16);
 });
 
 test('a frame longer than an skb is cut, and writes nothing behind it', () => {

@@ -12,7 +12,7 @@ import { PACKET_HOST } from './local_delivery.ts';
 
 /** The block that the code reads and writes, u32 each (assembly/context.ts). */
 const BLOCK = {
-  size: 400 + 65 * 8,
+  size: 936,
   options: 0,
   tunnelPort: 4,
   encapIfindex: 8,
@@ -33,6 +33,7 @@ const BLOCK = {
   tunnelId: 272,
   tunnelInfo: 276,
   masks: 400,
+  affinityMatch: 920,
 } as const;
 /** Of a family in the block. */
 const FAMILY = {
@@ -95,7 +96,7 @@ function codeOf(memory: Memory): Code {
 
 /**
  * The programs once more, each in one call of WebAssembly on the same memory (assembly/known.ts), for packets of the usual
- * kind: TCP or UDP over IPv4 or IPv6, no fragment, to a service only if that has neither affinity nor a proxy, with entries
+ * kind: TCP or UDP over IPv4 or IPv6, no fragment, to a service only if no proxy takes its traffic, with entries
  * of maps that are where they are looked for. For the rest it answers NOT_USUAL and has changed nothing, and the programs do
  * their work. Both give the same; explained packets always go the long way.
  */
@@ -109,7 +110,9 @@ export class Known {
   /** @returns null where the code does not know the node's configuration or maps. @throws MapError ENOMEM */
   static of(dp: Datapath): Known | null {
     const { config, v4, v6, memory } = dp;
-    const isOwn = [v4, v6].every(({ ctTcp, ctAny }) => ctTcp.spec.singleOwner && ctAny.spec.singleOwner);
+    const isOwn = [v4, v6].every(({ ctTcp, ctAny, affinity }) =>
+      [ctTcp, ctAny, affinity].every(({ spec }) => spec.singleOwner),
+    );
     const isOther = config.policyAuditMode || config.hostRouting || config.hostFirewall;
     return isOther || !isOwn || !memory.hasWasm ? null : new Known(dp, config);
   }
@@ -135,6 +138,7 @@ export class Known {
     this.#set(BLOCK.statsCpu, dp.policyStats.cpuOffset);
     this.#setTable(BLOCK.lxc, dp.lxc);
     this.#setTable(BLOCK.stats, dp.policyStats);
+    this.#setTable(BLOCK.affinityMatch, dp.affinityMatch);
     this.#setFamily(BLOCK.families[0], dp.v4, config);
     this.#setFamily(BLOCK.families[1], dp.v6, config);
     for (let bits = 0; bits <= 64; bits++)
@@ -261,11 +265,10 @@ export class Known {
 const NODES_AT_HAND = 8;
 
 /** Sees to it that new connections find free nodes. @returns whether they do */
-function prepareNodes({ v4, v6 }: Datapath): boolean {
-  for (const { ctTcp, ctAny } of [v4, v6])
-    if (ctTcp.prepare(NODES_AT_HAND) !== 0 || ctAny.prepare(NODES_AT_HAND) !== 0) return false;
-  return true;
-}
+const prepareNodes = ({ v4, v6 }: Datapath): boolean => prepareFamily(v4) && prepareFamily(v6);
+
+const prepareFamily = ({ ctTcp, ctAny, affinity }: Family): boolean =>
+  ctTcp.prepare(NODES_AT_HAND) === 0 && ctAny.prepare(NODES_AT_HAND) === 0 && affinity.prepare(NODES_AT_HAND) === 0;
 
 /** Bits of the block's options. */
 function optionsOf(config: DatapathConfig): number {
