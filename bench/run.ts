@@ -10,7 +10,7 @@ import { run as datapath } from './datapath.ts';
 import { checkNames } from './field.ts';
 import { run as httpRules } from './http_rules.ts';
 import { run as ipcache } from './ipcache.ts';
-import { run as kvstore } from './kvstore.ts';
+import { run as kvstore } from './kvstore/run.ts';
 import { run as lookup } from './lookup.ts';
 import { run as mapLookup } from './map_lookup.ts';
 import { run as memory } from './memory.ts';

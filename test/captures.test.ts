@@ -1,6 +1,7 @@
 import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN, tcpSegment } from '@ciliate/packet';
 import { replayConversations } from '@ciliate/replay';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { clientHello } from '../packages/envoy/test/hello.ts';
 import { type Cluster, podYaml, setPolicies, startCluster } from './cluster.ts';
 
 /** Recordings as they come out of real networks, segment by segment, and what a client then sees behind the proxy. */
@@ -152,6 +153,28 @@ const scenarios: [name: string, policy: string, frames: [string, Uint8Array][], 
     ['connect: http-400, HTTP 400 Bad Request'],
   ],
   [
+    'HTTP/2 to a port with HTTP rules is not judged from a recording, and that is said',
+    L7,
+    record([
+      ...OPEN,
+      ...says('client', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'),
+      ...says('server', '\0\0\0\x04\0\0\0\0\0'),
+      ...CLOSE,
+    ]),
+    ['connect: no-answer, what the proxy says to HTTP/2'],
+  ],
+  [
+    'HTTP/2 to a port without HTTP rules is a connection like any other',
+    NONE,
+    record([
+      ...OPEN,
+      ...says('client', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0'),
+      ...says('server', '\0\0\0\x04\0\0\0\0\0'),
+      ...CLOSE,
+    ]),
+    ['connect: answered, connected, 9 bytes'],
+  ],
+  [
     'an answer 101 is an answer',
     NONE,
     record([
@@ -178,6 +201,24 @@ const scenarios: [name: string, policy: string, frames: [string, Uint8Array][], 
 ];
 test.each(scenarios)('%s', async (_name, policy, frames, rows) => {
   expect(await replay(policy, frames)).toEqual(rows);
+});
+
+const tlsRule = (field: string): string =>
+  ingress(`{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], ${field} }] }`);
+const HELLO = Buffer.from(clientHello('server.test')).toString('latin1');
+const TLS = record([...OPEN, ...says('client', HELLO), ...says('server', 'hello'), ...CLOSE]);
+
+test('a TLS client that policy sends to the proxy is refused by name: its bytes are for another server', async () => {
+  await expect(replay(tlsRule('serverNames: [server.test]'), TLS)).rejects.toMatchObject({
+    code: 'BAD_INPUT',
+    message:
+      'default/client speaks TLS through the proxy: recorded bytes cannot be replayed there, live pods can try it',
+  });
+});
+
+test('a TLS client is reset while the certificate for it is missing', async () => {
+  const ended = tlsRule('terminatingTLS: { secret: { namespace: default, name: none } }, rules: { http: [{}] }');
+  expect(await replay(ended, TLS)).toEqual(['connect: reset, connection reset']);
 });
 
 test('packets of which the capture kept only a part are left out and told', async () => {

@@ -1,3 +1,5 @@
+import { type Agent, networkPolicyOf, type PolicyReceiver } from '@ciliate/agent';
+import { encodeDiscoveryResponse, type NetworkPolicy } from '@ciliate/envoy';
 import fc from 'fast-check';
 
 /** What policies may say in the law, and a plain model of what must then happen to one request. */
@@ -37,6 +39,8 @@ const rule: fc.Arbitrary<Rule> = fc.record({
 export const scenario = fc.record({
   rules: fc.array(rule, { maxLength: 4 }),
   audit: fc.boolean(),
+  /** Clients of whom the datapath knows, but the proxy does not yet: their identities reach it later. */
+  unheard: fc.constantFrom(undefined, undefined, ...ORGS),
   asked: fc.array(
     fc.record({
       client: fc.constantFrom(...CLIENTS),
@@ -52,13 +56,13 @@ export type Asked = Scenario['asked'][number];
 export interface Law {
   /** What the datapath says: 0, or 133 no rule allows, 181 a rule denies, 189 authentication required. */
   readonly code: 0 | 133 | 181 | 189;
-  readonly sees: 'answer' | 'time-out' | '403';
+  readonly sees: 'answer' | 'time-out' | '403' | 'reset';
   /** By way of the proxy: then Hubble words an audited verdict as allowed, as for all redirects. */
   readonly redirected: boolean;
 }
 
 /** Straight from the rules. */
-export function lawOf({ rules, audit }: Scenario, { client, method, target }: Asked): Law {
+export function lawOf({ rules, audit, unheard }: Scenario, { client, method, target }: Asked): Law {
   const selected = rules.filter(
     ({ from, port }) =>
       port === 80 && Object.entries(from).every(([key, value]) => client.labels[key as 'org' | 'tier'] === value),
@@ -68,12 +72,14 @@ export function lawOf({ rules, audit }: Scenario, { client, method, target }: As
   if (code !== 0 && !audit) return { code, sees: 'time-out', redirected: false };
   const isJudged = code === 0 || code === 189; // what no entry allows has no entry that redirects
   if (!isJudged || allowing.length === 0) return { code, sees: 'answer', redirected: false };
+  const redirected = allowing.some((one) => one.http !== undefined);
+  if (redirected && client.labels.org === unheard) return { code, sees: 'reset', redirected };
   const full = (pattern: string | undefined, text: string): boolean =>
     pattern === undefined || new RegExp(`^(?:${pattern})$`).test(text);
   const passes = allowing.some(
     (one) => one.http === undefined || one.http.some((h) => full(h.method, method) && full(h.path, target)),
   );
-  return { code, sees: passes ? 'answer' : '403', redirected: allowing.some((one) => one.http !== undefined) };
+  return { code, sees: passes ? 'answer' : '403', redirected };
 }
 
 function codeOf(rules: readonly Rule[], selected: readonly Rule[], allowing: readonly Rule[]): Law['code'] {
@@ -102,6 +108,31 @@ export function policyOf(rules: readonly Rule[]): string {
     ...(ingressDeny.length > 0 && { ingressDeny }),
   };
   return JSON.stringify({ apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy', metadata: { name: 'law' }, spec });
+}
+
+/** Tells a proxy all that the agent's endpoints are held to, as if identities of one org had not come there yet. */
+export async function tellProxy(agent: Agent, proxy: PolicyReceiver, unheard: string | undefined): Promise<void> {
+  const names = CLIENTS.filter(({ labels }) => labels.org === unheard).map(({ name }) => name);
+  const identities = new Set(names.map((name) => agent.endpointOfPod(name)!.identity));
+  const policies = agent.endpoints.flatMap((endpoint) => networkPolicyOf(endpoint, endpoint.policy) ?? []);
+  const response = encodeDiscoveryResponse(
+    'law',
+    policies.map((policy) => without(policy, identities)),
+  );
+  const answer = await proxy.applyPolicy(response);
+  if (!answer.ack) throw new Error(answer.reason);
+}
+
+/** Lists that are left empty would mean everybody, and so go. */
+function without(policy: NetworkPolicy, identities: ReadonlySet<number>): NetworkPolicy {
+  const ingressPerPortPolicies = policy.ingressPerPortPolicies!.flatMap((entry) => {
+    const rules = entry.rules!.flatMap((rule) => {
+      const remotePolicies = rule.remotePolicies!.filter((identity) => !identities.has(identity));
+      return remotePolicies.length === 0 && rule.remotePolicies!.length > 0 ? [] : [{ ...rule, remotePolicies }];
+    });
+    return rules.length === 0 ? [] : [{ ...entry, rules }];
+  });
+  return { ...policy, ingressPerPortPolicies };
 }
 
 export const podYaml = (name: string, address: string, labels: Record<string, string>, server = ''): string => `

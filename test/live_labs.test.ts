@@ -1,7 +1,6 @@
-import { createSocket } from 'node:dgram';
 import type { LiveCluster } from '@ciliate/live';
-import { decode, encode, type Packet } from 'dns-packet';
 import { afterEach, describe, expect, test } from 'vitest';
+import { askDns } from './dns.ts';
 import { applyFile, curl, deleteFile, isInstalled, nc, startLive } from './live.ts';
 
 /** Both labs with real clients. Those that are not installed are skipped by name. */
@@ -124,19 +123,3 @@ test.skipIf(!isInstalled('curl'))(
     expect(await askDns(cluster, 'bb1', 'other.test')).toMatchObject({ rcode: 'REFUSED', answers: [] });
   },
 );
-
-/** A native question on the pod's own port. @returns undefined if nothing comes back for a second */
-function askDns(cluster: LiveCluster, pod: string, name: string): Promise<Packet | undefined> {
-  const socket = createSocket('udp4');
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => finish(undefined), 1000);
-    const finish = (answer: Packet | undefined): void => {
-      clearTimeout(timer);
-      socket.close();
-      resolve(answer);
-    };
-    socket.on('message', (bytes) => finish(decode(bytes)));
-    const query = encode({ type: 'query', id: 1, questions: [{ type: 'A', name }] });
-    socket.send(query, cluster.pod(pod)!.dnsPort, '127.0.0.1');
-  });
-}

@@ -1,7 +1,7 @@
 import { createDatapathMaps, type DatapathConfig, type Step } from '@ciliate/bpf';
 import { EnvoyProxy } from '@ciliate/envoy';
 import type { Resolver } from '@ciliate/hubble';
-import { type FqdnConfig, IDENTITY_HOST, IdentityCache } from '@ciliate/identity';
+import { type FqdnConfig, IDENTITY_HOST, IdentityCache, type Source } from '@ciliate/identity';
 import type { ObjectStore } from '@ciliate/k8s';
 import type { KvstoreClient } from '@ciliate/kvstore';
 import type { ServiceEntry } from '@ciliate/loadbalancer';
@@ -19,14 +19,15 @@ import {
 import type { Logger } from 'pino';
 import { Changes, WATCHED_KINDS } from './changes.ts';
 import { openConntrack } from './conntrack.ts';
+import { EndpointRegistry } from './crd/endpoint_registry.ts';
 import { type DatapathFlags, datapathConfigOf } from './datapath_config.ts';
 import { AgentDns } from './dns.ts';
-import { type Endpoint, podName } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
 import { EndpointTable } from './endpoint_table.ts';
 import { AgentError } from './errors.ts';
 import { explainPolicyStep, type PolicyReason } from './explain.ts';
 import { type Families, familiesOf } from './families.ts';
-import { allocationOnKvstore, type IdentityAllocation } from './identity_allocation.ts';
+import { allocationOnCrd, allocationOnKvstore, type IdentityAllocation } from './identity_allocation.ts';
 import { IdentityChanges } from './identity_changes.ts';
 import { AgentIpcache } from './ipcache.ts';
 import { SharedState } from './kvstore/shared_state.ts';
@@ -35,6 +36,7 @@ import { hostLabelsOf, knownNodeAddresses, localNodeName, nodeAddressesOf } from
 import { type PolicyReceiver, ProxyPolicy } from './proxy_policy.ts';
 import { Reconciler, type ReconcilerParts } from './reconciler.ts';
 import { Regeneration } from './regeneration.ts';
+import type { Registry } from './registry.ts';
 import { newResolver } from './resolver.ts';
 import { Services } from './services.ts';
 
@@ -57,6 +59,11 @@ export interface AgentOptions extends DatapathFlags {
   log: Logger;
   /** `--enable-policy`, when what no rule allows is dropped; by default as soon as a rule about the direction selects a pod. */
   enablePolicy?: PolicyConfig['enforcement'] | undefined;
+  /**
+   * The node that the agent is on, by its name: pods that say another `spec.nodeName`, or another `hostIP`, are behind tunnels.
+   * By default all pods are on one node.
+   */
+  node?: string | undefined;
   /** `--enable-host-firewall`: are policies about nodes enforced? By default they are ignored. */
   enableHostFirewall?: boolean | undefined;
   /** What of the names learnt by DNS differs from Cilium's flags. */
@@ -68,6 +75,11 @@ export interface AgentOptions extends DatapathFlags {
    * itself, in memory. Closed by who gives it, after the agent stopped.
    */
   kvstore?: KvstoreClient | undefined;
+  /**
+   * `--identity-allocation-mode`: numbers from the key-value store, by default, or as CiliumIdentity objects in `store`. With
+   * `crd` and no `kvstore`, agents tell each other of pods by CiliumEndpoint objects.
+   */
+  identityAllocationMode?: 'kvstore' | 'crd' | undefined;
   /** `--cluster-id`, 0 by default. */
   clusterId?: number | undefined;
   /** Proxies on real sockets that are to know the policy too; started and stopped by who gives them. */
@@ -79,7 +91,8 @@ type Parts = Pick<ReconcilerParts, 'identities' | 'repository' | 'allocation' | 
   proxy: EnvoyProxy;
   nodeName: string;
   nodeAddresses: readonly IpAddress[];
-  shared: SharedState | undefined;
+  registry: Registry | undefined;
+  source: Source;
 };
 
 /**
@@ -104,7 +117,7 @@ export class Agent {
   /** DNS of the endpoints: the proxy that judges questions, and the names that answers told. */
   readonly dns: AgentDns;
   readonly #allocation: IdentityAllocation;
-  readonly #shared: SharedState | undefined;
+  readonly #registry: Registry | undefined;
   readonly #endpoints: EndpointTable;
   readonly #services: Services;
   readonly #identityChanges: IdentityChanges;
@@ -119,7 +132,7 @@ export class Agent {
 
   private constructor(options: AgentOptions, parts: Parts) {
     const { store, seed, log, fqdn, dnsRejectWith, proxies = [] } = options;
-    const { memory, identities, repository, selectors, proxy, allocation, shared, families, nodeName } = parts;
+    const { memory, identities, repository, selectors, proxy, allocation, registry, families, nodeName } = parts;
     this.memory = memory;
     this.seed = seed;
     this.identities = identities;
@@ -133,16 +146,16 @@ export class Agent {
     };
     this.tunnelDevice = `cilium_${options.tunnelProtocol ?? 'vxlan'}`;
     this.#allocation = allocation;
-    this.#shared = shared;
+    this.#registry = registry;
     const { nodeAddresses } = this;
-    this.#services = new Services(memory, { nodeName, nodeAddresses, families });
+    const hasOtherNodes = options.node !== undefined;
+    this.#services = new Services(memory, { nodeName, nodeAddresses, families, hasOtherNodes });
     const lockdown = new Lockdown(repository, selectors);
     const labels = hostLabelsOf(store, nodeName);
     const locked = lockdown.policyOf(IDENTITY_HOST, labels);
     this.#endpoints = new EndpointTable(memory, nodeAddresses, labels, locked);
-    const source = shared === undefined ? 'custom-resource' : 'kvstore';
     const reserved = identities.reserved;
-    const ipcache = new AgentIpcache(memory, { node: nodeAddresses, reserved, families, source });
+    const ipcache = new AgentIpcache(memory, { node: nodeAddresses, reserved, families, source: parts.source });
     this.resolver = newResolver(this.#endpoints, this.#services, ipcache);
     this.dns = new AgentDns({
       ...{ memory, endpoints: this.#endpoints, shards: CT_SHARDS, fqdn, rejectWith: dnsRejectWith },
@@ -154,7 +167,8 @@ export class Agent {
     const [endpoints, services] = [this.#endpoints, this.#services];
     this.#reconciler = new Reconciler({
       ...{ store, clusterName: CLUSTER_NAME, clusterId: options.clusterId ?? 0, nodeName, families, log },
-      ...{ allocation, shared, identities, repository, selectors, namedPorts, endpoints, lockdown, ipcache },
+      hasOtherNodes,
+      ...{ allocation, registry, identities, repository, selectors, namedPorts, endpoints, lockdown, ipcache },
       identityChanges: this.#identityChanges,
       names: this.dns.names,
       services,
@@ -175,38 +189,45 @@ export class Agent {
    * @throws AgentError, PolicyError, IdentityError, ServiceError: what is wrong with the cluster's description; KvstoreError
    */
   static async start(options: AgentOptions): Promise<Agent> {
-    const { store, seed, log, kvstore, clusterId = 0 } = options;
+    const { store, seed, log, kvstore, clusterId = 0, node: wanted } = options;
     const { enablePolicy: enforcement = 'default', enableHostFirewall: hostFirewall = false } = options;
-    if (kvstore !== undefined && knownNodeAddresses(store).length === 0) throw new AgentError('BAD_INPUT', NO_ADDRESS);
+    if (kvstore !== undefined && knownNodeAddresses(store, wanted).length === 0)
+      throw new AgentError('BAD_INPUT', NO_ADDRESS);
     const identities = new IdentityCache(CLUSTER_NAME);
     const families = familiesOf(store, options);
-    const nodeAddresses = nodeAddressesOf(store, families);
-    const nodeName = localNodeName(store) ?? NODE_NAME;
+    const nodeAddresses = nodeAddressesOf(store, families, wanted);
+    const nodeName = localNodeName(store, wanted) ?? NODE_NAME;
     const nodeIp = nodeAddresses[0]!;
     let agent: Agent | undefined;
-    let [proxy, shared]: [EnvoyProxy | undefined, SharedState | undefined] = [undefined, undefined];
-    const allocation = await allocationOnKvstore({ kvstore, identities, clusterId, nodeIp, seed, log });
+    let [proxy, registry]: [EnvoyProxy | undefined, Registry | undefined] = [undefined, undefined];
+    const onChange = () => {
+      if (agent !== undefined) agent.#schedule();
+    };
+    const isCrd = options.identityAllocationMode === 'crd';
+    const allocation = isCrd
+      ? allocationOnCrd(store, { identities, clusterId, seed })
+      : await allocationOnKvstore({ kvstore, identities, clusterId, nodeIp, seed, log });
     try {
       if (kvstore !== undefined) {
         const node = { name: nodeName, cluster: CLUSTER_NAME, hostIp: nodeIp };
-        const onChange = () => {
-          if (agent !== undefined) agent.#schedule();
-        };
-        shared = await SharedState.open({ client: kvstore, node, onChange, log });
+        registry = await SharedState.open({ client: kvstore, node, onChange, log });
+      } else if (isCrd) {
+        registry = new EndpointRegistry(store, nodeIp, onChange);
       }
       proxy = await EnvoyProxy.start({ seed });
       const { ipv4: enableIPv4, ipv6: enableIPv6 } = families;
       const policy = { clusterName: CLUSTER_NAME, enforcement, hostFirewall, enableIPv4, enableIPv6 };
       const repository = new PolicyRepository(policy);
       const selectors = new SelectorCache(identities.entries());
-      const parts = { memory: Memory.create(), identities, allocation, shared, proxy, repository, selectors, families };
-      agent = new Agent(options, { ...parts, nodeName, nodeAddresses });
+      const source: Source = kvstore === undefined ? 'custom-resource' : 'kvstore';
+      const parts = { memory: Memory.create(), identities, allocation, registry, source, proxy, repository, selectors };
+      agent = new Agent(options, { ...parts, families, nodeName, nodeAddresses });
       await agent.settled();
       log.info({ endpoints: agent.endpoints.length, services: agent.services.length }, 'agent started');
       return agent;
     } catch (error) {
       await proxy?.stop();
-      await shared?.close();
+      await registry?.close();
       await allocation.close();
       throw error;
     }
@@ -257,7 +278,7 @@ export class Agent {
     await this.#settled.catch(() => {}); // told by settled()
     await this.proxy.stop();
     // If the store cannot be reached, what this agent has there goes with its leases.
-    await this.#shared?.close().catch(() => {});
+    await this.#registry?.close().catch(() => {});
     await this.#allocation.close().catch(() => {});
   }
 
@@ -267,8 +288,7 @@ export class Agent {
    */
   async syncKvstore(): Promise<void> {
     await this.#allocation.sync();
-    await this.#shared?.keepAlive();
-    await this.#shared?.sync();
+    await this.#registry?.sync();
     this.#schedule();
     await this.settled().catch(() => {}); // told to those who changed objects
   }
@@ -297,8 +317,8 @@ export class Agent {
 
   /** `namespace/name` of the pod with this address, or the address. */
   nameOf(address: IpAddress): string {
-    const endpoint = this.endpointOfAddress(address);
-    return endpoint === undefined ? formatIp(address) : podName(endpoint);
+    const pod = this.resolver.endpointOf(address);
+    return pod === undefined || pod.podName === '' ? formatIp(address) : `${pod.namespace}/${pod.podName}`;
   }
 
   /** The node's address in the family of this one. @throws Error if the cluster does not use it */

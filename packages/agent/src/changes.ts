@@ -1,4 +1,4 @@
-import type { CiliumCIDRGroup, ObjectStore, PolicyObject, WatchEvent } from '@ciliate/k8s';
+import type { CiliumCIDRGroup, ObjectOf, ObjectStore, PolicyObject, WatchEvent } from '@ciliate/k8s';
 import type { PolicyRef } from '@ciliate/policy';
 
 /** Every kind of object that the agent watches. */
@@ -7,6 +7,7 @@ export const WATCHED_KINDS = [
   'Pod',
   'Service',
   'EndpointSlice',
+  'Secret',
   'NetworkPolicy',
   'CiliumNetworkPolicy',
   'CiliumClusterwideNetworkPolicy',
@@ -22,13 +23,15 @@ export class Changes {
   readonly namespaces = new Set<string>();
   /** Services or the EndpointSlices that speak of them. */
   services = false;
+  /** Secrets, or policies, which name them. */
+  secrets = false;
   /** By kind, namespace and name: the object, undefined if it is gone. */
   readonly policies = new Map<string, { readonly ref: PolicyRef; readonly object: PolicyObject | undefined }>();
   /** Names of nodes. */
   readonly nodes = new Set<string>();
   readonly cidrGroups = new Map<string, CiliumCIDRGroup | undefined>();
 
-  note({ type, object }: WatchEvent): void {
+  note({ type, object }: WatchEvent<ObjectOf<(typeof WATCHED_KINDS)[number]>>): void {
     const { namespace, name } = object.metadata;
     switch (object.kind) {
       case 'Namespace':
@@ -41,6 +44,9 @@ export class Changes {
       case 'EndpointSlice':
         this.services = true;
         break;
+      case 'Secret':
+        this.secrets = true;
+        break;
       case 'Node':
       case 'CiliumNode':
         this.nodes.add(name);
@@ -49,6 +55,7 @@ export class Changes {
         this.cidrGroups.set(name, type === 'deleted' ? undefined : object);
         break;
       default: {
+        this.secrets = true;
         const ref = { kind: object.kind, namespace, name };
         this.policies.set(`${object.kind}/${namespace}/${name}`, {
           ref,

@@ -1,8 +1,10 @@
 import { type Allocator, IdentityAllocator, type IdentityCache, identityRange } from '@ciliate/identity';
+import type { ObjectStore } from '@ciliate/k8s';
 import { EmbeddedStore, type KvstoreClient } from '@ciliate/kvstore';
 import type { Labels } from '@ciliate/labels';
 import { formatIp, type IpAddress } from '@ciliate/packet';
 import type { Logger } from 'pino';
+import { CrdAllocator } from './crd/crd_allocator.ts';
 import { seededRandom } from './random.ts';
 
 export interface AllocationOptions {
@@ -50,6 +52,21 @@ export async function allocationOnKvstore(options: AllocationOptions): Promise<I
       await allocator.sync();
     },
     close: () => allocator.close({ isGone: true }),
+  };
+}
+
+/** As CiliumIdentity objects; the operator frees numbers. */
+export function allocationOnCrd(
+  store: ObjectStore,
+  { identities, clusterId, seed }: Pick<AllocationOptions, 'identities' | 'clusterId' | 'seed'>,
+): IdentityAllocation {
+  const random = seededRandom(seed);
+  const allocator = new CrdAllocator({ store, cache: identities, random, range: identityRange(clusterId) });
+  return {
+    allocator,
+    unused: async () => {},
+    sync: async () => allocator.sync(),
+    close: async () => allocator.close(),
   };
 }
 

@@ -1,4 +1,6 @@
 export { Agent, type AgentOptions, CT_SHARDS } from './agent.ts';
+export { CrdAllocator, type CrdAllocatorOptions } from './crd/crd_allocator.ts';
+export { type CrdGcRound, CrdIdentityGc, type CrdIdentityGcOptions } from './crd/identity_gc.ts';
 export type { Cidr, DatapathFlags } from './datapath_config.ts';
 export { AgentDns } from './dns.ts';
 export { addressBeside, type Endpoint, HOST_NAME, podName } from './endpoint.ts';
@@ -11,8 +13,9 @@ export {
   whyRequestDenied,
   whyRequestPassed,
 } from './explain.ts';
+export { networkPolicyOf } from './npds.ts';
 export type { PolicyReceiver } from './proxy_policy.ts';
-export { PROXY_PORT_DNS, PROXY_PORT_HTTP } from './proxy_ports.ts';
+export { PROXY_PORT_DNS, PROXY_PORT_HTTP, PROXY_PORT_KAFKA, PROXY_PORT_TLS } from './proxy_ports.ts';
 export { backingSlices } from './services.ts';
 export { ClusterPolicy, type PolicyPod } from './what_if/cluster_policy.ts';
 export { diffReach, type ReachChange, type ReachDiff } from './what_if/diff.ts';

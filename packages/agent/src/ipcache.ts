@@ -22,7 +22,7 @@ export interface AgentIpcacheOptions {
   readonly node: readonly IpAddress[];
   readonly reserved: ReservedIdentities;
   readonly families: Families;
-  /** How this agent's pods become known, here and elsewhere. */
+  /** How agents' pods become known, here and elsewhere. */
   readonly source: Source;
 }
 
@@ -80,7 +80,7 @@ export class AgentIpcache {
     const prefix = prefixOf(address);
     this.entries.deleteEndpoint(prefix, this.#source);
     const told = this.toldOf(address);
-    if (told !== undefined) this.entries.upsertEndpoint({ ...told, source: 'kvstore' });
+    if (told !== undefined) this.entries.upsertEndpoint({ ...told, source: this.#source });
   }
 
   /**
@@ -94,8 +94,8 @@ export class AgentIpcache {
     else this.#told.delete(key);
     const prefix = (told ?? before)?.prefix;
     if (prefix === undefined || this.#ofPods.has(addressOf(prefix))) return before;
-    if (told === undefined) this.entries.deleteEndpoint(prefix, 'kvstore');
-    else this.entries.upsertEndpoint({ ...told, source: 'kvstore' });
+    if (told === undefined) this.entries.deleteEndpoint(prefix, this.#source);
+    else this.entries.upsertEndpoint({ ...told, source: this.#source });
     return before;
   }
 

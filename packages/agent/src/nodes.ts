@@ -1,8 +1,9 @@
 import { type Prefix, type PrefixInfo, parsePrefix, prefixOf, type Source } from '@ciliate/identity';
-import type { EndpointSlice, NodeAddress, ObjectStore } from '@ciliate/k8s';
+import { didYouMean, type EndpointSlice, type NodeAddress, nearestWord, type ObjectStore } from '@ciliate/k8s';
 import { filterIdentityLabels, Labels } from '@ciliate/labels';
 import { SERVICE_NAME_LABEL } from '@ciliate/loadbalancer';
 import { formatIp, type IpAddress, isIpv6, parseIp } from '@ciliate/packet';
+import { AgentError } from './errors.ts';
 import type { Families } from './families.ts';
 
 /** For a cluster that does not say where its node is; from the blocks for examples, RFC 5737 and RFC 3849. */
@@ -26,9 +27,12 @@ export interface ClusterNode {
 /**
  * The name of the node that all pods are on: of the one that has the address that pods call their `hostIP`, else as the
  * first pod says that names its node, else of the first that there is.
+ * @param wanted the agent was told which node it is on; then other pods may be on other nodes
+ * @throws AgentError BAD_INPUT if there is no such node
  */
-export function localNodeName(store: ObjectStore): string | undefined {
+export function localNodeName(store: ObjectStore, wanted?: string): string | undefined {
   const names = [...store.list('Node'), ...store.list('CiliumNode')].map(({ metadata }) => metadata.name);
+  if (wanted !== undefined) return knownNode(wanted, [...names, ...store.list('Pod').map(({ spec }) => spec.nodeName)]);
   const hostIP = hostIpOf(store);
   const hasHostIP = (name: string) => nodeOf(store, name)!.addresses.some(({ ip }) => ip === hostIP);
   const told = store.list('Pod').find(({ spec }) => spec.nodeName !== undefined)?.spec.nodeName;
@@ -39,8 +43,8 @@ export function localNodeName(store: ObjectStore): string | undefined {
  * The addresses of that node, IPv4 first: in each family what the first pod with such a `hostIPs` says, else its internal
  * one. They also stand for the addresses of cilium_host, since address management is not modelled.
  */
-export function nodeAddressesOf(store: ObjectStore, { ipv4, ipv6 }: Families): IpAddress[] {
-  const known = knownNodeAddresses(store);
+export function nodeAddressesOf(store: ObjectStore, { ipv4, ipv6 }: Families, wanted?: string): IpAddress[] {
+  const known = knownNodeAddresses(store, wanted);
   return [
     ...(ipv4 ? [known.find((one) => !isIpv6(one)) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv4)!] : []),
     ...(ipv6 ? [known.find(isIpv6) ?? parseIp(DEFAULT_NODE_ADDRESSES.ipv6)!] : []),
@@ -48,12 +52,26 @@ export function nodeAddressesOf(store: ObjectStore, { ipv4, ipv6 }: Families): I
 }
 
 /** What objects say of that node's addresses; none: it gets addresses of examples, as every such node does. */
-export function knownNodeAddresses(store: ObjectStore): IpAddress[] {
-  const name = localNodeName(store);
+export function knownNodeAddresses(store: ObjectStore, wanted?: string): IpAddress[] {
+  const name = localNodeName(store, wanted);
   const own = name === undefined ? [] : (nodeOf(store, name)?.addresses ?? []);
   const internal = own.filter(({ type }) => type === 'InternalIP').map(({ ip }) => parseIp(ip)!);
-  const told = store.list('Pod').flatMap(({ status }) => status.hostIPs.map((text) => parseIp(text)!));
+  const pods = store.list('Pod').filter(({ spec }) => wanted === undefined || spec.nodeName === wanted);
+  const told = pods.flatMap(({ status }) => status.hostIPs.map((text) => parseIp(text)!));
   return [...told, ...internal];
+}
+
+function knownNode(wanted: string, names: readonly (string | undefined)[]): string {
+  const known = [...new Set(names.filter((name) => name !== undefined))];
+  if (known.includes(wanted)) return wanted;
+  const there = known.length === 0 ? 'no object names one' : `there are: ${known.join(', ')}`;
+  throw new AgentError(
+    'BAD_INPUT',
+    `--node ${wanted}: no such node (${there})${didYouMean(nearestWord(wanted, known))}`,
+    {
+      node: wanted,
+    },
+  );
 }
 
 const hostIpOf = (store: ObjectStore): string | undefined =>
@@ -116,7 +134,7 @@ export function remoteNodePrefixes(
 }
 
 /** Where a node's end of tunnels is; they run over IPv4. Source: pkg/node/addressing, ExtractNodeIP. */
-function tunnelAddressOf(addresses: readonly NodeAddress[]): IpAddress | undefined {
+export function tunnelAddressOf(addresses: readonly NodeAddress[]): IpAddress | undefined {
   const own = addresses.filter(({ ip }) => !isIpv6(parseIp(ip)!));
   const found = own.find(({ type }) => type === 'InternalIP') ?? own.find(({ type }) => type === 'ExternalIP');
   return found && parseIp(found.ip);

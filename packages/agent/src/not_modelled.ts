@@ -50,11 +50,7 @@ function portDemands(rule: PortRule, at: string, ofNode: boolean): Demand[] {
   const { rules: l7 } = rule;
   const found: (Demand | false)[] = [
     rule.listener !== undefined && [`${at}.listener`, 'a listener of a CiliumEnvoyConfig'],
-    rule.terminatingTLS !== undefined && [`${at}.terminatingTLS`, 'TLS in the proxy'],
-    rule.originatingTLS !== undefined && [`${at}.originatingTLS`, 'TLS in the proxy'],
-    Boolean(rule.serverNames?.length) && [`${at}.serverNames`, 'names of TLS servers'],
     ofNode && Boolean(l7?.dns?.length) && [`${at}.rules.dns`, 'the DNS proxy for the node itself'],
-    Boolean(l7?.kafka?.length) && [`${at}.rules.kafka`, "the proxy's filter for Kafka"],
     Boolean(l7?.l7proto) && [`${at}.rules.l7proto`, `the proxy's filter "${l7?.l7proto}"`],
   ];
   return found.filter((one) => one !== false);

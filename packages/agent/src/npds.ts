@@ -1,8 +1,9 @@
 import type { NetworkPolicy, PortNetworkPolicy, PortNetworkPolicyRule } from '@ciliate/envoy';
-import { httpRulesToNpds } from '@ciliate/envoy';
+import { httpRulesToNpds, kafkaRuleToNpds } from '@ciliate/envoy';
 import { formatIp } from '@ciliate/packet';
 import { type EndpointPolicy, formatOrigin, type L4Filter, type RedirectSelector, redirectOf } from '@ciliate/policy';
 import type { Endpoint } from './endpoint.ts';
+import { downstreamTlsOf, upstreamTlsOf } from './tls_secrets.ts';
 
 /**
  * What the proxy must know of an endpoint: all that is said about TCP to it. A packet to a port with HTTP rules goes to the
@@ -48,11 +49,22 @@ const rulesOf = (filter: L4Filter): PortNetworkPolicyRule[] =>
     .selectors.filter(({ deny }) => !deny)
     .map(ruleOf);
 
-function ruleOf({ identities, l7, origins }: RedirectSelector): PortNetworkPolicyRule {
+function ruleOf({
+  identities,
+  l7,
+  origins,
+  serverNames,
+  terminatingTLS,
+  originatingTLS,
+}: RedirectSelector): PortNetworkPolicyRule {
   const httpRules = httpRulesToNpds(l7.http);
   return {
     name: origins.map(formatOrigin).join('; '),
     remotePolicies: [...identities], // none: everybody
     ...(httpRules === undefined ? {} : { httpRules }),
+    ...(terminatingTLS?.secret && { downstreamTlsContext: downstreamTlsOf(terminatingTLS.secret) }),
+    ...(originatingTLS?.secret && { upstreamTlsContext: upstreamTlsOf(originatingTLS.secret) }),
+    ...(serverNames.length > 0 && { serverNames }),
+    ...(l7.kafka.length === 0 ? {} : { l7Proto: 'kafka', kafkaRules: { kafkaRules: l7.kafka.map(kafkaRuleToNpds) } }),
   };
 }

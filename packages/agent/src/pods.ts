@@ -7,6 +7,7 @@ import { addressesOf, type Endpoint, labelsOf, namedPortsOf, podName } from './e
 import type { EndpointTable } from './endpoint_table.ts';
 import { AgentError } from './errors.ts';
 import type { Families } from './families.ts';
+import type { PodElsewhere } from './pods_elsewhere.ts';
 import type { Problems } from './regeneration.ts';
 
 /** What changes of pods and namespaces mean for endpoints. */
@@ -17,23 +18,44 @@ export interface PodChanges {
   /** The names of container ports changed. */
   readonly reported: readonly { readonly endpoint: Endpoint; readonly pod: Pod }[];
   readonly gone: readonly Endpoint[];
+  /** Of other nodes, by `namespace/name`; undefined: no longer there. */
+  readonly elsewhere: ReadonlyMap<string, PodElsewhere | undefined>;
   /** Pods that cannot have an endpoint as things are. */
   readonly refused: readonly string[];
 }
 
-/** @param cluster name of the local cluster */
+/**
+ * @param cluster name of the local cluster
+ * @param hostOf the node that a pod is on, by its address; undefined: this one. It may throw
+ */
 export function podChanges(
   changes: Changes,
   store: ObjectStore,
   endpoints: EndpointTable,
   cluster: string,
   families: Families,
+  hostOf: (pod: Pod) => IpAddress | undefined,
   problems: Problems,
 ): PodChanges {
   const names = new Set(changes.pods);
   if (changes.namespaces.size > 0)
     for (const endpoint of endpoints.list) if (changes.namespaces.has(endpoint.namespace)) names.add(podName(endpoint));
-  const looks = [...names].sort().map((name) => ({ name, pod: podOf(store, name), endpoint: endpoints.ofName(name) }));
+  const elsewhere = new Map<string, PodElsewhere | undefined>();
+  const refused: string[] = [];
+  const looks = [...names].sort().map((name) => {
+    const look = { name, pod: podOf(store, name), endpoint: endpoints.ofName(name) };
+    elsewhere.set(name, undefined);
+    if (look.pod === undefined) return look;
+    try {
+      const hostIp = hostOf(look.pod);
+      if (hostIp === undefined) return look;
+      elsewhere.set(name, { pod: look.pod, labels: labelsIn(store, look.pod, cluster), hostIp });
+    } catch (error) {
+      refused.push(name);
+      problems.push(error);
+    }
+    return { ...look, pod: undefined };
+  });
   const gone = looks.flatMap(({ pod, endpoint }) =>
     endpoint !== undefined && (pod === undefined || !isDeepStrictEqual(addressesOf(pod), endpoint.addresses))
       ? [endpoint]
@@ -42,7 +64,6 @@ export function podChanges(
   const added: PodChanges['added'][number][] = [];
   const relabelled: PodChanges['relabelled'][number][] = [];
   const reported: PodChanges['reported'][number][] = [];
-  const refused: string[] = [];
   const taken = new Map<IpAddress, string>();
   for (const { name, pod, endpoint } of looks) {
     if (pod === undefined) continue;
@@ -66,7 +87,7 @@ export function podChanges(
       problems.push(AgentError.ofField(pod, 'status.podIP', problem));
     }
   }
-  return { added, relabelled, reported, gone, refused };
+  return { added, relabelled, reported, gone, elsewhere, refused };
 }
 
 /** Why a pod cannot have this address. */

@@ -1,5 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
-import { encodeDiscoveryResponse, type NetworkPolicy, type PolicyAnswer } from '@ciliate/envoy';
+import {
+  encodeDiscoveryResponse,
+  encodeSecretsResponse,
+  type NetworkPolicy,
+  type PolicyAnswer,
+  type Secret,
+} from '@ciliate/envoy';
 import type { Logger } from 'pino';
 import type { Endpoint } from './endpoint.ts';
 import { AgentError } from './errors.ts';
@@ -7,6 +13,7 @@ import { AgentError } from './errors.ts';
 /** A proxy, as far as policy goes. @param response a DiscoveryResponse in wire form */
 export interface PolicyReceiver {
   applyPolicy(response: Uint8Array): Promise<PolicyAnswer>;
+  applySecrets(response: Uint8Array): Promise<PolicyAnswer>;
 }
 
 /** What the proxies have acknowledged about each endpoint. */
@@ -16,6 +23,7 @@ export class ProxyPolicy {
   /** By endpoint id. */
   #inForce: ReadonlyMap<number, NetworkPolicy> = new Map();
   #version = 0;
+  #secrets: readonly Secret[] = [];
 
   constructor(proxies: readonly PolicyReceiver[], log: Logger) {
     this.#proxies = proxies;
@@ -40,13 +48,26 @@ export class ProxyPolicy {
     const version = ++this.#version;
     const policies = [...next.values()].sort((a, b) => a.endpointId - b.endpointId);
     const response = encodeDiscoveryResponse(`${version}`, policies);
-    for (const proxy of this.#proxies) {
-      const answer = await proxy.applyPolicy(response);
-      if (answer.ack) continue;
-      const why = `the proxy refused the policy, the last one stays: ${answer.reason}`;
-      throw new AgentError('BAD_INPUT', why, { version });
-    }
+    await this.#tell('policy', version, (proxy) => proxy.applyPolicy(response));
     this.#inForce = next;
     this.#log.debug({ version, policies: policies.length }, 'proxy acknowledged');
+  }
+
+  /** The proxies have these secrets and no others when it resolves. @throws AgentError BAD_INPUT as `apply` */
+  async applySecrets(secrets: readonly Secret[]): Promise<void> {
+    if (isDeepStrictEqual(secrets, this.#secrets)) return;
+    const version = ++this.#version;
+    const response = encodeSecretsResponse(`${version}`, secrets);
+    await this.#tell('secrets', version, (proxy) => proxy.applySecrets(response));
+    this.#secrets = secrets;
+  }
+
+  async #tell(what: string, version: number, tell: (proxy: PolicyReceiver) => Promise<PolicyAnswer>): Promise<void> {
+    for (const proxy of this.#proxies) {
+      const answer = await tell(proxy);
+      if (answer.ack) continue;
+      const why = `the proxy refused the ${what}, the last one stays: ${answer.reason}`;
+      throw new AgentError('BAD_INPUT', why, { version });
+    }
   }
 }

@@ -1,5 +1,5 @@
-import type { IdentityCache, NameManager, PrefixChanges } from '@ciliate/identity';
-import type { ObjectStore } from '@ciliate/k8s';
+import type { IdentityCache, IpIdentityPair, NameManager, PrefixChanges } from '@ciliate/identity';
+import type { ObjectStore, Pod } from '@ciliate/k8s';
 import type { Labels } from '@ciliate/labels';
 import type { NamedPorts, PolicyRepository, SelectorCache } from '@ciliate/policy';
 import type { Logger } from 'pino';
@@ -10,13 +10,15 @@ import type { Families } from './families.ts';
 import type { IdentityAllocation } from './identity_allocation.ts';
 import type { IdentityChanges } from './identity_changes.ts';
 import type { AgentIpcache } from './ipcache.ts';
-import type { RemoteChanges, SharedState } from './kvstore/shared_state.ts';
 import type { Lockdown } from './lockdown.ts';
 import { hostLabelsOf, nodeOf, ownAddressesOf, remoteNodePrefixes, unknownNode } from './nodes.ts';
 import { checkModelled, NODES_IGNORED, nodeSpecs } from './not_modelled.ts';
 import { type PodChanges, podChanges } from './pods.ts';
+import { hostOfPod, PodsElsewhere } from './pods_elsewhere.ts';
 import type { Problems, Regeneration } from './regeneration.ts';
+import type { Registry, RemoteChanges } from './registry.ts';
 import { type Services, serviceViewsOf } from './services.ts';
+import { syncedSecrets } from './tls_secrets.ts';
 
 export interface ReconcilerParts {
   readonly store: ObjectStore;
@@ -24,10 +26,12 @@ export interface ReconcilerParts {
   readonly clusterId: number;
   /** Of the node itself. */
   readonly nodeName: string;
+  /** Pods that say so are on other nodes; else all are on this one. */
+  readonly hasOtherNodes: boolean;
   readonly families: Families;
   readonly allocation: IdentityAllocation;
   /** What other agents tell and are told; undefined: there are no others. */
-  readonly shared: SharedState | undefined;
+  readonly registry: Registry | undefined;
   readonly identities: IdentityCache;
   readonly identityChanges: IdentityChanges;
   readonly repository: PolicyRepository;
@@ -58,30 +62,37 @@ export class Reconciler {
   #refusedPods: readonly string[] = [];
   #servicesRefused = false;
   #hasToldNode = false;
+  readonly #elsewhere: PodsElsewhere;
   /** Revision of the rules whose prefixes the ipcache knows. */
   #revision = 0;
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts;
+    this.#elsewhere = new PodsElsewhere(parts.families);
   }
 
   /** @returns what was wrong; all else is in force */
   async reconcile(changes: Changes): Promise<Problems> {
-    const { endpoints, store, clusterName, nodeName, families, regeneration, ipcache, shared } = this.#parts;
+    const { endpoints, store, clusterName, nodeName, families, regeneration, ipcache, registry, hasOtherNodes } =
+      this.#parts;
     const problems: Problems = [];
     for (const name of this.#refusedPods) changes.pods.add(name);
-    const pods = podChanges(changes, store, endpoints, clusterName, families, problems);
-    const remote = shared?.take() ?? NOTHING_TOLD;
+    if (changes.nodes.size > 0) for (const name of this.#elsewhere.names) changes.pods.add(name);
+    const hostOf = (pod: Pod) => (hasOtherNodes ? hostOfPod(store, pod, nodeName) : undefined);
+    const pods = podChanges(changes, store, endpoints, clusterName, families, hostOf, problems);
+    const remote = registry?.take() ?? NOTHING_TOLD;
 
     if (changes.nodes.has(nodeName)) endpoints.host.labels = hostLabelsOf(store, nodeName);
-    const { added, moved, left, refused } = await this.#takeIdentities(pods, problems);
+    const { added, moved, left, told, refused } = await this.#takeIdentities(pods, problems);
     this.#refusedPods = [...pods.refused, ...refused];
     this.#changeRules(changes, problems);
     this.#changePrefixes(changes, remote, problems);
     await this.#announce(ipcache.prefixes.apply(), moved, problems);
 
     this.#countPorts({ ...pods, added });
-    this.#hearOfPods(remote);
+    this.#hearOfPods(remote.ips);
+    this.#hearOfPods(told);
+    if (changes.secrets) await this.#syncSecrets(problems);
     const isInForce = await regeneration.regenerate(problems);
     for (const endpoint of moved) endpoints.publish(endpoint);
     await this.#tellOthers(changes, [...moved, ...pods.reported.map(({ endpoint }) => endpoint)], problems);
@@ -97,7 +108,7 @@ export class Reconciler {
   }
 
   /** Every pod that came or was relabelled gets its identity, if there is one to have; nothing shows it yet. */
-  async #takeIdentities({ added, relabelled, gone }: PodChanges, problems: Problems) {
+  async #takeIdentities({ added, relabelled, gone, elsewhere }: PodChanges, problems: Problems) {
     const { endpoints, allocation, lockdown } = this.#parts;
     const taken = { added: [] as PodChanges['added'][number][], moved: [] as Endpoint[], left: [] as Left[] };
     const refused: string[] = [];
@@ -126,7 +137,15 @@ export class Reconciler {
       endpoint.labels = labels;
       taken.moved.push(endpoint);
     }
-    return { ...taken, refused };
+    const told = new Map<string, IpIdentityPair | undefined>();
+    for (const [name, pod] of elsewhere) {
+      const before = this.#elsewhere.get(name);
+      const isSame = pod !== undefined && before?.labels.equals(pod.labels) === true;
+      if (before !== undefined && !isSame) taken.left.push(before);
+      const identity = isSame ? before.identity : pod && (await identityOf(pod.pod.metadata, pod.labels));
+      this.#elsewhere.set(name, pod && identity !== undefined ? { ...pod, identity } : undefined, told);
+    }
+    return { ...taken, told, refused };
   }
 
   /** The repository knows the new rules; endpoints keep their policies until they are regenerated. */
@@ -189,8 +208,16 @@ export class Reconciler {
     if (changed.some((one) => one)) regeneration.portsChanged();
   }
 
-  /** Pods of other agents: policies know their identities by now, if anybody does. */
-  #hearOfPods({ ips }: RemoteChanges): void {
+  async #syncSecrets(problems: Problems): Promise<void> {
+    const { store, regeneration, log } = this.#parts;
+    const { secrets, missing, problems: faults } = syncedSecrets(store);
+    for (const what of missing) log.warn(`${what}: connections that need it fail until it comes`);
+    problems.push(...faults);
+    await regeneration.secretsChanged(secrets, problems);
+  }
+
+  /** Pods of other nodes: policies know their identities by now, if anybody does. */
+  #hearOfPods(ips: RemoteChanges['ips']): void {
     const { namedPorts, regeneration, ipcache } = this.#parts;
     const changed: boolean[] = [];
     for (const [key, told] of ips) {
@@ -203,16 +230,16 @@ export class Reconciler {
 
   /** What could not be told is told with the next `sync`. */
   async #tellOthers({ nodes }: Changes, moved: readonly Endpoint[], problems: Problems): Promise<void> {
-    const { shared, store, nodeName, clusterName, clusterId, endpoints } = this.#parts;
-    if (shared === undefined) return;
+    const { registry, store, nodeName, clusterName, clusterId, endpoints } = this.#parts;
+    if (registry === undefined) return;
     const isNew = !this.#hasToldNode;
     this.#hasToldNode = true;
     try {
       if (isNew || nodes.has(nodeName)) {
         const node = nodeOf(store, nodeName) ?? unknownNode(endpoints.host.addresses);
-        await shared.announceNode({ name: nodeName, cluster: clusterName, clusterId, ...node });
+        await registry.announceNode({ name: nodeName, cluster: clusterName, clusterId, ...node });
       }
-      for (const endpoint of new Set(moved)) await shared.announcePod(endpoint);
+      for (const endpoint of new Set(moved)) await registry.announcePod(endpoint);
     } catch (error) {
       problems.push(error);
     }
@@ -224,13 +251,11 @@ export class Reconciler {
   }
 
   async #remove(endpoint: Endpoint, problems: Problems): Promise<void> {
-    const { endpoints, ipcache, regeneration, names, shared } = this.#parts;
+    const { endpoints, ipcache, regeneration, names, registry } = this.#parts;
     names.removeEndpoint(endpoint.id);
-    for (const address of endpoint.addresses) {
-      if (endpoints.ofAddress(address) !== undefined) continue;
-      ipcache.deletePod(address);
-      await shared?.withdrawAddress(address).catch((error: unknown) => problems.push(error));
-    }
+    const freed = endpoint.addresses.filter((address) => endpoints.ofAddress(address) === undefined);
+    for (const address of freed) ipcache.deletePod(address);
+    await registry?.withdrawPod(endpoint, freed).catch((error: unknown) => problems.push(error));
     await regeneration.remove(endpoint, problems);
     endpoints.remove(endpoint);
   }

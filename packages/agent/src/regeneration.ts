@@ -1,4 +1,4 @@
-import type { NetworkPolicy } from '@ciliate/envoy';
+import type { NetworkPolicy, Secret } from '@ciliate/envoy';
 import {
   type EndpointPolicy,
   type MapStateChanges,
@@ -36,6 +36,15 @@ export class Regeneration {
 
   constructor(parts: Parts) {
     this.#parts = parts;
+  }
+
+  /** What secrets are now. Proxies have them before any policy that names them. */
+  async secretsChanged(secrets: readonly Secret[], problems: Problems): Promise<void> {
+    try {
+      await this.#parts.proxy.applySecrets(secrets);
+    } catch (error) {
+      problems.push(error);
+    }
   }
 
   /** Its names mean other ports now, or if no endpoint is given: names in egress rules do. */

@@ -16,6 +16,8 @@ interface ServicesOptions {
   nodeName: string;
   nodeAddresses: readonly IpAddress[];
   families: Families;
+  /** Pods that say so are on other nodes. */
+  hasOtherNodes: boolean;
 }
 
 /** The services of the cluster in the load balancer's maps. */
@@ -25,7 +27,10 @@ export class Services {
   readonly #services = new Map<string, Service>();
   #slices: ReadonlyMap<string, EndpointSlice> = new Map();
 
-  constructor(memory: Memory, { nodeName, nodeAddresses, families }: ServicesOptions) {
+  readonly #hasOtherNodes: boolean;
+
+  constructor(memory: Memory, { nodeName, nodeAddresses, families, hasOtherNodes }: ServicesOptions) {
+    this.#hasOtherNodes = hasOtherNodes;
     const maps = LbMaps.create(memory, { maglevTableSize: DEFAULT_MAGLEV_SIZE });
     this.#manager = new ServiceManager(maps, { ...families, nodeName, nodePortAddresses: nodeAddresses.map(formatIp) });
   }
@@ -38,7 +43,7 @@ export class Services {
   /** Writes what changed in the store since the last time. @throws ServiceError and changes nothing */
   update(store: ObjectStore): void {
     this.#tellServices(new Map(store.list('Service').map((service) => [nameOf(service), service])));
-    const slices = [...backingSlices(store).values()].flat();
+    const slices = [...backingSlices(store, this.#hasOtherNodes).values()].flat();
     this.#tellSlices(new Map(slices.map((slice) => [nameOf(slice), slice])));
     this.#manager.reconcile();
   }
@@ -68,8 +73,9 @@ export class Services {
 /**
  * Who serves each service, by its `namespace/name`: what its EndpointSlices say, if there are any, else the pods that it
  * selects.
+ * @param tellsNodes which node a pod is on makes a difference
  */
-export function backingSlices(store: ObjectStore): Map<string, EndpointSlice[]> {
+export function backingSlices(store: ObjectStore, tellsNodes = false): Map<string, EndpointSlice[]> {
   const found = Map.groupBy(store.list('EndpointSlice'), serviceOf);
   const pods = podsByLabel(store);
   for (const service of store.list('Service')) {
@@ -77,7 +83,7 @@ export function backingSlices(store: ObjectStore): Map<string, EndpointSlice[]> 
     if (found.has(nameOf(service)) || labels.length === 0) continue;
     const candidates = labels.map((label) => pods.get(labelText(service.metadata.namespace, label)) ?? []);
     const fewest = candidates.reduce((least, one) => (one.length < least.length ? one : least));
-    found.set(nameOf(service), slicesOfPods(service, fewest));
+    found.set(nameOf(service), slicesOfPods(service, fewest, tellsNodes));
   }
   return found;
 }

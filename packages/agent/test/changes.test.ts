@@ -214,9 +214,9 @@ test.each(modes)('--enable-policy %s: enforcement follows', async (enablePolicy,
 
 const refusals: [what: string, spec: string, message: string][] = [
   [
-    'Kafka',
-    'ingress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { kafka: [{ topic: t }] } }] }]',
-    `19:83: spec.ingress[0].toPorts[0].rules.kafka: the proxy's filter for Kafka`,
+    'a filter of proxylib',
+    'ingress: [{ toPorts: [{ ports: [{ port: "80", protocol: TCP }], rules: { l7proto: r2d2, l7: [{ a: b }] } }] }]',
+    `19:85: spec.ingress[0].toPorts[0].rules.l7proto: the proxy's filter "r2d2"`,
   ],
 ];
 test.each(refusals)('%s cannot be emulated, and the message says where', async (_what, spec, message) => {

@@ -107,23 +107,37 @@ export function find4(table: u32, word0: u32, word1: u32, word2: u32, tail: u32)
   return 0;
 }
 
-function hashOf(key: u32, words: u32): u32 {
+/** The hash of all words but the last. */
+@inline
+export function beginHash(key: u32, words: u32): u32 {
   const last = key + ((words - 1) << 2);
   let h: u32 = 0;
   for (let k = key; k < last; k += 4) h = mix(h, load<u32>(k));
-  return end(h, load<u32>(last));
+  return h;
+}
+
+@inline
+function hashOf(key: u32, words: u32): u32 {
+  return end(beginHash(key, words), load<u32>(key + ((words - 1) << 2)));
 }
 
 @inline
 function isKey(node: u32, hash: u32, key: u32, words: u32): bool {
   if (load<u32>(node, HASH) !== hash) return false;
-  for (let i: u32 = 0; i < words << 2; i += 4) if (load<u32>(node + i, NODE_KEY) !== load<u32>(key + i)) return false;
-  return true;
+  let i: u32 = 0;
+  for (; i < (words >> 1) << 3; i += 8) if (load<u64>(node + i, NODE_KEY) !== load<u64>(key + i)) return false;
+  return (words & 1) === 0 || load<u32>(node + i, NODE_KEY) === load<u32>(key + i);
 }
 
 /** The same for a key of any length that lies in memory, its last word filled up with zeros. */
 export function find(table: u32, key: u32, words: u32): u32 {
-  const hash = hashOf(key, words);
+  return findBegun(table, key, words, beginHash(key, words));
+}
+
+/** The same with the hash of all words but the last. */
+@inline
+export function findBegun(table: u32, key: u32, words: u32, begun: u32): u32 {
+  const hash = end(begun, load<u32>(key + ((words - 1) << 2)));
   let node = load<u32>(bucket(table, hash));
   while (node !== 0 && !isKey(node, hash, key, words)) node = load<u32>(node);
   return node;

@@ -12,8 +12,8 @@ import {
   SYN,
 } from './context';
 import { entryBackend, entryRevNat, peekService, reopens } from './conntrack';
-import { find, find1, find3, NODE_KEY } from './hash';
-import { addressBytes, daddrAt, dport, ports, protocol, saddrAt, tcpFlags } from './packet';
+import { beginHash, find1, find3, findBegun, NODE_KEY } from './hash';
+import { addressBytes, copyAddress, daddrAt, dport, ports, protocol, saddrAt, tcpFlags } from './packet';
 
 /* Services (lib/lb.ts, lb_service.ts, lb_select.ts): those without affinity whose traffic no proxy takes. */
 
@@ -36,39 +36,47 @@ function value<F>(): u32 {
   return NODE_KEY + (isV6<F>() ? 24 : 16);
 }
 
+/** Begins a key of the packet's destination: all but its last word, protocol and scope. @returns its hash so far */
 @inline
-function lookup<F>(ctx: u32, portAndSlot: u32, protoAndScope: u32): u32 {
+function begin<F>(ctx: u32, portAndSlot: u32): u32 {
+  if (!isV6<F>()) return portAndSlot; // such a key needs no place in memory
+  const key = ctx + KEY;
+  copyAddress<F>(key, daddrAt);
+  store<u32>(key, portAndSlot, 16);
+  return beginHash(key, 6);
+}
+
+/** @param begun what `begin` answered */
+@inline
+function lookup<F>(ctx: u32, begun: u32, protoAndScope: u32): u32 {
   const table = family<F>(ctx) + SERVICES;
   let node: u32 = 0;
   if (isV6<F>()) {
-    const key = ctx + KEY;
-    store<u64>(key, load<u64>(daddrAt));
-    store<u64>(key, load<u64>(daddrAt, 8), 8);
-    store<u32>(key, portAndSlot, 16);
-    store<u32>(key, protoAndScope, 20);
-    node = find(table, key, 6);
-  } else node = find3(table, load<u32>(daddrAt), portAndSlot, protoAndScope);
+    store<u32>(ctx + KEY, protoAndScope, 20);
+    node = findBegun(table, ctx + KEY, 6, begun);
+  } else node = find3(table, load<u32>(daddrAt), begun, protoAndScope);
   return node === 0 ? 0 : node + value<F>();
 }
 
 @inline
-function lookupScope<F>(ctx: u32, scope: u32): u32 {
+function lookupScope<F>(ctx: u32, begun: u32, scope: u32): u32 {
   let service: u32 = 0;
   if (has(ctx, SERVICE_PROTOCOLS)) {
     found = protocol | (scope << 8);
-    service = lookup<F>(ctx, dport(), found);
+    service = lookup<F>(ctx, begun, found);
     if (service !== 0) return service;
   }
   found = scope << 8;
-  return lookup<F>(ctx, dport(), found);
+  return lookup<F>(ctx, begun, found);
 }
 
 /** lbX_lookup_service. @param switchScope for clients inside the cluster. @returns its `struct lbX_service`, or 0 */
 @inline
 export function lookupService<F>(ctx: u32, switchScope: bool): u32 {
-  const service = lookupScope<F>(ctx, 0);
+  const begun = begin<F>(ctx, dport());
+  const service = lookupScope<F>(ctx, begun, 0);
   if (service === 0 || !switchScope || (load<u8>(service, FLAGS2) & TWO_SCOPES) === 0) return service;
-  return lookupScope<F>(ctx, 1);
+  return lookupScope<F>(ctx, begun, 1);
 }
 
 /** As entries have it. */
@@ -117,7 +125,8 @@ function selectBackend<F>(ctx: u32, service: u32): u32 {
   if (has(ctx, SERVICE_ALGORITHMS)) return 0;
   const count: u32 = load<u16>(service, COUNT);
   if (count === 0) return 0;
-  const slot = lookup<F>(ctx, dport() | (((flowRandom<F>(ctx) % count) + 1) << 16), found);
+  const begun = begin<F>(ctx, dport() | (((flowRandom<F>(ctx) % count) + 1) << 16));
+  const slot = lookup<F>(ctx, begun, found);
   return slot === 0 ? 0 : load<u32>(slot, BACKEND_ID);
 }
 

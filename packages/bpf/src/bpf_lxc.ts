@@ -1,5 +1,5 @@
 import { type Address, ENDPOINT_F_ATHOSTNS, ENDPOINT_F_HOST, endpointFlags, type Memory, NULL } from '@ciliate/maps';
-import { ETH_P_ARP, ethType, IPPROTO_ICMPV6 } from '@ciliate/packet';
+import { ETH_P_ARP, ethType } from '@ciliate/packet';
 import { cilHostPolicyFromHost, cilHostPolicyToHost } from './bpf_host.ts';
 import { hasPerPacketLb } from './config.ts';
 import type { Datapath, EndpointProgram } from './datapath.ts';
@@ -8,7 +8,6 @@ import { respondToArp } from './lib/arp.ts';
 import {
   CT_EGRESS,
   CT_ESTABLISHED,
-  CT_INGRESS,
   CT_NEW,
   CT_RELATED,
   CT_REPLY,
@@ -18,7 +17,6 @@ import {
   HOST_ID,
   htons,
   identityIsRemoteNode,
-  identityIsReserved,
   identityMark,
   MARK_MAGIC_HOST,
   MARK_MAGIC_HOST_MASK,
@@ -26,21 +24,13 @@ import {
   MARK_MAGIC_PROXY_EGRESS,
   MARK_MAGIC_PROXY_EGRESS_EPID,
   MARK_MAGIC_PROXY_INGRESS,
-  MARK_MAGIC_TO_PROXY,
   ntohs,
   TC_INDEX_F_FROM_EGRESS_PROXY,
   TC_INDEX_F_FROM_INGRESS_PROXY,
   WORLD_ID,
 } from './lib/common.ts';
-import { ctCreate, ctLookup, hasLoopbackEgressEntry, hasPorts } from './lib/conntrack.ts';
-import {
-  DBG_CAPTURE_DELIVERY,
-  DBG_CAPTURE_PROXY_PRE,
-  DBG_INHERIT_IDENTITY,
-  DBG_LOCAL_DELIVERY,
-  noteIdentity,
-  noteL7Lb,
-} from './lib/dbg.ts';
+import { ctCreate, ctLookup, hasPorts } from './lib/conntrack.ts';
+import { DBG_CAPTURE_DELIVERY, DBG_INHERIT_IDENTITY, noteIdentity, noteL7Lb } from './lib/dbg.ts';
 import {
   DROP_EP_NOT_READY,
   DROP_FRAG_NOSUPPORT,
@@ -63,15 +53,15 @@ import { hasIpHeader, readHeaders } from './lib/headers.ts';
 import { BPF_F_INGRESS, hostProgram } from './lib/host_firewall.ts';
 import { redirect } from './lib/icmp6.ts';
 import { handleNdp, isNdp } from './lib/icmp6_ndp.ts';
+import { ingressPolicy, noteConntrack, POLICY_ACT_PROXY_REDIRECT, redirectToProxy } from './lib/ingress_policy.ts';
 import { routeL3 } from './lib/l3.ts';
-import { lbLocal, lbRevNat } from './lib/lb.ts';
+import { lbLocal } from './lib/lb.ts';
 import { l7LbProxyPort, lookupService } from './lib/lb_service.ts';
 import { localDelivery, PACKET_HOST, redirectEndpoint } from './lib/local_delivery.ts';
-import { METRIC_EGRESS, METRIC_INGRESS, REASON_FORWARDED } from './lib/metrics.ts';
+import { METRIC_EGRESS, METRIC_INGRESS } from './lib/metrics.ts';
 import { answerNoService } from './lib/no_service.ts';
 import { nodeportRevNat } from './lib/nodeport.ts';
 import {
-  directionName,
   sendDropNotify,
   sendTraceNotify,
   TRACE_FROM_LXC,
@@ -80,7 +70,6 @@ import {
   TRACE_PAYLOAD_LEN,
   TRACE_REASON_UNKNOWN,
   TRACE_TO_HOST,
-  TRACE_TO_LXC,
   TRACE_TO_NETWORK,
   TRACE_TO_PROXY,
   TRACE_TO_STACK,
@@ -98,8 +87,6 @@ import type { Skb } from './skb.ts';
  * L7 load balancer come back through `cilLxcPolicyEgress`.
  */
 
-/** Answer of the ingress policy that means "to the proxy", before it becomes a mark. */
-const POLICY_ACT_PROXY_REDIRECT = 1 << 16;
 /** Addresses of the host itself, and of endpoints that live in its namespace: the stack delivers to them. */
 const ENDPOINT_MASK_HOST_DELIVERY = ENDPOINT_F_HOST | ENDPOINT_F_ATHOSTNS;
 /** Programs of pods choose backends at random, whatever the node's algorithm is. */
@@ -478,126 +465,4 @@ export function inheritIdentity(dp: Datapath, skb: Skb, type: number): number {
   skb.mark = 0;
   if (dp.steps !== null) noteDebug(dp, DBG_INHERIT_IDENTITY, identity, 0);
   return identity;
-}
-
-/**
- * ipvX_policy: conntrack and policy of a pod that a packet is about to reach.
- * @param tailCalled false in `cilToContainer`: there a reserved identity is looked up again
- * @returns CTX_ACT_OK, POLICY_ACT_PROXY_REDIRECT or a drop code; `dp.srcIdentity` is who sent it
- */
-function ingressPolicy(
-  dp: Datapath,
-  fam: Family,
-  ep: EndpointProgram,
-  skb: Skb,
-  markedIdentity: number,
-  fromTunnel: boolean,
-  tailCalled: boolean,
-): number {
-  const m = dp.memory;
-  const { ct, ctNew, policy, config, headers } = dp;
-  const { tuple } = fam;
-  let srcIdentity = markedIdentity;
-  dp.srcIdentity = srcIdentity;
-  if (!hasIpHeader(fam, skb)) return DROP_INVALID;
-  const err = readHeaders(fam, skb, headers);
-  if (err < 0) return err;
-  loadTupleAddresses(m, fam, tuple, skb, headers.nexthdr);
-  const status = ctLookup(dp, fam, tuple, skb, CT_INGRESS, 'bidir', ct);
-  if (status < 0) return status;
-  noteConntrack(dp, ep, CT_INGRESS, status);
-
-  if (!tailCalled) {
-    if (fam.isV6 && headers.nexthdr === IPPROTO_ICMPV6 && isNdp(dp, skb)) return CTX_ACT_OK;
-    if (identityIsReserved(srcIdentity, config.ipv4 && config.ipv6)) {
-      const info = lookupRemoteEndpoint(dp, fam, fam.saddr(skb));
-      const known = info === NULL ? HOST_ID : identityOf(dp, fam, info);
-      if (known !== HOST_ID) srcIdentity = known;
-      dp.srcIdentity = srcIdentity;
-      if (dp.steps !== null) noteIdentity(dp, fam, fam.saddr(skb), srcIdentity, info !== NULL);
-    }
-    if (dp.steps !== null) noteDebug(dp, DBG_LOCAL_DELIVERY, ep.id, ep.identity);
-    dp.metrics.update(skb.len, METRIC_INGRESS, REASON_FORWARDED);
-  }
-  if (isZeroAddress(m, fam, tupleSaddrAt(fam, tuple))) return DROP_INVALID_TC_BUFFER;
-  for (let i = 0; i < 4; i++) m.u32[(fam.origSaddr >> 2) + i] = i < fam.words ? m.u32[(fam.saddr(skb) >> 2) + i]! : 0;
-  ctNew.reset();
-  policy.proxyPort = 0;
-  let proxyPort = 0;
-
-  if (status !== CT_NEW && status !== CT_ESTABLISHED) {
-    // Replies skip policy. Those to a proxy go there, unless it is the proxy that sent them.
-    const fromEgressProxy = (skb.tcIndex & TC_INDEX_F_FROM_EGRESS_PROXY) !== 0;
-    if ((config.l7lb && ct.fromL7lb) || (ct.proxyRedirect && !fromEgressProxy))
-      return toProxy(dp, fam, ep, skb, srcIdentity, status);
-    if (ct.revNatIndex !== 0) {
-      const failed = lbRevNat(dp, fam, skb, ep.id, tuple, ct.revNatIndex, ct.loopback);
-      if (failed < 0) return failed;
-    }
-  } else if ((skb.tcIndex & TC_INDEX_F_FROM_INGRESS_PROXY) === 0) {
-    const verdict = allowedIn(dp, fam, ep, skb, srcIdentity, status);
-    if (verdict !== CTX_ACT_OK) return verdict;
-    proxyPort = policy.proxyPort;
-  }
-  if (status === CT_NEW) {
-    ctNew.srcSecId = srcIdentity;
-    ctNew.fromTunnel = fromTunnel;
-    ctNew.proxyRedirect = proxyPort > 0;
-    const failed = ctCreate(dp, fam, tuple, skb, CT_INGRESS, ctNew, true);
-    if (failed < 0) return failed;
-  }
-  policy.proxyPort = proxyPort;
-  if (proxyPort > 0) return toProxy(dp, fam, ep, skb, srcIdentity, status);
-  sendTraceNotify(dp, skb, ep.id, TRACE_TO_LXC, srcIdentity, ep.identity, ep.id, ep.ifindex, status, ct.monitor, fam);
-  dp.steps?.push({ kind: 'to-endpoint', endpoint: ep.id });
-  return CTX_ACT_OK;
-}
-
-/** Policy, but for a pod that reaches itself through a service. */
-function allowedIn(
-  dp: Datapath,
-  fam: Family,
-  ep: EndpointProgram,
-  skb: Skb,
-  srcIdentity: number,
-  status: number,
-): number {
-  const { config, ct, ctNew } = dp;
-  if (!fam.isV6 && hasPerPacketLb(config)) {
-    const isLoopbackSource = dp.memory.u32[fam.saddr(skb) >> 2] === config.node.serviceLoopbackIpv4;
-    if (status === CT_NEW && isLoopbackSource && hasLoopbackEgressEntry(dp, fam, fam.tuple)) {
-      ctNew.loopback = true;
-      return CTX_ACT_OK;
-    }
-    if (ct.loopback) return CTX_ACT_OK;
-  }
-  return policyCan(dp, fam, ep, skb, CT_INGRESS, srcIdentity, NULL, status);
-}
-
-function toProxy(
-  dp: Datapath,
-  fam: Family,
-  ep: EndpointProgram,
-  skb: Skb,
-  srcIdentity: number,
-  status: number,
-): number {
-  const port = dp.policy.proxyPort;
-  const { monitor } = dp.ct;
-  sendTraceNotify(dp, skb, ep.id, TRACE_TO_PROXY, srcIdentity, ep.identity, port, ep.ifindex, status, monitor, fam);
-  return POLICY_ACT_PROXY_REDIRECT;
-}
-
-/** The mark by which the stack gives the packet to the proxy's socket. @param port host order, 0 for replies */
-function redirectToProxy(dp: Datapath, ep: EndpointProgram, skb: Skb, port: number): number {
-  skb.mark = (MARK_MAGIC_TO_PROXY | (htons(port) << 16)) >>> 0;
-  dp.steps?.push({ kind: 'debug-capture', subType: DBG_CAPTURE_PROXY_PRE, arg1: htons(port) });
-  dp.steps?.push({ kind: 'to-proxy', endpoint: ep.id, port });
-  return CTX_ACT_OK;
-}
-
-const STATUS_NAMES = ['new', 'established', 'reply', 'related'] as const;
-
-function noteConntrack(dp: Datapath, ep: EndpointProgram, dir: number, status: number): void {
-  dp.steps?.push({ kind: 'conntrack', endpoint: ep.id, direction: directionName(dir), status: STATUS_NAMES[status]! });
 }

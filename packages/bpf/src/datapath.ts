@@ -33,7 +33,7 @@ import type { FibLookup } from './lib/fib.ts';
 import { Headers } from './lib/headers.ts';
 import { Known } from './lib/known.ts';
 import { METRIC_SLOTS_BYTES, Metrics } from './lib/metrics.ts';
-import { NatTarget, NatTrace } from './lib/nat.ts';
+import { NatTarget, NatTrace } from './lib/nat_entry.ts';
 import type { HostSite } from './lib/nodeport.ts';
 import { PolicyVerdict } from './lib/policy.ts';
 import { openPinned } from './maps.ts';

@@ -1,9 +1,9 @@
-import type { Cidr, DatapathFlags } from '@ciliate/agent';
+import type { AgentOptions, Cidr, DatapathFlags } from '@ciliate/agent';
 import { isIpv6, parseIp } from '@ciliate/packet';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 /** Options of the commands whose packets the programs see, by the names of the agent's flags. */
-export type DatapathOptions = DatapathFlags;
+export interface DatapathOptions extends DatapathFlags, Pick<AgentOptions, 'node'> {}
 
 export function withDatapathOptions(command: Command): Command {
   const flag = (name: string, text: string): Option =>
@@ -11,6 +11,7 @@ export function withDatapathOptions(command: Command): Command {
   const choice = (name: string, text: string, choices: string[]): Option =>
     new Option(`--${name} <choice>`, text).choices(choices);
   return command
+    .option('--node <name>', 'play this node: pods that say another one are behind tunnels; default: all are on one')
     .addOption(flag('enable-ipv4', 'IPv4; default: if a pod has such an address'))
     .addOption(flag('enable-ipv6', 'IPv6; default: if a pod has such an address'))
     .addOption(choice('routing-mode', 'how packets get to pods of other nodes; default: native', ['native', 'tunnel']))
@@ -31,7 +32,8 @@ export function withDatapathOptions(command: Command): Command {
 }
 
 /** The same, without what else a command has. */
-export const datapathFlagsOf = (options: DatapathOptions): DatapathFlags => ({
+export const datapathFlagsOf = (options: DatapathOptions): DatapathOptions => ({
+  node: options.node,
   enableIpv4: options.enableIpv4,
   enableIpv6: options.enableIpv6,
   routingMode: options.routingMode,

@@ -14,6 +14,7 @@ export interface ConnectOptions {
 export interface AgentStoreOptions extends Omit<ConnectOptions, 'kvstore'> {
   kvstore?: 'etcd';
   clusterId: number;
+  identityAllocationMode: 'kvstore' | 'crd';
 }
 
 const MAX_CLUSTER_ID = 255;
@@ -24,11 +25,16 @@ export const withConnection = (command: Command): Command =>
   withStoreOptions(command, new Option(TYPE, 'where the store is').choices(['etcd']).default('etcd'));
 
 /** The agent's own flags. */
-export const withAgentStore = (command: Command): Command =>
-  withStoreOptions(
-    command,
-    new Option(TYPE, 'share identities and addresses with other agents; default: a store of its own').choices(['etcd']),
-  ).option('--cluster-id <number>', 'decides the range of the numbers of identities', clusterId, 0);
+export function withAgentStore(command: Command): Command {
+  const type = new Option(TYPE, 'share identities and addresses with other agents; default: a store of its own');
+  const mode = new Option('--identity-allocation-mode <mode>', 'numbers from the store, or as CiliumIdentity objects');
+  return withClusterId(withStoreOptions(command, type.choices(['etcd']))).addOption(
+    mode.choices(['kvstore', 'crd']).default('kvstore'),
+  );
+}
+
+export const withClusterId = (command: Command): Command =>
+  command.option('--cluster-id <number>', 'decides the range of the numbers of identities', clusterId, 0);
 
 const withStoreOptions = (command: Command, type: Option): Command =>
   command.addOption(type).option('--kvstore-opt <key=value>', OPTIONS, collect, []);

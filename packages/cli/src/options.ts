@@ -112,12 +112,13 @@ export function startAgent(
   options: Pick<RunOptions, 'seed' | 'logLevel'> &
     Partial<PolicyOptions> &
     DatapathOptions &
-    Partial<Pick<AgentOptions, 'kvstore' | 'clusterId'>>,
+    Partial<Pick<AgentOptions, 'kvstore' | 'clusterId' | 'identityAllocationMode'>>,
 ): Promise<Agent> {
-  const { seed, logLevel, enablePolicy, enableHostFirewall, kvstore, clusterId } = options;
+  const { seed, logLevel, enablePolicy, enableHostFirewall, kvstore, clusterId, identityAllocationMode } = options;
   const log = pino({ level: logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
   const policy = { enablePolicy, enableHostFirewall };
-  return Agent.start({ store, seed, log, kvstore, clusterId, ...policy, ...datapathFlagsOf(options) });
+  const ofIdentities = { kvstore, clusterId, identityAllocationMode };
+  return Agent.start({ store, seed, log, ...ofIdentities, ...policy, ...datapathFlagsOf(options) });
 }
 
 /** JSON with bigints as decimal text. */

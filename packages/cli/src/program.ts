@@ -8,6 +8,7 @@ import { identityCommand } from './commands/identity.ts';
 import { kvstoreCommand } from './commands/kvstore.ts';
 import { matrixCommand } from './commands/matrix.ts';
 import { applyCommand, deleteCommand, observeCommand } from './commands/objects.ts';
+import { operatorCommand } from './commands/operator.ts';
 import { policyCommand } from './commands/policy.ts';
 import { profilesCommand } from './commands/profiles.ts';
 import { replayCommand } from './commands/replay.ts';
@@ -39,6 +40,7 @@ export async function run(args: readonly string[]): Promise<number> {
     profilesCommand(),
     identityCommand(),
     kvstoreCommand(),
+    operatorCommand(),
     upCommand(),
     execCommand(),
     applyCommand(),

@@ -1,5 +1,6 @@
-import type { SessionSink } from './carrier.ts';
-import type { HttpAccessLog, ProxyAction, Side } from './protocol.ts';
+import type { SessionDeed, SessionSink } from './carrier.ts';
+import { ProxyError } from './errors.ts';
+import type { AccessLog, ProxyAction, Side } from './protocol.ts';
 
 /** Actions in order; bytes for the same side with nothing between them become one action. */
 export class ActionList implements SessionSink {
@@ -19,12 +20,20 @@ export class ActionList implements SessionSink {
     this.#parts.push(bytes);
   }
 
-  add(type: 'closeUpstream' | 'closeDownstream' | 'resetDownstream'): void {
+  add(type: SessionDeed): void {
     this.#flush();
     this.#actions.push({ type });
   }
 
-  log(request: number, record: HttpAccessLog): void {
+  /** @throws ProxyError REFUSED: whoever recorded, or made up, the bytes of a TLS client has not its keys */
+  secure(): never {
+    throw new ProxyError(
+      'REFUSED',
+      'speaks TLS that ends at the proxy: recorded bytes cannot be replayed there, live pods can try it',
+    );
+  }
+
+  log(request: number, record: AccessLog): void {
     this.#flush();
     this.#actions.push({ type: 'log', request, record });
   }

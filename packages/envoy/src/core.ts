@@ -1,11 +1,12 @@
 import { ActionList } from './action_list.ts';
+import type { ConnectionSession } from './carrier.ts';
 import { ProxyError } from './errors.ts';
 import { HTTP_CONFIG, type HttpConfig } from './http_config.ts';
 import { NetworkPolicyMap } from './network_policy.ts';
 import type { DiscoveryRequest } from './npds.ts';
 import type { PolicyAnswer, ProxyAction, ProxyConnection, Side } from './protocol.ts';
 import type { UpstreamFailure } from './responses.ts';
-import { Session } from './session.ts';
+import { type L7Parser, sessionFor } from './sessions.ts';
 
 /** A recorded server answers a request once, so no request is tried again. */
 const RECORDED_SERVER: HttpConfig = { ...HTTP_CONFIG, retries: 0 };
@@ -19,7 +20,7 @@ const RECORDED_SERVER: HttpConfig = { ...HTTP_CONFIG, retries: 0 };
 export class ProxyCore {
   readonly #seed: number;
   readonly #policies = new NetworkPolicyMap();
-  readonly #sessions = new Map<number, Session>();
+  readonly #sessions = new Map<number, ConnectionSession>();
   /** Of the call under way: calls do not nest. */
   readonly #actions = new ActionList();
 
@@ -38,17 +39,18 @@ export class ProxyCore {
   }
 
   /**
-   * A redirected connection was established: may it stay? Its time is not used yet: of connections nothing is logged.
+   * A redirected connection was established: may it stay?
+   * @param parser what it speaks: http if absent
    * @returns nothing, or that it must be reset
    * @throws ProxyError EXISTS if the id belongs to an open connection
    */
-  open(connection: ProxyConnection, _nowNs: bigint): ProxyAction[] {
+  open(connection: ProxyConnection, nowNs: bigint, parser: L7Parser = 'http'): ProxyAction[] {
     const { id, endpointId } = connection;
     if (this.#sessions.has(id)) throw new ProxyError('EXISTS', 'the connection is open already', { id });
     const options = { seed: this.#seed, http: RECORDED_SERVER };
-    const session = new Session(connection, options, () => this.#policies.get(endpointId), this.#actions);
+    const session = sessionFor(parser, connection, options, () => this.#policies.get(endpointId), this.#actions);
     this.#sessions.set(id, session);
-    session.open();
+    session.open(nowNs);
     return this.#after(id, session);
   }
 
@@ -73,7 +75,7 @@ export class ProxyCore {
     return this.#after(id, session);
   }
 
-  #after(id: number, session: Session | undefined): ProxyAction[] {
+  #after(id: number, session: ConnectionSession | undefined): ProxyAction[] {
     if (session?.closed) this.#sessions.delete(id);
     return this.#actions.take();
   }

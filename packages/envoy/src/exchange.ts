@@ -1,3 +1,4 @@
+import { endsOf } from './access_log.ts';
 import type { SessionOptions } from './carrier.ts';
 import { allowed } from './filter.ts';
 import { HeaderLog } from './header_match.ts';
@@ -27,6 +28,8 @@ export interface AskedRequest {
   /** With query. */
   readonly path: string;
   readonly headers: Headers;
+  /** It asks for a WebSocket, and may. */
+  readonly upgrade: boolean;
 }
 
 /** What becomes of a request: it goes on as rules left it, or the proxy answers. */
@@ -84,10 +87,16 @@ export class Exchange {
   /** @param policy in force now; undefined: withdrawn since the connection was opened @param seed of the request's id */
   judge(policy: CompiledPolicy | undefined, request: AskedRequest, seed: number): Judgement {
     const { id, source, remoteIdentity, localPort, ingress } = this.connection;
+    const { upgrade } = request;
     const ownId = requestId(seed, id, this.number);
     const headers = new RequestHeaderMap({
       ...request,
-      headers: filterHeaders(request.headers, { sourceIp: source.ip, requestId: ownId }),
+      headers: filterHeaders(request.headers, {
+        sourceIp: source.ip,
+        requestId: ownId,
+        upgrade,
+        secured: this.connection.secured === true,
+      }),
     });
     const log = new HeaderLog();
     const verdict = allowed(policy, headers, log, { remoteIdentity, port: localPort, ingress });
@@ -97,7 +106,7 @@ export class Exchange {
     this.#judged = { method, authority, path, verdict, log };
     if (!verdict.allowed) return { kind: 'reply', reply: { status: 403, body: ACCESS_DENIED } };
     if (headers.missing !== undefined) return { kind: 'reply', reply: incomplete(headers.missing) };
-    return { kind: 'forward', method, authority, path, headers: headers.lines };
+    return { kind: 'forward', method, authority, path, headers: headers.lines, upgrade };
   }
 
   /** Remembers what goes to the server. */
@@ -124,11 +133,12 @@ export class Exchange {
 
   /**
    * @param activeNs when a byte of it was seen last
-   * @returns Envoy's word for the time-out that is over. The idle one of the route counts once a request has a route, and gRPC
-   *   has another. Source: pkg/envoy/xds_server.go, getHttpFilterChainProto
+   * @returns Envoy's word for the time-out that is over. The idle one of the route counts once a request has a route; that of
+   *   gRPC has neither it nor a time-out of its own (with max_stream_duration Envoy uses no other). Source: pkg/envoy/xds_server.go,
+   *   getHttpFilterChainProto; Envoy's router, FilterUtility::finalTimeout. Not modelled: `grpc-timeout`, which clients keep themselves
    */
   overdue(nowNs: bigint, activeNs: bigint, http: HttpConfig): string | undefined {
-    if (nowNs - (this.requestDoneNs ?? NEVER) >= http.requestTimeoutNs) return 'upstream request timeout';
+    if (!this.grpc && nowNs - (this.requestDoneNs ?? NEVER) >= http.requestTimeoutNs) return 'upstream request timeout';
     const idleNs = this.grpc ? http.streamIdleTimeoutNs : http.routeIdleTimeoutNs;
     return nowNs - activeNs >= idleNs ? 'stream timeout' : undefined;
   }
@@ -141,15 +151,10 @@ export class Exchange {
   /** The access log's entry for the request, or for the response with `status`. Only once judged. */
   record(response?: { status: number; nowNs: bigint }): HttpAccessLog {
     const { method, authority, path, verdict, log } = this.#judged!;
-    const { ingress, remoteIdentity, localIdentity = 0, source, destination } = this.connection;
     return {
       timestampNs: response?.nowNs ?? this.startedNs,
       entryType: response !== undefined ? 'Response' : verdict.allowed ? 'Request' : 'Denied',
-      isIngress: ingress,
-      sourceIdentity: ingress ? remoteIdentity : localIdentity,
-      destinationIdentity: ingress ? localIdentity : remoteIdentity,
-      source,
-      destination,
+      ...endsOf(this.connection),
       method,
       path,
       host: authority,
@@ -157,6 +162,7 @@ export class Exchange {
       status: response?.status,
       latencyNs: response === undefined ? undefined : response.nowNs - this.startedNs,
       rule: verdict.matchedRule,
+      ...(this.connection.secured && { scheme: 'https' as const }),
       ...(log.missing.length > 0 && { missingHeaders: log.missing }),
       ...(log.rejected.length > 0 && { rejectedHeaders: log.rejected }),
     };

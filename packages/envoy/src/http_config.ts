@@ -12,6 +12,8 @@ export interface HttpConfig {
   readonly requestTimeoutNs: bigint;
   /** Of the connection to the server (`--proxy-connect-timeout`). */
   readonly connectTimeoutNs: bigint;
+  /** May HTTP/1 connections become WebSockets, where rules allow the request? Later releases of Cilium let them. */
+  readonly websocket: boolean;
 }
 
 /** Cilium's defaults. Source: pkg/envoy/cell.go. */
@@ -21,4 +23,5 @@ export const HTTP_CONFIG: HttpConfig = {
   routeIdleTimeoutNs: 60n * SECOND_NS,
   requestTimeoutNs: 3600n * SECOND_NS,
   connectTimeoutNs: 2n * SECOND_NS,
+  websocket: false,
 };

@@ -9,6 +9,8 @@ import {
   type PortNetworkPolicyRule,
 } from './npds.ts';
 import { type PortRule, PortRules } from './port_rules.ts';
+import { Secrets } from './tls/secrets.ts';
+import { compileServerName, type ServerNamePattern } from './tls/server_names.ts';
 
 /** The rules for a range of TCP ports; without any, everything is allowed. */
 interface CompiledPorts {
@@ -23,13 +25,15 @@ export class CompiledPolicy {
   readonly #ingress: DirectionRules;
   readonly #egress: DirectionRules;
 
-  /** @throws RejectedPolicy */
-  constructor(policy: NetworkPolicy) {
+  /** @param secrets that its rules may name @throws RejectedPolicy */
+  constructor(policy: NetworkPolicy, secrets = new Secrets()) {
     if (policy.endpointIps.length === 0) throw new RejectedPolicy('endpoint_ips: missing');
     if (policy.endpointId === 0) throw new RejectedPolicy('endpoint_id: missing');
     this.endpointId = policy.endpointId;
-    this.#ingress = new DirectionRules(compilePorts(policy.ingressPerPortPolicies ?? [], 'ingress_per_port_policies'));
-    this.#egress = new DirectionRules(compilePorts(policy.egressPerPortPolicies ?? [], 'egress_per_port_policies'));
+    const compile = (entries: readonly PortNetworkPolicy[] | undefined, field: string): DirectionRules =>
+      new DirectionRules(compilePorts(entries ?? [], field, secrets));
+    this.#ingress = compile(policy.ingressPerPortPolicies, 'ingress_per_port_policies');
+    this.#egress = compile(policy.egressPerPortPolicies, 'egress_per_port_policies');
   }
 
   /** What holds for a port: all entries whose range has it, then those for every port. */
@@ -64,7 +68,7 @@ class DirectionRules {
   }
 }
 
-function compilePorts(entries: readonly PortNetworkPolicy[], field: string): CompiledPorts[] {
+function compilePorts(entries: readonly PortNetworkPolicy[], field: string, secrets: Secrets): CompiledPorts[] {
   return entries.flatMap((entry, index) => {
     const at = `${field}[${index}]`;
     const first = entry.port ?? 0;
@@ -73,7 +77,7 @@ function compilePorts(entries: readonly PortNetworkPolicy[], field: string): Com
     if (last > 65535) throw new RejectedPolicy(`${at}.end_port: ${last} is above 65535`);
     if (last !== 0 && first === 0) throw new RejectedPolicy(`${at}.end_port: a range cannot start at port 0`);
     if (last !== 0 && last < first) throw new RejectedPolicy(`${at}.end_port: ${last} is below port ${first}`);
-    const rules = (entry.rules ?? []).map((rule, of) => compileNamedRule(rule, `${at}.rules[${of}]`));
+    const rules = (entry.rules ?? []).map((rule, of) => compileNamedRule(rule, `${at}.rules[${of}]`, secrets));
     // HTTP runs over TCP alone; the proxy never sees other traffic, whatever is said about it.
     return (entry.protocol ?? 'TCP') === 'TCP' ? [{ first, last: last || first, rules }] : [];
   });
@@ -84,25 +88,22 @@ const UNMODELLED = {
   precedence: 'precedence',
   deny: 'deny',
   proxyId: 'proxy_id',
-  downstreamTlsContext: 'downstream_tls_context',
-  upstreamTlsContext: 'upstream_tls_context',
   l7Rules: 'l7_rules',
 } as const satisfies Partial<Record<keyof PortNetworkPolicyRule, string>>;
 
 /** @throws RejectedPolicy that also says which rule it is about, if the rule says so itself */
-function compileNamedRule(rule: PortNetworkPolicyRule, at: string): PortRule {
+function compileNamedRule(rule: PortNetworkPolicyRule, at: string, secrets: Secrets): PortRule {
   try {
-    return compileRule(rule, at);
+    return compileRule(rule, at, secrets);
   } catch (error) {
     if (!(error instanceof RejectedPolicy) || !rule.name) throw error;
     throw new RejectedPolicy(`${error.message}, in ${rule.name}`, { cause: error });
   }
 }
 
-function compileRule(rule: PortNetworkPolicyRule, at: string): PortRule {
+function compileRule(rule: PortNetworkPolicyRule, at: string, secrets: Secrets): PortRule {
   for (const [field, name] of Object.entries(UNMODELLED))
     if (rule[field as keyof PortNetworkPolicyRule]) throw new RejectedPolicy(`${at}.${name}: not modelled yet`);
-  if (rule.serverNames?.length) throw new RejectedPolicy(`${at}.server_names: not modelled yet`);
   if (rule.l7Proto && rule.l7Proto !== 'kafka')
     throw new RejectedPolicy(`${at}.l7_proto: ${rule.l7Proto} is not modelled`);
   const remotes = rule.remotePolicies?.length ? new Set(rule.remotePolicies) : undefined;
@@ -111,8 +112,15 @@ function compileRule(rule: PortNetworkPolicyRule, at: string): PortRule {
     remotes,
     http: compileHttp(rule, `${at}.http_rules`),
     kafka: compileKafka(rule, `${at}.kafka_rules`),
+    serverNames: compileServerNames(rule, `${at}.server_names`),
+    downstreamTls:
+      rule.downstreamTlsContext && secrets.downstream(rule.downstreamTlsContext, `${at}.downstream_tls_context`),
+    upstreamTls: rule.upstreamTlsContext && secrets.upstream(rule.upstreamTlsContext, `${at}.upstream_tls_context`),
   };
 }
+
+const compileServerNames = ({ serverNames }: PortNetworkPolicyRule, at: string): ServerNamePattern[] | undefined =>
+  serverNames?.length ? serverNames.map((pattern, index) => compileServerName(pattern, `${at}[${index}]`)) : undefined;
 
 function compileHttp({ httpRules }: PortNetworkPolicyRule, at: string): HttpRule[] | undefined {
   if (httpRules === undefined) return undefined;
@@ -132,42 +140,51 @@ function compileKafka({ kafkaRules }: PortNetworkPolicyRule, at: string): KafkaN
 
 const INVALID_ARGUMENT = 3; // google.rpc.Code
 
-/** The policies in force. A response that cannot be accepted whole changes nothing. */
+/** The policies in force, and the secrets that they name. A response that cannot be accepted whole changes nothing. */
 export class NetworkPolicyMap {
-  #version = '';
   #byEndpoint: ReadonlyMap<number, CompiledPolicy> = new Map();
+  readonly #secrets = new Secrets();
+  /** In force, of policies and of secrets. */
+  readonly #versions = { policies: '', secrets: '' };
 
   /** undefined: no policy came for this endpoint, so nothing is allowed to it. */
   get(endpointId: number): CompiledPolicy | undefined {
     return this.#byEndpoint.get(endpointId);
   }
 
-  /** Puts the policies of a discovery response into force, or none of them. @returns the ACK or NACK to send */
+  /** Puts the policies, or the secrets, of a discovery response into force, or none of them. @returns the ACK or NACK to send */
   apply(bytes: Uint8Array): DiscoveryRequest {
     let nonce = '';
+    let about: 'policies' | 'secrets' = 'policies';
     try {
       const response = decodeDiscoveryResponse(bytes);
       nonce = response.nonce;
-      const byEndpoint = new Map<number, CompiledPolicy>();
-      for (const policy of response.policies) {
-        if (byEndpoint.has(policy.endpointId))
-          throw new RejectedPolicy(`endpoint_id: ${policy.endpointId} comes twice`);
-        byEndpoint.set(policy.endpointId, compilePolicy(policy));
-      }
-      this.#byEndpoint = byEndpoint;
-      this.#version = response.versionInfo;
-      return { versionInfo: this.#version, responseNonce: nonce };
+      if (response.policies === undefined) about = 'secrets';
+      if (response.policies === undefined) this.#secrets.replace(response.secrets ?? []);
+      else this.#byEndpoint = this.#compile(response.policies);
+      this.#versions[about] = response.versionInfo;
+      return { versionInfo: response.versionInfo, responseNonce: nonce };
     } catch (error) {
       // Whatever is wrong with the bytes (protobufjs throws plain errors), the agent gets it as a NACK.
       const { message } = error as Error;
-      return { versionInfo: this.#version, responseNonce: nonce, errorDetail: { code: INVALID_ARGUMENT, message } };
+      const errorDetail = { code: INVALID_ARGUMENT, message };
+      return { versionInfo: this.#versions[about], responseNonce: nonce, errorDetail };
     }
+  }
+
+  #compile(policies: readonly NetworkPolicy[]): Map<number, CompiledPolicy> {
+    const byEndpoint = new Map<number, CompiledPolicy>();
+    for (const policy of policies) {
+      if (byEndpoint.has(policy.endpointId)) throw new RejectedPolicy(`endpoint_id: ${policy.endpointId} comes twice`);
+      byEndpoint.set(policy.endpointId, compilePolicy(policy, this.#secrets));
+    }
+    return byEndpoint;
   }
 }
 
-function compilePolicy(policy: NetworkPolicy): CompiledPolicy {
+function compilePolicy(policy: NetworkPolicy, secrets: Secrets): CompiledPolicy {
   try {
-    return new CompiledPolicy(policy);
+    return new CompiledPolicy(policy, secrets);
   } catch (error) {
     if (!(error instanceof RejectedPolicy)) throw error;
     throw new RejectedPolicy(`NetworkPolicy of endpoint ${policy.endpointId}: ${error.message}`, { cause: error });

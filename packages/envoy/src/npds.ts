@@ -3,6 +3,8 @@ import { decodeMessage, encodeMessage } from './npds_schema.ts';
 
 /** Of every resource in an NPDS response. */
 export const NETWORK_POLICY_TYPE_URL = 'type.googleapis.com/cilium.NetworkPolicy';
+/** Of every resource in an SDS response. */
+export const SECRET_TYPE_URL = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
 
 /** `cilium.NetworkPolicy`: what the proxy holds one endpoint to. Absent lists are empty, absent numbers 0. */
 export interface NetworkPolicy {
@@ -22,7 +24,7 @@ export interface PortNetworkPolicy {
   readonly rules?: readonly PortNetworkPolicyRule[];
 }
 
-/** The fields after `kafkaRules` are on the wire but not modelled: the proxy refuses a message that sets one. */
+/** The fields after `upstreamTlsContext` are on the wire but not modelled: the proxy refuses a message that sets one. */
 export interface PortNetworkPolicyRule {
   /** Says in logs which rule spoke; here: the policies that it comes from. */
   readonly name?: string;
@@ -34,14 +36,36 @@ export interface PortNetworkPolicyRule {
   readonly kafkaRules?: KafkaNetworkPolicyRules;
   /** `kafka` beside Kafka rules; no other parser is modelled. */
   readonly l7Proto?: string;
+  /** Names that a TLS client may ask for, see `compileServerName`; none: any, and clients without TLS. */
+  readonly serverNames?: readonly string[];
+  /** A TLS client's TLS ends at the proxy. */
+  readonly downstreamTlsContext?: TlsContextConfig;
+  /** The proxy speaks TLS to the server of a TLS client. */
+  readonly upstreamTlsContext?: TlsContextConfig;
   readonly passPrecedence?: number;
   readonly precedence?: number;
   readonly deny?: boolean;
   readonly proxyId?: number;
-  readonly serverNames?: readonly string[];
-  readonly downstreamTlsContext?: object;
-  readonly upstreamTlsContext?: object;
   readonly l7Rules?: object;
+}
+
+/** `cilium.TLSContext`: one side of TLS, its parts given, or by names of secrets, which then count. Texts are PEM. */
+export interface TlsContextConfig {
+  readonly trustedCa?: string;
+  readonly certificateChain?: string;
+  readonly privateKey?: string;
+  /** Upstream: at most one, asked of the server. */
+  readonly serverNames?: readonly string[];
+  readonly validationContextSdsSecret?: string;
+  readonly tlsSdsSecret?: string;
+  readonly alpnProtocols?: readonly string[];
+}
+
+/** `envoy.extensions.transport_sockets.tls.v3.Secret`, of two kinds; texts are PEM. */
+export interface Secret {
+  readonly name: string;
+  readonly tlsCertificate?: { readonly certificateChain?: string; readonly privateKey?: string };
+  readonly validationContext?: { readonly trustedCa?: string };
 }
 
 /** See `kafkaAllowed`; what the wire leaves out is 0 or empty. */
@@ -101,11 +125,13 @@ export interface StringMatcher {
   readonly custom?: object;
 }
 
-/** `envoy.service.discovery.v3.DiscoveryResponse`: all policies that are in force from this version on. */
+/** `envoy.service.discovery.v3.DiscoveryResponse`: all policies, or all secrets, that are in force from this version on. */
 export interface DiscoveryResponse {
   readonly versionInfo: string;
   readonly nonce: string;
-  readonly policies: readonly NetworkPolicy[];
+  /** undefined: the response is about secrets. */
+  readonly policies?: readonly NetworkPolicy[];
+  readonly secrets?: readonly Secret[];
 }
 
 /** `envoy.service.discovery.v3.DiscoveryRequest` as an answer: an ACK, or a NACK if `errorDetail` is there. */
@@ -118,33 +144,82 @@ export interface DiscoveryRequest {
 }
 
 /** The wire bytes that put `policies`, and no others, into force. The version also serves as nonce. */
-export function encodeDiscoveryResponse(version: string, policies: readonly NetworkPolicy[]): Uint8Array {
-  const resources = policies.map((policy) => ({
-    typeUrl: NETWORK_POLICY_TYPE_URL,
-    value: encodeMessage('NetworkPolicy', policy),
-  }));
-  return encodeMessage('DiscoveryResponse', {
-    versionInfo: version,
-    nonce: version,
-    typeUrl: NETWORK_POLICY_TYPE_URL,
-    resources,
-  });
-}
+export const encodeDiscoveryResponse = (version: string, policies: readonly NetworkPolicy[]): Uint8Array =>
+  encodeResponse(
+    version,
+    NETWORK_POLICY_TYPE_URL,
+    policies.map((policy) => encodeMessage('NetworkPolicy', policy)),
+  );
 
-/** @throws Error if the bytes are not such a message, or carry anything but network policies */
+/** The wire bytes that put `secrets`, and no others, into force. */
+export const encodeSecretsResponse = (version: string, secrets: readonly Secret[]): Uint8Array =>
+  encodeResponse(
+    version,
+    SECRET_TYPE_URL,
+    secrets.map((secret) => encodeMessage('Secret', secretToWire(secret))),
+  );
+
+const encodeResponse = (version: string, typeUrl: string, values: readonly Uint8Array[]): Uint8Array =>
+  encodeMessage('DiscoveryResponse', {
+    ...{ versionInfo: version, nonce: version, typeUrl },
+    resources: values.map((value) => ({ typeUrl, value })),
+  });
+
+/** @throws Error if the bytes are not such a message, or carry anything but network policies or secrets */
 export function decodeDiscoveryResponse(bytes: Uint8Array): DiscoveryResponse {
   const message = decodeMessage('DiscoveryResponse', bytes) as {
     versionInfo?: string;
+    typeUrl?: string;
     nonce?: string;
     resources?: { typeUrl?: string; value?: Uint8Array }[];
   };
-  const policies = (message.resources ?? []).map(({ typeUrl, value }, index) => {
-    if (typeUrl !== NETWORK_POLICY_TYPE_URL)
-      throw new Error(`resources[${index}].type_url: ${typeUrl} is not ${NETWORK_POLICY_TYPE_URL}`);
-    return decodeNetworkPolicy(value ?? new Uint8Array(0));
+  const wanted = message.typeUrl === SECRET_TYPE_URL ? SECRET_TYPE_URL : NETWORK_POLICY_TYPE_URL;
+  const values = (message.resources ?? []).map(({ typeUrl, value }, index) => {
+    if (typeUrl !== wanted) throw new Error(`resources[${index}].type_url: ${typeUrl} is not ${wanted}`);
+    return value ?? new Uint8Array(0);
   });
-  return { versionInfo: message.versionInfo ?? '', nonce: message.nonce ?? '', policies };
+  const { versionInfo = '', nonce = '' } = message;
+  return wanted === SECRET_TYPE_URL
+    ? { versionInfo, nonce, secrets: values.map((value) => secretOfWire(decodeMessage('Secret', value))) }
+    : { versionInfo, nonce, policies: values.map(decodeNetworkPolicy) };
 }
+
+interface WireSource {
+  readonly inlineBytes?: Uint8Array;
+  readonly inlineString?: string;
+}
+
+interface WireSecret {
+  readonly name?: string;
+  readonly tlsCertificate?: { readonly certificateChain?: WireSource; readonly privateKey?: WireSource };
+  readonly validationContext?: { readonly trustedCa?: WireSource };
+}
+
+const sourceOf = (text = ''): WireSource => ({ inlineBytes: Buffer.from(text) });
+const textOf = (source: WireSource = {}): string =>
+  source.inlineString ?? Buffer.from(source.inlineBytes ?? []).toString();
+
+const secretToWire = ({ name, tlsCertificate, validationContext }: Secret): WireSecret => ({
+  name,
+  ...(tlsCertificate && {
+    tlsCertificate: {
+      certificateChain: sourceOf(tlsCertificate.certificateChain),
+      privateKey: sourceOf(tlsCertificate.privateKey),
+    },
+  }),
+  ...(validationContext && { validationContext: { trustedCa: sourceOf(validationContext.trustedCa) } }),
+});
+
+const secretOfWire = ({ name = '', tlsCertificate, validationContext }: WireSecret): Secret => ({
+  name,
+  ...(tlsCertificate && {
+    tlsCertificate: {
+      certificateChain: textOf(tlsCertificate.certificateChain),
+      privateKey: textOf(tlsCertificate.privateKey),
+    },
+  }),
+  ...(validationContext && { validationContext: { trustedCa: textOf(validationContext.trustedCa) } }),
+});
 
 /** @throws Error if the bytes are not such a message */
 export function decodeNetworkPolicy(bytes: Uint8Array): NetworkPolicy {

@@ -5,7 +5,8 @@ import protobuf from 'protobufjs';
  *
  * Fields that the filter does not model are named here all the same: a field that the schema lacks would be skipped in
  * silence, one that it has can be refused by name. Messages of which only the presence matters are left empty.
- * Source: cilium/proxy npds.proto; envoy.config.route.v3.HeaderMatcher, envoy.type.matcher.v3, envoy.service.discovery.v3.
+ * Source: cilium/proxy npds.proto; envoy.config.route.v3.HeaderMatcher, envoy.type.matcher.v3, envoy.service.discovery.v3;
+ * envoy.extensions.transport_sockets.tls.v3.Secret.
  */
 const SCHEMA = `
 syntax = "proto3";
@@ -27,8 +28,8 @@ message PortNetworkPolicy {
 message PortNetworkPolicyRule {
   uint32 pass_precedence = 1;
   string l7_proto = 2;
-  Presence downstream_tls_context = 3;
-  Presence upstream_tls_context = 4;
+  TLSContext downstream_tls_context = 3;
+  TLSContext upstream_tls_context = 4;
   string name = 5;
   repeated string server_names = 6;
   repeated uint32 remote_policies = 7;
@@ -40,6 +41,31 @@ message PortNetworkPolicyRule {
   Presence l7_rules = 102;
 }
 message Presence {}
+message TLSContext {
+  string trusted_ca = 1;
+  string certificate_chain = 2;
+  string private_key = 3;
+  repeated string server_names = 4;
+  string validation_context_sds_secret = 5;
+  string tls_sds_secret = 6;
+  repeated string alpn_protocols = 7;
+}
+message DataSource {
+  oneof specifier {
+    bytes inline_bytes = 2;
+    string inline_string = 3;
+  }
+}
+message TlsCertificate {
+  DataSource certificate_chain = 1;
+  DataSource private_key = 2;
+}
+message CertificateValidationContext { DataSource trusted_ca = 1; }
+message Secret {
+  string name = 1;
+  TlsCertificate tls_certificate = 2;
+  CertificateValidationContext validation_context = 4;
+}
 message KafkaNetworkPolicyRules { repeated KafkaNetworkPolicyRule kafka_rules = 1; }
 message KafkaNetworkPolicyRule {
   int32 api_version = 1;

@@ -3,6 +3,8 @@ import { type HttpRule, RuleFinder, ruleAllows } from './http_rules.ts';
 import type { KafkaRequest } from './kafka/request.ts';
 import { type KafkaNetworkPolicyRule, kafkaAllowed } from './kafka/rules.ts';
 import type { RequestHeaderMap } from './request_header_map.ts';
+import type { TlsContext } from './tls/secrets.ts';
+import type { ServerNamePattern } from './tls/server_names.ts';
 
 /** One rule of a port. */
 export interface PortRule {
@@ -13,6 +15,17 @@ export interface PortRule {
   readonly http: readonly HttpRule[] | undefined;
   /** The same for Kafka. */
   readonly kafka: readonly KafkaNetworkPolicyRule[] | undefined;
+  /** undefined: any name, and none. */
+  readonly serverNames: readonly ServerNamePattern[] | undefined;
+  readonly downstreamTls: TlsContext | undefined;
+  readonly upstreamTls: TlsContext | undefined;
+}
+
+/** What the rules say about a connection whose first bytes are known. A context counts only where the client speaks TLS. */
+export interface TlsVerdict {
+  readonly allowed: boolean;
+  readonly downstream: TlsContext | undefined;
+  readonly upstream: TlsContext | undefined;
 }
 
 /** A decision, and the name of the rule that allowed; undefined if none did, or if policy allows without a rule. */
@@ -45,9 +58,27 @@ export class PortRules {
     this.#hasKafka = rules.some(({ kafka }) => kafka !== undefined);
   }
 
-  /** May this identity open a connection? */
+  /** May this identity open a connection, as far as can be said before it says anything? */
   connection(identity: number): FilterVerdict {
     return this.#about(identity).first ?? this.#otherwise;
+  }
+
+  /** Does what rules say about this identity depend on whether it speaks TLS, and to whom? */
+  looksAtTls(identity: number): boolean {
+    return this.#about(identity).looksAtTls;
+  }
+
+  /**
+   * May it open a connection that asks for this name (undefined: for none), and where does its TLS end? The first rule with a
+   * context counts, on each side. Source: cilium/network_policy.cc, getServerTlsContext.
+   */
+  tls(identity: number, serverName: string | undefined): TlsVerdict {
+    const rules = this.#about(identity).withName(serverName);
+    return {
+      allowed: rules.length > 0 || this.#otherwise.allowed,
+      downstream: rules.find(({ downstreamTls }) => downstreamTls !== undefined)?.downstreamTls,
+      upstream: rules.find(({ upstreamTls }) => upstreamTls !== undefined)?.upstreamTls,
+    };
   }
 
   /** May it make this request? Header actions change it and note what they found. */
@@ -90,6 +121,8 @@ const WORTH_FINDING = 4;
 class RemoteRules {
   /** Of the first one. */
   readonly first: FilterVerdict | undefined;
+  readonly looksAtTls: boolean;
+  readonly #rules: readonly PortRule[];
   /** All HTTP rules in order; a rule without any stands as one that matches everything. */
   readonly #http: readonly HttpRule[];
   /** What it means that one of them allows. */
@@ -100,9 +133,19 @@ class RemoteRules {
   constructor(rules: readonly PortRule[]) {
     const verdictOf = ({ name }: PortRule): FilterVerdict => ({ allowed: true, matchedRule: name });
     this.first = rules[0] && verdictOf(rules[0]);
+    this.#rules = rules;
+    this.looksAtTls = rules.some(
+      ({ serverNames, downstreamTls, upstreamTls }) => serverNames ?? downstreamTls ?? upstreamTls,
+    );
     this.#http = rules.flatMap(({ http }) => http ?? [ANYTHING]);
     this.#verdicts = rules.flatMap((rule) => (rule.http ?? [ANYTHING]).map(() => verdictOf(rule)));
     this.#hasActions = this.#http.some(({ actions }) => actions.length > 0);
+  }
+
+  withName(name: string | undefined): readonly PortRule[] {
+    return this.#rules.filter(
+      ({ serverNames }) => serverNames?.some((matches) => name !== undefined && matches(name)) ?? true,
+    );
   }
 
   /** The first rule that allows ends it, unless some have actions: then all are asked. @returns undefined if none allows */

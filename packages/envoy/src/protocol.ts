@@ -4,6 +4,7 @@ import type { IpAddress } from '@ciliate/packet';
 import type { ProxyErrorCode } from './errors.ts';
 import type { LoggedHeader } from './header_match.ts';
 import type { UpstreamFailure } from './responses.ts';
+import type { L7Parser } from './sessions.ts';
 
 export type Side = 'downstream' | 'upstream';
 
@@ -32,14 +33,16 @@ export interface ProxyConnection {
    * nodes; absent: it does not. Source: cilium/bpf_metadata.cc.
    */
   readonly originalSource?: boolean;
+  /** Did the client speak TLS to the proxy, of which only the inside is seen? Absent: it did not. */
+  readonly secured?: boolean;
   /** The port that policy is asked about: the one the client meant, not the proxy's. */
   readonly localPort: number;
   readonly source: SocketAddress;
   readonly destination: SocketAddress;
 }
 
-/** An entry of the access log. Source: accesslog.proto, reduced to what is shown. */
-export interface HttpAccessLog {
+/** What every entry of the access log says. Source: accesslog.proto, reduced to what is shown. */
+interface AccessLogEntry {
   /** Of a request: when its first byte was read. Of a response: when its head passed. */
   readonly timestampNs: bigint;
   /** A denied request is logged as `Denied`, and its 403 as `Response`. */
@@ -48,8 +51,19 @@ export interface HttpAccessLog {
   readonly sourceIdentity: number;
   readonly destinationIdentity: number;
   /** The request's direction, also in the entry of its response. */
-  readonly source: SocketAddress;
-  readonly destination: SocketAddress;
+  readonly source: SocketAddress | undefined;
+  readonly destination: SocketAddress | undefined;
+  /** Name of the policy rule that let the request pass; undefined if none did. */
+  readonly rule: string | undefined;
+}
+
+/**
+ * A connection that was reset (`Denied`), or a request that was answered before policy was asked: then nothing is known of
+ * it, as in Cilium, whose filter has not seen it: no addresses, no identities, no time.
+ */
+export type BareAccessLog = AccessLogEntry;
+
+export interface HttpAccessLog extends AccessLogEntry {
   readonly method: string;
   /** Normalised, with query. */
   readonly path: string;
@@ -59,12 +73,25 @@ export interface HttpAccessLog {
   readonly status: number | undefined;
   /** Only in responses: since the request's timestamp. */
   readonly latencyNs: bigint | undefined;
-  /** Name of the policy rule that let the request pass; undefined if none did. */
-  readonly rule: string | undefined;
   /** What header rules expected and did not find, and what they did not want; only if there is any. */
   readonly missingHeaders?: readonly LoggedHeader[];
+  /** Of the URL; absent: http. */
+  readonly scheme?: 'https';
   readonly rejectedHeaders?: readonly LoggedHeader[];
 }
+
+/** One topic of a Kafka request, or '' if it names none. Of the server's answers only `correlationId` is read. */
+export interface KafkaAccessLog extends AccessLogEntry {
+  /** By name, as `produce`; what has none by its number. */
+  readonly apiKey: string;
+  readonly apiVersion: number;
+  readonly correlationId: number;
+  readonly topic: string;
+}
+
+export type AccessLog = HttpAccessLog | KafkaAccessLog | BareAccessLog;
+
+export const isHttpLog = (record: AccessLog): record is HttpAccessLog => 'method' in record;
 
 /**
  * What the caller must do, in this order. The first `upstream` of a connection, or the first after its upstream ended,
@@ -77,8 +104,11 @@ export type ProxyAction =
   | { readonly type: 'closeUpstream' }
   | { readonly type: 'closeDownstream' }
   | { readonly type: 'resetDownstream' }
-  /** `request`: which of the connection's requests, from 0; those answered before policy was asked have no entry. */
-  | { readonly type: 'log'; readonly request: number; readonly record: HttpAccessLog };
+  /** Nothing more goes to the server, or to the client; it may still send. */
+  | { readonly type: 'endUpstream' }
+  | { readonly type: 'endDownstream' }
+  /** `request`: which of the connection's requests, from 0; those answered before policy was asked count, too. */
+  | { readonly type: 'log'; readonly request: number; readonly record: AccessLog };
 
 export type PolicyAnswer = { readonly ack: true } | { readonly ack: false; readonly reason: string };
 
@@ -89,7 +119,12 @@ export interface WorkerInit {
 /** `response` is a DiscoveryResponse in wire form. */
 export type ProxyCall =
   | { readonly type: 'discovery'; readonly response: Uint8Array }
-  | { readonly type: 'open'; readonly connection: ProxyConnection; readonly nowNs: bigint }
+  | {
+      readonly type: 'open';
+      readonly connection: ProxyConnection;
+      readonly nowNs: bigint;
+      readonly parser: L7Parser;
+    }
   | {
       readonly type: 'data';
       readonly id: number;

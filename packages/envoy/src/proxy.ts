@@ -14,6 +14,7 @@ import type {
   WorkerInit,
 } from './protocol.ts';
 import type { UpstreamFailure } from './responses.ts';
+import type { L7Parser } from './sessions.ts';
 
 type Answer = Exclude<FromWorker, { type: 'ready' } | { type: 'refused' }>;
 
@@ -53,13 +54,19 @@ export class EnvoyProxy {
     return answerOf(decodeDiscoveryRequest((answer as Extract<Answer, { type: 'discovery' }>).request));
   }
 
+  /** The same for the secrets that policies name. @param response made by `encodeSecretsResponse` */
+  applySecrets(response: Uint8Array): Promise<PolicyAnswer> {
+    return this.applyPolicy(response);
+  }
+
   /**
    * A redirected connection was established: may it stay?
+   * @param parser what it speaks: http if absent
    * @returns nothing, or that it must be reset
    * @throws ProxyError EXISTS if the id belongs to an open connection
    */
-  open(connection: ProxyConnection, nowNs: bigint): Promise<ProxyAction[]> {
-    return this.#actions({ type: 'open', connection, nowNs });
+  open(connection: ProxyConnection, nowNs: bigint, parser: L7Parser = 'http'): Promise<ProxyAction[]> {
+    return this.#actions({ type: 'open', connection, nowNs, parser });
   }
 
   /** Bytes came from a side. */

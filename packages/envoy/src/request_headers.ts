@@ -1,7 +1,7 @@
 import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
-import { firstValue, type Headers, hasToken, type RequestStart, tokensOf } from './http1/message.ts';
+import { firstValue, type Headers, hasToken, type RequestStart, tokensOf, valuesOf } from './http1/message.ts';
 
-/** Cilium's HTTP request time-out, in ms, which Envoy tells the server. */
+/** Cilium's HTTP request time-out, in ms, which Envoy tells the server; the route of gRPC has none. */
 const REQUEST_TIMEOUT_MS = 3_600_000;
 const MAX_NOMINATED = 10;
 
@@ -46,6 +46,16 @@ export function isUpgrade(headers: Headers): boolean {
   return protocol !== undefined && protocol.toLowerCase() !== 'h2c' && hasToken(headers, 'connection', 'upgrade');
 }
 
+/** To a WebSocket, and to nothing else (RFC 6455, 4.1). */
+export const isWebSocketUpgrade = (headers: Headers): boolean =>
+  isUpgrade(headers) && valuesOf(headers, 'upgrade').join().toLowerCase() === 'websocket';
+
+/** What an upgrade says of itself, to the server and in its answer. */
+export const upgradeHeaders = (): [name: string, value: string][] => [
+  ['connection', 'upgrade'],
+  ['upgrade', 'websocket'],
+];
+
 /** `application/grpc`, alone or with a `+suffix`. */
 export const isGrpc = (headers: Headers): boolean => {
   const type = firstValue(headers, 'content-type');
@@ -60,6 +70,10 @@ export interface ForwardedRequest {
   readonly sourceIp: IpAddress;
   /** Taken if the client sent no x-request-id, or is outside the cluster. */
   readonly requestId: string;
+  /** It asks for a WebSocket, and may. */
+  readonly upgrade: boolean;
+  /** Did it come inside TLS? */
+  readonly secured: boolean;
 }
 
 /**
@@ -67,7 +81,7 @@ export interface ForwardedRequest {
  * Source: pkg/envoy/xds_server.go (use remote address, no x-forwarded-for appended, internal ranges); Envoy's
  * conn_manager_utility.
  */
-export function filterHeaders(headers: Headers, { sourceIp, requestId }: ForwardedRequest): Headers {
+export function filterHeaders(headers: Headers, { sourceIp, requestId, upgrade, secured }: ForwardedRequest): Headers {
   const internal = isInternalAddress(sourceIp) && firstValue(headers, 'x-forwarded-for') === undefined;
   const nominated = tokensOf(headers, 'connection');
   const dropped = internal ? DROPPED_INSIDE : DROPPED_OUTSIDE;
@@ -80,7 +94,8 @@ export function filterHeaders(headers: Headers, { sourceIp, requestId }: Forward
   }
   const ownId = firstValue(out, 'x-request-id');
   if (hasToken(headers, 'te', 'trailers')) out.push(['te', 'trailers']);
-  setHeader(out, 'x-forwarded-proto', 'http');
+  if (upgrade) out.push(...upgradeHeaders());
+  setHeader(out, 'x-forwarded-proto', secured ? 'https' : 'http');
   if (internal) out.push(['x-envoy-internal', 'true']);
   else setHeader(out, 'x-envoy-external-address', formatIp(sourceIp));
   if (!internal || ownId === undefined) setHeader(out, 'x-request-id', requestId);
@@ -95,7 +110,7 @@ export function upstreamHeaders(
   authority: string,
   filtered: Headers,
   { method, framing }: Pick<RequestStart, 'method' | 'framing'>,
-): Headers {
+): [name: string, value: string][] {
   const length = framing.kind === 'length' ? `${framing.length}` : undefined;
   const out: [string, string][] = [['host', authority], ...forwardedHeaders(filtered, length)];
   if (framing.kind === 'chunked') out.push(['transfer-encoding', 'chunked']);
@@ -113,7 +128,7 @@ export function forwardedHeaders(filtered: Headers, length: string | undefined):
     const isFraming = name === 'content-length' && length === undefined;
     if (!isFraming && (name === 'te' || !HOP_BY_HOP.has(name))) out.push([name, value]);
   }
-  setHeader(out, 'x-envoy-expected-rq-timeout-ms', `${REQUEST_TIMEOUT_MS}`);
+  if (!isGrpc(filtered)) setHeader(out, 'x-envoy-expected-rq-timeout-ms', `${REQUEST_TIMEOUT_MS}`);
   if (length !== undefined) setHeader(out, 'content-length', length);
   return out;
 }

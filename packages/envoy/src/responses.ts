@@ -21,6 +21,7 @@ export const codecError = (status: number): LocalReply => ({ status, body: STATU
 export type UpstreamFailure =
   | 'connection termination'
   | 'remote connection failure'
+  | `remote connection failure, transport failure reason: ${string}`
   | 'connection timeout'
   | 'protocol error'
   | 'remote reset'

@@ -1,3 +1,4 @@
+import { connectionDenied, unseenRequest } from './access_log.ts';
 import type { ConnectionSession, SessionOptions, SessionSink } from './carrier.ts';
 import type { AskedRequest } from './exchange.ts';
 import { allowedAtNetwork } from './filter.ts';
@@ -5,7 +6,7 @@ import { BodyWriter, encodeRequestHead, encodeResponseHead } from './http1/encod
 import { Http1Exchange } from './http1/exchange.ts';
 import {
   type HeadPlace,
-  type HttpError,
+  HttpError,
   hasToken,
   type RequestStart,
   type ResponseStart,
@@ -14,9 +15,10 @@ import {
 import { type BodyEvent, type ParserEvent, RequestParser, ResponseParser } from './http1/parser.ts';
 import type { CompiledPolicy } from './network_policy.ts';
 import type { ProxyConnection, Side } from './protocol.ts';
-import { expectsContinue, upstreamHeaders } from './request_headers.ts';
+import { expectsContinue, isWebSocketUpgrade, upgradeHeaders, upstreamHeaders } from './request_headers.ts';
 import {
   codecError,
+  downstreamHeaders,
   encodeForwardedHead,
   encodeLocalReply,
   type LocalReply,
@@ -26,6 +28,8 @@ import {
   upstreamFailed,
 } from './responses.ts';
 import { type RoutedRequest, route } from './target.ts';
+
+const SWITCHING_PROTOCOLS = 101;
 
 type ResponseEvent = Exclude<ParserEvent<ResponseStart>, { type: 'error' }>;
 
@@ -55,6 +59,8 @@ export class Session implements ConnectionSession {
   #upstreamEnded = false;
   /** The response being read is an interim one (1xx): not passed on. */
   #interim = false;
+  /** The connection has become a WebSocket. */
+  #tunnel = false;
 
   constructor(
     connection: ProxyConnection,
@@ -72,15 +78,20 @@ export class Session implements ConnectionSession {
     return this.#requests.unread;
   }
 
-  open(): void {
+  open(nowNs: bigint): void {
     const { remoteIdentity, localPort, ingress } = this.#connection;
     if (allowedAtNetwork(this.#policy(), { remoteIdentity, port: localPort, ingress }).allowed) return;
+    if (this.#actions.logs) this.#actions.log(0, connectionDenied(this.#connection, nowNs));
     this.#actions.add('resetDownstream');
     this.closed = true;
   }
 
   data(from: Side, bytes: Uint8Array, nowNs: bigint): void {
     this.#activeNs = nowNs;
+    if (this.#tunnel) {
+      this.#actions.bytes(from === 'downstream' ? 'upstream' : 'downstream', bytes);
+      return;
+    }
     if (from === 'downstream') {
       this.#requests.push(bytes);
     } else {
@@ -183,11 +194,11 @@ export class Session implements ConnectionSession {
       this.#reply(exchange, reply, true, nowNs);
       return;
     }
-    if (exchange === undefined)
-      this.#actions.bytes(
-        'downstream',
-        encodeLocalReply(localReply(reply, { nowNs, grpc: false }), { bodiless: false, close: true }),
-      );
+    if (exchange === undefined) {
+      this.#logUnseen(this.#requestCount, reply.status, nowNs);
+      const answer = localReply(reply, { nowNs, grpc: false });
+      this.#actions.bytes('downstream', encodeLocalReply(answer, { bodiless: false, close: true }));
+    }
     this.#close();
   }
 
@@ -195,7 +206,7 @@ export class Session implements ConnectionSession {
     const times = { startedNs: this.#startedNs ?? nowNs, nowNs };
     const exchange = new Http1Exchange(this.#connection, this.#requestCount++, request, times);
     this.#exchange = exchange;
-    const routed = route(request);
+    const routed = route(request, this.#options.http.websocket);
     if (routed.kind === 'reply') {
       this.#reply(exchange, routed.reply, routed.close, nowNs);
       return;
@@ -204,29 +215,36 @@ export class Session implements ConnectionSession {
     this.#judge(exchange, routed, nowNs);
   }
 
-  #judge(exchange: Http1Exchange, { authority, path }: RoutedRequest, nowNs: bigint): void {
+  #judge(exchange: Http1Exchange, { authority, path, upgrade }: RoutedRequest, nowNs: bigint): void {
     const { method, headers } = exchange.request;
-    const judgement = exchange.judge(this.#policy(), { method, authority, path, headers }, this.#options.seed);
+    const request = { method, authority, path, headers, upgrade };
+    const judgement = exchange.judge(this.#policy(), request, this.#options.seed);
     this.#log(exchange);
     if (judgement.kind === 'reply') this.#reply(exchange, judgement.reply, false, nowNs);
     else this.#forward(exchange, judgement);
   }
 
-  #forward(exchange: Http1Exchange, { method, path, authority, headers }: AskedRequest): void {
+  #forward(exchange: Http1Exchange, { method, path, authority, headers, upgrade }: AskedRequest): void {
     const lines = upstreamHeaders(authority, headers, { method, framing: exchange.request.framing });
     exchange.forwarded = true;
     exchange.method = method;
     if (this.#options.http.retries === 0) exchange.sent = undefined;
-    this.#expectResponse(method);
+    if (upgrade) {
+      lines.push(...upgradeHeaders());
+      exchange.upgrade = true;
+      exchange.requestEnded = true; // what follows is read when the server has agreed, and not as a request
+      exchange.requestDoneNs = undefined;
+    }
+    this.#expectResponse(exchange);
     this.#toServer(exchange, encodeRequestHead(method, path, lines));
   }
 
-  #expectResponse(method: string): void {
+  #expectResponse({ method, upgrade }: Http1Exchange): void {
     if (this.#responses === undefined) {
       this.#responses = new ResponseParser();
       this.#upstreamEnded = false;
     }
-    this.#responses.expect(method);
+    this.#responses.expect(method, upgrade);
   }
 
   #toServer(exchange: Http1Exchange, bytes: Uint8Array): void {
@@ -244,9 +262,9 @@ export class Session implements ConnectionSession {
   #retry(nowNs: bigint): void {
     this.retryAtNs = undefined;
     this.#activeNs = nowNs;
-    const { method, sent } = this.#exchange!;
-    this.#expectResponse(method);
-    for (const bytes of sent!) this.#actions.bytes('upstream', bytes);
+    const exchange = this.#exchange!;
+    this.#expectResponse(exchange);
+    for (const bytes of exchange.sent!) this.#actions.bytes('upstream', bytes);
   }
 
   #readResponses(nowNs: bigint): void {
@@ -258,22 +276,39 @@ export class Session implements ConnectionSession {
   }
 
   #onResponse(event: ParserEvent<ResponseStart>, nowNs: bigint): void {
-    if (event.type === 'head') this.#interim = event.head.status < 200;
+    if (event.type === 'head') this.#interim = event.head.status < 200 && event.head.status !== SWITCHING_PROTOCOLS;
     if (event.type === 'error') this.#upstreamBroken(event.error, nowNs);
     else if (!this.#interim) this.#passResponse(this.#exchange!, event, nowNs);
   }
 
   #passResponse(exchange: Http1Exchange, event: ResponseEvent, nowNs: bigint): void {
     if (event.type === 'head') {
-      if (event.head.status >= 500 && this.#willRetry(exchange, nowNs)) this.#closeUpstream();
+      if (event.head.status === SWITCHING_PROTOCOLS) this.#beginTunnel(exchange, event.head, nowNs);
+      else if (event.head.status >= 500 && this.#willRetry(exchange, nowNs)) this.#closeUpstream();
       else this.#beginResponse(exchange, event.head, nowNs);
       return;
     }
+    if (this.#tunnel) return;
     this.#actions.bytes('downstream', exchange.responseBody!.write(event));
     if (event.type !== 'end') return;
     exchange.response = 'done';
     if (exchange.serverCloses) this.#closeUpstream();
     this.#settle(exchange);
+  }
+
+  /** From here on bytes are bytes. */
+  #beginTunnel(exchange: Http1Exchange, { status, headers }: ResponseStart, nowNs: bigint): void {
+    if (!isWebSocketUpgrade(headers)) {
+      this.#upstreamBroken(new HttpError(400, 'a switch to another protocol'), nowNs);
+      return;
+    }
+    this.#tunnel = true;
+    exchange.response = 'head';
+    this.#log(exchange, { status, nowNs });
+    const lines = [...downstreamHeaders(headers, { nowNs, serviceTimeMs: undefined }), ...upgradeHeaders()];
+    this.#actions.bytes('downstream', encodeResponseHead(status, lines));
+    this.#actions.bytes('downstream', this.#responses!.takeRest());
+    this.#actions.bytes('upstream', this.#requests.takeRest());
   }
 
   #beginResponse(exchange: Http1Exchange, head: ResponseStart, nowNs: bigint): void {
@@ -314,6 +349,7 @@ export class Session implements ConnectionSession {
     exchange.response = 'done';
     const answer = localReply(reply, { nowNs, grpc: exchange.grpc });
     if (exchange.judged) this.#log(exchange, { status: answer.status, nowNs });
+    else this.#logUnseen(exchange.number, answer.status, nowNs);
     const bodiless = exchange.request.method === 'HEAD';
     this.#actions.bytes('downstream', encodeLocalReply(answer, { bodiless, close: exchange.close }));
     this.#settle(exchange);
@@ -322,6 +358,11 @@ export class Session implements ConnectionSession {
   /** Of the request, or of the response that it gets. */
   #log(exchange: Http1Exchange, response?: { status: number; nowNs: bigint }): void {
     if (this.#actions.logs) this.#actions.log(exchange.number, exchange.record(response));
+  }
+
+  /** Of a request that was answered before policy was asked. */
+  #logUnseen(request: number, status: number, nowNs: bigint): void {
+    if (this.#actions.logs) for (const record of unseenRequest(status, nowNs)) this.#actions.log(request, record);
   }
 
   #settle(exchange: Http1Exchange): void {

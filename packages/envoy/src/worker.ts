@@ -26,7 +26,7 @@ function answer(call: ProxyCall, seq: number): FromWorker {
     case 'discovery':
       return { type: 'discovery', seq, request: encodeDiscoveryRequest(core.discovery(call.response)) };
     case 'open':
-      return { type: 'actions', seq, actions: core.open(call.connection, call.nowNs) };
+      return { type: 'actions', seq, actions: core.open(call.connection, call.nowNs, call.parser) };
     case 'data':
       return { type: 'actions', seq, actions: core.data(call.id, call.from, call.bytes, call.nowNs) };
     case 'end':

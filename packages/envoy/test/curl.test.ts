@@ -1,7 +1,12 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ProxyServer } from '../src/index.ts';
+import { http2Server } from './http2_support.ts';
 import { httpServer, LOOPBACK, liveProxy, Scope } from './live_support.ts';
 import { ALLIANCE, connection, EMPIRE, LANDING, policyOf } from './support.ts';
+
+/** Not an identity: the listener whose server speaks HTTP/2. */
+const EMPIRE_HTTP2 = -1;
 
 function hasCurl(): boolean {
   try {
@@ -18,17 +23,23 @@ describe.skipIf(!hasCurl())('curl', () => {
   const ports = new Map<number, number>();
   beforeAll(async () => {
     const server = await httpServer(scope, (_request, response) => response.end('Ship landed\n'));
+    const server2 = await http2Server(scope, (stream) => {
+      stream.respond({ ':status': 200 });
+      stream.end('Ship landed\n');
+    });
     const rules = LANDING.ingressPerPortPolicies![0]!.rules!;
     const { proxy } = await liveProxy(scope, [policyOf(rules, 0)]);
     for (const remoteIdentity of [EMPIRE, ALLIANCE]) {
-      const assumed = connection({ remoteIdentity, destination: { ip: LOOPBACK, port: server } });
-      ports.set(
-        remoteIdentity,
-        await proxy.listen({ name: `as-${remoteIdentity}`, assume: { connection: assumed, via: undefined } }),
-      );
+      ports.set(remoteIdentity, await listen(proxy, `as-${remoteIdentity}`, server, remoteIdentity));
     }
+    ports.set(EMPIRE_HTTP2, await listen(proxy, 'http2', server2, EMPIRE));
   });
   afterAll(() => scope.close());
+
+  const listen = (proxy: ProxyServer, name: string, port: number, remoteIdentity: number): Promise<number> => {
+    const assumed = connection({ remoteIdentity, destination: { ip: LOOPBACK, port } });
+    return proxy.listen({ name, assume: { connection: assumed, via: undefined } });
+  };
 
   const curl = (identity: number, ...args: string[]) =>
     new Promise<{ exit: number; out: string }>((resolve) => {
@@ -58,6 +69,24 @@ describe.skipIf(!hasCurl())('curl', () => {
       'sends a body in chunks',
       EMPIRE,
       ['-HTransfer-Encoding: chunked', '-HExpect: 100-continue', '-dX', '/v1/request-landing'],
+      { exit: 0, out: 'Ship landed\n 200' },
+    ],
+    [
+      'speaks HTTP/2',
+      EMPIRE_HTTP2,
+      ['--http2-prior-knowledge', '-XPOST', '/v1/request-landing'],
+      { exit: 0, out: 'Ship landed\n 200' },
+    ],
+    [
+      'is told 403 in HTTP/2, too, whatever it has to say',
+      EMPIRE_HTTP2,
+      ['--http2-prior-knowledge', '-XPUT', `-d${'x'.repeat(100_000)}`, '/v1/exhaust-port'],
+      { exit: 0, out: 'Access denied\r\n 403' },
+    ],
+    [
+      'that asks for an upgrade to HTTP/2 goes on in HTTP/1',
+      EMPIRE,
+      ['--http2', '-XPOST', '/v1/request-landing'],
       { exit: 0, out: 'Ship landed\n 200' },
     ],
   ])('%s', async (_name, identity, args, want) => {

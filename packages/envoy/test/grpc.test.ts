@@ -9,6 +9,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isHttpLog } from '../src/index.ts';
 import { type Live, LOOPBACK, liveProxy, PATIENT, Client as RawClient, Scope } from './live_support.ts';
 import { connection, EMPIRE, httpRules, policyOf } from './support.ts';
 
@@ -81,7 +82,11 @@ describe('gRPC', () => {
     expect([error.code, error.details]).toEqual([7, 'Access denied\r\n']);
     expect(calls).not.toContain('exhaust');
     await expect
-      .poll(() => live.log.slice(-2).map(({ record }) => [record.entryType, record.path, record.status]), PATIENT)
+      .poll(
+        () =>
+          live.log.slice(-2).map(({ record }) => isHttpLog(record) && [record.entryType, record.path, record.status]),
+        PATIENT,
+      )
       .toEqual([
         ['Denied', '/empire.DeathStar/ExhaustPort', undefined],
         ['Response', '/empire.DeathStar/ExhaustPort', 200], // as Envoy sends it

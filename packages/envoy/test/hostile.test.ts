@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import { Duplex } from 'node:stream';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type ProxyAction, RequestDecoder } from '../src/index.ts';
+import { isHttpLog, type ProxyAction, RequestDecoder } from '../src/index.ts';
 import { HOSTILE } from './hostile_corpus.ts';
 import { Client, httpServer, type Live, liveProxy, PATIENT, Scope, tcpServer } from './live_support.ts';
 import { bytes, connection, coreWith, httpRules, NOW, policyOf, seed } from './support.ts';
@@ -184,7 +184,7 @@ describe('whatever a client sends', () => {
         let decoder: RequestDecoder | undefined;
         const perform = (actions: readonly ProxyAction[]): void => {
           for (const action of actions) {
-            if (action.type === 'log' && action.record.entryType === 'Request')
+            if (action.type === 'log' && isHttpLog(action.record) && action.record.entryType === 'Request')
               allowed.push(`${action.record.method} ${action.record.path}`);
             if (action.type === 'closeUpstream') decoder = undefined;
             if (action.type !== 'upstream') continue;

@@ -189,6 +189,11 @@ describe('servers that are hostile', () => {
     ],
     ['more headers than Envoy takes', head(Buffer.concat([OK, many(200)])), 503, 0],
     ['a frame on no stream', () => frame(TYPE.data, 0, 0, 'a'), 502, 0],
+    [
+      'a body where none can be',
+      both(head(block([':status', '204']), END_HEADERS), (stream) => frame(TYPE.data, END_STREAM, stream, 'abc')),
+      ...([204, CODE.none] as const),
+    ],
     ['nothing but GOAWAY', () => frame(TYPE.goaway, 0, 0, Buffer.concat([u32(0), u32(CODE.calm)])), 502, 0],
   ])('%s', async (_name, answer, status, code) => {
     const server = await tcpServer(scope, (socket) => {

@@ -205,6 +205,7 @@ export const HTTP2_HOSTILE: readonly Http2Row[] = [
     [],
   ),
   // what is no HTTP/2
+  ended('HTTP/1', Buffer.from('GET /public HTTP/1.1\r\nHost: a\r\n\r\n'), CODE.frameSize),
   ended('DATA on no stream', frame(TYPE.data, 0, 0, 'a'), CODE.protocol),
   ended('HEADERS on a stream of the server', get(2), CODE.protocol),
   ended('a stream that was never opened', reset(5), CODE.protocol),

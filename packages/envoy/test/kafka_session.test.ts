@@ -1,9 +1,16 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { SessionSink } from '../src/carrier.ts';
-import { CompiledPolicy, decodeNetworkPolicy, encodeNetworkPolicy, kafkaRuleToNpds } from '../src/index.ts';
+import {
+  type AccessLog,
+  CompiledPolicy,
+  decodeNetworkPolicy,
+  encodeNetworkPolicy,
+  kafkaRuleToNpds,
+} from '../src/index.ts';
 import { KafkaSession } from '../src/kafka/session.ts';
+import { answer, denial, heartbeat, int, message, metadata, name } from './kafka_bytes.ts';
 import { Client, liveProxy, Scope, tcpServer } from './live_support.ts';
-import { ALLIANCE, bytes, connection, EMPIRE, policyOf, text } from './support.ts';
+import { ALLIANCE, bytes, connection, EMPIRE, NOW, policyOf, text } from './support.ts';
 
 /** The empire may write to `plans`. */
 const rule = kafkaRuleToNpds({ role: 'produce', apiKey: '', apiVersion: '', clientID: '', topic: 'plans' });
@@ -12,41 +19,24 @@ const POLICY = policyOf(
   0,
 );
 
-const int = (length: 2 | 4, value: number): Buffer => {
-  const out = Buffer.alloc(length);
-  out.writeIntBE(value, 0, length);
-  return out;
-};
-const message = (...parts: Buffer[]): string => {
-  const body = Buffer.concat(parts);
-  return Buffer.concat([int(4, body.length), body]).toString('latin1');
-};
-const name = (value: string): Buffer => Buffer.concat([int(2, value.length), Buffer.from(value)]);
-/** Metadata about one topic, version 1. */
-const metadata = (id: number, topic: string): string =>
-  message(int(2, 3), int(2, 1), int(4, id), name('c'), int(4, 1), name(topic));
-/** Heartbeat: its body is not read. */
-const heartbeat = (id: number): string => message(int(2, 12), int(2, 1), int(4, id), name('c'));
-const answer = (id: number, body = 'from the server'): string => message(int(4, id), Buffer.from(body));
-/** No brokers, no controller; the topic with error 29. */
-const denial = (id: number, topic: string): string =>
-  message(int(4, id), int(4, 0), int(4, 0), int(4, 1), int(2, 29), name(topic), Buffer.from([0]), int(4, 0));
-
 function dial(over = {}) {
   const policy = new CompiledPolicy(decodeNetworkPolicy(encodeNetworkPolicy(POLICY)));
   const said: string[] = [];
+  const log: string[] = [];
   const sink: SessionSink = {
-    logs: false,
+    logs: true,
     isFull: () => false,
     bytes: (to, value) => said.push(`${to === 'upstream' ? '>' : '<'}${text(value)}`),
     add: (type) => said.push(type),
-    log: () => {},
+    secure: () => {},
+    log: (_request, record) => log.push(wordsOf(record)),
   };
   const session = new KafkaSession(connection(over), undefined, () => policy, sink);
-  session.open();
+  session.open(NOW);
   return {
-    client: (value: string) => session.data('downstream', bytes(value)),
-    server: (value: string) => session.data('upstream', bytes(value)),
+    client: (value: string) => session.data('downstream', bytes(value), NOW),
+    server: (value: string) => session.data('upstream', bytes(value), NOW),
+    log,
     /** All that was said since, side by side with what goes the same way. */
     take: () =>
       said.splice(0).reduce<string[]>((all, one) => {
@@ -57,9 +47,28 @@ function dial(over = {}) {
   };
 }
 
+const wordsOf = (record: AccessLog): string =>
+  'apiKey' in record
+    ? `${record.entryType} ${record.apiKey} ${record.correlationId} '${record.topic}'`
+    : record.entryType;
+
 describe('requests of a Kafka client', () => {
   test('a client that no rule names is reset', () => {
-    expect(dial({ remoteIdentity: ALLIANCE }).take()).toEqual(['resetDownstream']);
+    const { take, log } = dial({ remoteIdentity: ALLIANCE });
+    expect(take()).toEqual(['resetDownstream']);
+    expect(log).toEqual(['Denied']);
+  });
+
+  test('the log has an entry for each topic of a request, and of an answer no more than its number', () => {
+    const { client, server, log } = dial();
+    client(metadata(1, 'plans') + metadata(2, 'plans', 'secrets') + heartbeat(3));
+    for (const byte of answer(1)) server(byte);
+    client(message(int(4, 1)));
+    expect(log).toEqual([
+      "Request metadata 1 'plans'",
+      ...["Denied metadata 2 'plans'", "Denied metadata 2 'secrets'", "Denied heartbeat 3 ''"],
+      ...["Response produce 1 ''", "Denied produce 0 ''"],
+    ]);
   });
 
   test('an allowed request goes on as it is, a denied one is answered with error 29, and the connection stays', () => {

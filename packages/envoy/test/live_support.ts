@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Socket
 import {
   encodeDiscoveryResponse,
   encodePreamble,
+  type L7Parser,
   type LoggedRequest,
   type NetworkPolicy,
   type ProxyConnection,
@@ -66,7 +67,7 @@ export async function liveProxy(
   scope: Scope,
   policies: readonly NetworkPolicy[],
   options: Partial<ProxyServerOptions> = {},
-  parser: 'http' | 'kafka' = 'http',
+  parser: L7Parser = 'http',
 ): Promise<Live> {
   const log: LoggedRequest[] = [];
   const proxy = await ProxyServer.start({ seed: SEED, onAccessLog: (entries) => log.push(...entries), ...options });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { HttpAccessLog } from '../src/index.ts';
+import type { AccessLog, HttpAccessLog, KafkaAccessLog } from '../src/index.ts';
 import { logLine, readLogLines } from '../src/live/log_lines.ts';
 import { NOW } from './support.ts';
 
@@ -28,9 +28,26 @@ test('log entries come out of a worker as they went in', () => {
     rule: 'two lines\nand a NUL \0',
     missingHeaders: [{ name: 'x', value: '"\n' }],
   };
-  const lines = logLine(1, 0, request) + logLine(2 ** 40, 9, response);
+  const ends = { source: { ip: 1n, port: 1 }, destination: { ip: 0xfd00n << 112n, port: 65535 } };
+  const { timestampNs, isIngress, sourceIdentity, destinationIdentity } = request;
+  const base = {
+    timestampNs,
+    isIngress,
+    sourceIdentity,
+    destinationIdentity,
+    entryType: 'Denied',
+    rule: undefined,
+  } as const;
+  const kafka: KafkaAccessLog = {
+    ...{ ...base, ...ends, rule: 'a\nb' },
+    ...{ apiKey: 'fetch', apiVersion: 11, correlationId: -1, topic: 'a\n\0b' },
+  };
+  const bare: AccessLog = { ...base, source: undefined, destination: undefined };
+  const lines = logLine(1, 0, request) + logLine(2 ** 40, 9, response) + logLine(3, 1, kafka) + logLine(4, 0, bare);
   expect(readLogLines(lines)).toEqual([
     { connection: 1, request: 0, record: request },
     { connection: 2 ** 40, request: 9, record: response },
+    { connection: 3, request: 1, record: kafka },
+    { connection: 4, request: 0, record: bare },
   ]);
 });

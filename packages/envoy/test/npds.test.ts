@@ -14,7 +14,7 @@ import {
   ProxyCore,
 } from '../src/index.ts';
 import { judge } from './judge.ts';
-import { EMPIRE, httpRules, LANDING, PORT, policyOf } from './support.ts';
+import { EMPIRE, httpRules, LANDING, PORT, policyOf, show } from './support.ts';
 
 // An encoder of its own, so that the schema is held against the field numbers and not against itself.
 const varint = (value: number): number[] => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)]);
@@ -88,9 +88,22 @@ const refused: [name: string, policy: NetworkPolicy, reason: string][] = [
   ['a precedence', inRule({ precedence: 1 }), `${RULE}.precedence: not modelled yet`],
   ['a listener of its own', inRule({ proxyId: 9 }), `${RULE}.proxy_id: not modelled yet`],
   ['a parser', inRule({ l7Proto: 'r2d2' }), `${RULE}.l7_proto: r2d2 is not modelled`],
-  ['TLS termination', inRule({ downstreamTlsContext: {} }), `${RULE}.downstream_tls_context: not modelled yet`],
-  ['TLS origination', inRule({ upstreamTlsContext: {} }), `${RULE}.upstream_tls_context: not modelled yet`],
-  ['server names', inRule({ serverNames: ['a.b'] }), `${RULE}.server_names: not modelled yet`],
+  [
+    'TLS that ends without a certificate',
+    inRule({ downstreamTlsContext: {} }),
+    `${RULE}.downstream_tls_context: missing certificate chain`,
+  ],
+  [
+    'TLS to a server without a trusted CA',
+    inRule({ upstreamTlsContext: {} }),
+    `${RULE}.upstream_tls_context: missing trusted CA`,
+  ],
+  [
+    'TLS that asks clients for certificates',
+    inRule({ downstreamTlsContext: { tlsSdsSecret: 'a/b', validationContextSdsSecret: 'a/c' } }),
+    `${RULE}.downstream_tls_context: certificates of clients are not modelled yet`,
+  ],
+  ['a server name that is none', inRule({ serverNames: ['a.b', 'c.'] }), `${RULE}.server_names[1]: "c." is no pattern`],
   ['no Kafka rules', inRule({ kafkaRules: {} }), `${RULE}.kafka_rules: empty`],
   ['generic rules', inRule({ l7Rules: {} }), `${RULE}.l7_rules: not modelled yet`],
   ['no HTTP rule in a set', inRule({ httpRules: {} }), `${RULE}.http_rules: empty`],
@@ -147,9 +160,9 @@ describe('discovery', () => {
     const client = { ingress: true, remoteIdentity: EMPIRE, localPort: PORT } as const;
     const ends = { source: { ip: 1, port: 1 }, destination: { ip: 2, port: 80 } };
     expect(core.open({ id: 1, endpointId: 7, ...client, ...ends }, 0n)).toEqual([]);
-    expect(core.open({ id: 2, endpointId: 8, ...client, ...ends }, 0n)).toEqual([{ type: 'resetDownstream' }]);
+    expect(show(core.open({ id: 2, endpointId: 8, ...client, ...ends }, 0n))).toEqual(['Denied', 'resetDownstream']);
     core.applyPolicy(encodeDiscoveryResponse('6', []));
-    expect(core.open({ id: 3, endpointId: 7, ...client, ...ends }, 0n)).toEqual([{ type: 'resetDownstream' }]);
+    expect(show(core.open({ id: 3, endpointId: 7, ...client, ...ends }, 0n))).toEqual(['Denied', 'resetDownstream']);
   });
 
   test('an endpoint that comes twice is refused', () => {

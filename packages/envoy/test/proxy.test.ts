@@ -9,14 +9,13 @@ test('a proxy in its thread does what the core does', async () => {
   const proxy = await EnvoyProxy.start({ seed: SEED });
   try {
     const core = coreWith(LANDING);
-    expect(await proxy.open(connection({ id: 9 }), NOW)).toEqual([{ type: 'resetDownstream' }]); // no policy yet
+    expect(show(await proxy.open(connection({ id: 9 }), NOW))).toEqual(['Denied', 'resetDownstream']); // no policy yet
     expect(await proxy.applyPolicy(encodeDiscoveryResponse('1', [LANDING]))).toEqual({ ack: true });
     const denied = { ack: false, reason: expect.stringContaining('deny: not modelled yet') };
     expect(await proxy.applyPolicy(encodeDiscoveryResponse('2', [policyOf([{ deny: true }])]))).toEqual(denied);
 
-    expect(await proxy.open(connection({ id: 2, remoteIdentity: ALLIANCE }), NOW)).toEqual([
-      { type: 'resetDownstream' },
-    ]);
+    const other = connection({ id: 2, remoteIdentity: ALLIANCE });
+    expect(show(await proxy.open(other, NOW))).toEqual(['Denied', 'resetDownstream']);
     expect(await proxy.open(connection(), NOW)).toEqual(core.open(connection(), NOW));
     const both = [proxy.data(1, 'downstream', EXHAUST, NOW), proxy.data(1, 'downstream', LAND, NOW)];
     const want = [core.data(1, 'downstream', EXHAUST, NOW), core.data(1, 'downstream', LAND, NOW)];

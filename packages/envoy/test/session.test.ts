@@ -61,9 +61,11 @@ const headOf = (line: string | undefined, name: string): string | undefined =>
 
 describe('verdicts', () => {
   test('a client that no rule names is reset', () => {
-    expect(coreWith(LANDING).open(connection({ remoteIdentity: ALLIANCE }), NOW)).toEqual([
-      { type: 'resetDownstream' },
-    ]);
+    const opened = coreWith(LANDING).open(connection({ remoteIdentity: ALLIANCE }), NOW);
+    expect(show(opened)).toEqual(['Denied', 'resetDownstream']);
+    expect(opened[0]).toMatchObject({
+      record: { timestampNs: NOW, sourceIdentity: ALLIANCE, source: { port: 40000 } },
+    });
   });
 
   test('an allowed request goes to the server, its answer to the client', () => {
@@ -200,7 +202,11 @@ describe('answers of the proxy before policy', () => {
   ];
   test.each(scenarios)('%s', (_name, request, want) => {
     const { client } = dial(FREE);
-    expect(client(request)).toEqual(want);
+    const status = want[0]!.slice('<HTTP/1.1 '.length, '<HTTP/1.1 400'.length);
+    const [entry, answer, ...said] = client(request);
+    expect(said).toEqual(want);
+    // Logged by a filter that has not seen the request.
+    expect([entry, answer]).toEqual([status === '403' ? 'Denied' : 'Request', `Response ${status}`]);
     if (want.includes('closeDownstream')) expect(client(LAND)).toEqual([]);
     else expect(client(LAND)[1]).toContain('>POST');
   });

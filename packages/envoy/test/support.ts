@@ -1,6 +1,7 @@
 import {
   encodeDiscoveryResponse,
   type HttpNetworkPolicyRules,
+  isHttpLog,
   type NetworkPolicy,
   type PortNetworkPolicyRule,
   type ProxyAction,
@@ -81,8 +82,9 @@ export function show(actions: readonly ProxyAction[]): string[] {
         break;
       }
       case 'log': {
-        const { entryType, method, path, status } = action.record;
-        lines.push([entryType, method, path, status].filter((word) => word !== undefined).join(' '));
+        const { record } = action;
+        const words = isHttpLog(record) ? [record.method, record.path, record.status] : [];
+        lines.push([record.entryType, ...words].filter((word) => word !== undefined && word !== '').join(' '));
         break;
       }
       default:

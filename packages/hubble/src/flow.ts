@@ -21,7 +21,7 @@ export interface Flow {
   destination: FlowEndpoint;
   sourceService: ServiceName | undefined;
   destinationService: ServiceName | undefined;
-  l7: FlowHttp | FlowDns | undefined;
+  l7: FlowHttp | FlowDns | FlowKafka | FlowL7 | undefined;
   /** `subType`: drop code, or observation point of a trace, else 0. */
   eventType: { type: EventType; subType: number };
   trafficDirection: 'TRAFFIC_DIRECTION_UNKNOWN' | 'INGRESS' | 'EGRESS';
@@ -91,6 +91,21 @@ export interface FlowDns {
   readonly ttlS: number;
   readonly rcode: number;
   readonly rrTypes: readonly string[];
+}
+
+export interface FlowKafka {
+  readonly type: 'REQUEST' | 'RESPONSE';
+  /** 0 in requests. */
+  readonly errorCode: number;
+  readonly apiVersion: number;
+  readonly apiKey: string;
+  readonly correlationId: number;
+  readonly topic: string;
+}
+
+/** A proxy's record that says nothing of a protocol, as of a connection that it reset. */
+export interface FlowL7 {
+  readonly type: 'REQUEST' | 'RESPONSE';
 }
 
 /** What the agent knows of addresses and identities. */

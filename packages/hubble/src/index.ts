@@ -1,4 +1,4 @@
-export { flowFromAccessLog, type HttpRecord } from './access_log.ts';
+export { type BareRecord, flowFromAccessLog, type HttpRecord, type KafkaRecord } from './access_log.ts';
 export { type DebugEvent, isDebugEvent, parseDebug } from './debug.ts';
 export { type DnsRecord, flowFromDnsLog } from './dns_log.ts';
 export { HubbleError, type HubbleErrorCode } from './errors.ts';
@@ -10,7 +10,9 @@ export {
   type FlowEndpoint,
   type FlowHttp,
   type FlowIp,
+  type FlowKafka,
   type FlowL4,
+  type FlowL7,
   hasPorts,
   type Resolver,
   type ServiceName,

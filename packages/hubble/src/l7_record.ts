@@ -1,5 +1,5 @@
 import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
-import { EVENT_ACCESS_LOG, type Flow, type Resolver, resolveEndpoint } from './flow.ts';
+import { EVENT_ACCESS_LOG, type Flow, type Resolver, resolveEndpoint, type ServiceName } from './flow.ts';
 
 /** What every proxy logs of a request, of its denial, or of the answer to it; `source` is always the client. */
 export interface L7Record {
@@ -7,8 +7,9 @@ export interface L7Record {
   readonly entryType: 'Request' | 'Response' | 'Denied';
   readonly sourceIdentity: number;
   readonly destinationIdentity: number;
-  readonly source: { readonly ip: IpAddress; readonly port: number };
-  readonly destination: { readonly ip: IpAddress; readonly port: number };
+  /** undefined where the proxy knew none, as of a request that it answered before it asked policy. */
+  readonly source: { readonly ip: IpAddress; readonly port: number } | undefined;
+  readonly destination: { readonly ip: IpAddress; readonly port: number } | undefined;
 }
 
 /** What the protocol adds. */
@@ -23,8 +24,8 @@ export function flowFromRecord(
   { transport, l7, summary, trafficDirection }: L7Part,
   resolver: Resolver,
 ): Flow {
-  const client = { ...record.source, identity: record.sourceIdentity };
-  const server = { ...record.destination, identity: record.destinationIdentity };
+  const client: End = { port: 0, ...record.source, identity: record.sourceIdentity };
+  const server: End = { port: 0, ...record.destination, identity: record.destinationIdentity };
   const isReply = record.entryType === 'Response';
   const [from, to] = isReply ? [server, client] : [client, server];
   return {
@@ -35,16 +36,16 @@ export function flowFromRecord(
     authType: 'DISABLED',
     ethernet: undefined,
     ip: {
-      version: isIpv6(from.ip) ? 'IPv6' : 'IPv4',
-      source: formatIp(from.ip),
-      destination: formatIp(to.ip),
+      version: from.ip !== undefined && isIpv6(from.ip) ? 'IPv6' : 'IPv4',
+      source: textOf(from),
+      destination: textOf(to),
       sourceXlated: undefined,
     },
     l4: { protocol: transport, sourcePort: from.port, destinationPort: to.port },
     source: resolveEndpoint(from.ip, from.identity, resolver),
     destination: resolveEndpoint(to.ip, to.identity, resolver),
-    sourceService: resolver.serviceOf(from.ip, from.port),
-    destinationService: resolver.serviceOf(to.ip, to.port),
+    sourceService: serviceOf(from, resolver),
+    destinationService: serviceOf(to, resolver),
     l7,
     eventType: { type: EVENT_ACCESS_LOG, subType: 0 },
     trafficDirection,
@@ -53,3 +54,14 @@ export function flowFromRecord(
     summary,
   };
 }
+
+interface End {
+  readonly ip?: IpAddress;
+  readonly port: number;
+  readonly identity: number;
+}
+
+const textOf = ({ ip }: End): string => (ip === undefined ? '' : formatIp(ip));
+
+const serviceOf = ({ ip, port }: End, resolver: Resolver): ServiceName | undefined =>
+  ip === undefined ? undefined : resolver.serviceOf(ip, port);

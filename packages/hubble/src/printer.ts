@@ -79,7 +79,7 @@ const identity = ({ identity, identityName }: FlowEndpoint): string =>
   identityName === undefined ? `(ID:${identity})` : `(${identityName})`;
 
 function flowType({ l7, eventType: { type, subType }, policyMatchType, trafficDirection }: Flow): string {
-  if (l7 !== undefined) return 'query' in l7 ? `dns-${l7.type.toLowerCase()} proxy` : `http-${l7.type.toLowerCase()}`;
+  if (l7 !== undefined) return l7Type(l7);
   switch (type) {
     case EVENT_TRACE:
       return OBSERVATION_POINTS[subType] ?? `${subType}`;
@@ -90,6 +90,13 @@ function flowType({ l7, eventType: { type, subType }, policyMatchType, trafficDi
     default:
       return 'UNKNOWN';
   }
+}
+
+function l7Type(l7: NonNullable<Flow['l7']>): string {
+  const type = l7.type.toLowerCase();
+  if ('query' in l7) return `dns-${type} proxy`;
+  if ('url' in l7) return `http-${type}`;
+  return 'apiKey' in l7 ? `kafka-${type}` : `l7-${type}`;
 }
 
 const verdict = ({ verdict, eventType: { type } }: Flow): string =>

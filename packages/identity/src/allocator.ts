@@ -1,31 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  type Compare,
-  KeyedMutex,
-  type KeyValue,
-  type KvstoreClient,
-  KvstoreError,
-  LeasedKeys,
-  type Lock,
-  Locks,
-  type Operation,
-  valueText,
-} from '@ciliate/kvstore';
+import { KeyedMutex, type KvstoreClient, KvstoreError, LeasedKeys, Locks } from '@ciliate/kvstore';
 import type { Labels } from '@ciliate/labels';
 import { IdentityError } from './errors.ts';
 import { deleteUnused } from './garbage.ts';
 import { IdPool } from './id_pool.ts';
 import type { IdentityCache } from './identity_cache.ts';
-import {
-  ID_PREFIX,
-  isSlaveKeyOf,
-  labelsToValue,
-  lockPath,
-  masterKey,
-  parseIdentity,
-  slaveKey,
-  slavePrefix,
-} from './keys.ts';
+import { KeyWriter } from './key_writer.ts';
+import { labelsToValue, lockPath, slaveKey } from './keys.ts';
 import { MasterKeys } from './master_keys.ts';
 import { type IdentityRange, identityRange, type NumericIdentity, SCOPE_GLOBAL } from './numeric.ts';
 import { scopeForLabels } from './reserved.ts';
@@ -90,13 +71,11 @@ export interface Allocator {
  * Source: pkg/allocator/allocator.go, pkg/kvstore/allocator/allocator.go.
  */
 export class IdentityAllocator implements Allocator {
-  readonly #client: KvstoreClient;
   readonly #cache: IdentityCache;
   readonly #node: string;
-  readonly #range: IdentityRange;
   readonly #waitMs: (milliseconds: number) => Promise<unknown>;
-  readonly #pool: IdPool;
   readonly #masters: MasterKeys;
+  readonly #keys: KeyWriter;
   readonly #locks: Locks;
   /** One at a time for each label set: a slave key is not deleted by a release while an allocation relies on it. */
   readonly #slaveKeys = new KeyedMutex();
@@ -105,19 +84,19 @@ export class IdentityAllocator implements Allocator {
   readonly #onProblem: (error: unknown) => void;
 
   private constructor(options: IdentityAllocatorOptions, leased: LeasedKeys) {
+    const { client, cache, node, random, range = identityRange() } = options;
     this.#leased = leased;
     this.#onProblem = options.onProblem ?? (() => {});
-    this.#client = options.client;
-    this.#cache = options.cache;
-    this.#node = options.node;
-    this.#range = options.range ?? identityRange();
+    this.#cache = cache;
+    this.#node = node;
     this.#waitMs = options.waitMs ?? sleep;
-    this.#pool = new IdPool(this.#range, options.random);
-    this.#masters = new MasterKeys(options.client, options.cache, this.#pool, {
+    const pool = new IdPool(range, random);
+    this.#masters = new MasterKeys(client, cache, pool, {
       isInUse: (labels, identity) => this.#inUse.get(labelsToValue(labels))?.identity === identity,
       onLost: (labels) => void this.#recreate(labels).catch(this.#onProblem),
     });
-    this.#locks = new Locks(options.client);
+    this.#keys = new KeyWriter({ masters: this.#masters, pool, leased, range, node });
+    this.#locks = new Locks(client);
   }
 
   /** Resolves when the identities in the store are known here. */
@@ -228,7 +207,7 @@ export class IdentityAllocator implements Allocator {
       return await this.#slaveKeys.run(value, async () => {
         const reused = this.#reuse(labels); // another caller here may have been first at the lock
         if (reused !== undefined) return reused;
-        const allocation = (await this.#join(labels, lock)) ?? (await this.#create(labels, lock));
+        const allocation = (await this.#keys.join(labels, lock)) ?? (await this.#keys.create(labels, lock));
         this.#inUse.set(value, { identity: allocation.identity, labels, references: 1 });
         this.#leased.track(slaveKey(value, this.#node), `${allocation.identity}`);
         return allocation;
@@ -238,120 +217,17 @@ export class IdentityAllocator implements Allocator {
     }
   }
 
-  /** Use the number known here, if its master key still says so. */
-  async #join(labels: Labels, lock: Lock): Promise<Allocation | undefined> {
-    const identity = this.#masters.get(labels);
-    if (identity === undefined) return undefined;
-    const { succeeded, revision } = await lock.txn({
-      compare: [{ key: masterKey(identity), target: 'value', operator: '=', value: labelsToValue(labels) }],
-      success: [this.#putSlave(labels, identity)],
-    });
-    if (!succeeded) return undefined;
-    this.#masters.learn(identity, labels, revision);
-    return { identity, isNew: false };
-  }
-
-  /** One transaction, as long as the watch has told of all master keys and of nobody who uses these labels. */
-  async #create(labels: Labels, lock: Lock): Promise<Allocation> {
-    const slaves = `${slavePrefix(labelsToValue(labels))}/`;
-    const known = this.#masters.knownRevision;
-    const free = await this.#takeNumber();
-    const { succeeded, revision, results } = await this.#tryMaster(free, labels, lock, {
-      compare: [
-        { prefix: ID_PREFIX, target: 'modRevision', operator: '<', number: known + 1 },
-        { prefix: slaves, target: 'createRevision', operator: '=', number: 0 },
-      ],
-      failure: [
-        { type: 'get', prefix: ID_PREFIX, minModRevision: known + 1 },
-        { type: 'get', prefix: slaves },
-      ],
-    });
-    if (succeeded) {
-      this.#masters.learnUpTo(revision);
-      return { identity: free, isNew: true };
-    }
-    this.#pool.release(free);
-    this.#masters.learnYounger(results[0]!.entries, revision);
-    const joined = await this.#join(labels, lock);
-    if (joined !== undefined) return joined;
-    // A slave key without its master key: the store lost data that some node still relies on. The number stays.
-    const orphaned = identityInSlaveKeys(slaves, results[1]!.entries);
-    const identity = orphaned ?? (await this.#takeNumber());
-    // Nobody else gives these labels a number: the lock is held, and all that are older than it are known now.
-    const second = await this.#tryMaster(identity, labels, lock, { compare: [], failure: [] });
-    if (second.succeeded) return { identity, isNew: orphaned === undefined };
-    this.#pool.release(identity);
-    throw new IdentityError('CONFLICT', 'another agent took the number first', { identity, revision });
-  }
-
-  /** Write master and slave key in one, unless the number is taken. */
-  async #tryMaster(
-    identity: NumericIdentity,
-    labels: Labels,
-    lock: Lock,
-    { compare, failure }: { compare: readonly Compare[]; failure: readonly Operation[] },
-  ) {
-    const key = masterKey(identity);
-    const put: Operation = { type: 'put', key, value: labelsToValue(labels) };
-    try {
-      const response = await lock.txn({
-        compare: [{ key, target: 'createRevision', operator: '=', number: 0 }, ...compare],
-        success: [put, this.#putSlave(labels, identity)],
-        failure,
-      });
-      if (response.succeeded) this.#masters.learn(identity, labels, response.revision);
-      return response;
-    } catch (error) {
-      this.#pool.release(identity);
-      throw error;
-    }
-  }
-
-  /** @throws IdentityError EXHAUSTED */
-  async #takeNumber(): Promise<NumericIdentity> {
-    const known = this.#pool.lease();
-    if (known !== undefined) return known;
-    await this.#masters.list(); // numbers may be free that the watch has not told of yet
-    const free = this.#pool.lease();
-    if (free === undefined) throw new IdentityError('EXHAUSTED', 'no more available identities', { ...this.#range });
-    return free;
-  }
-
   /** Writes the master key of labels in use here, if it is lost. @throws IdentityError CONFLICT if the number is another's */
   async #recreate(labels: Labels): Promise<void> {
-    const value = labelsToValue(labels);
-    const lock = await this.#locks.lock(lockPath(value));
+    const lock = await this.#locks.lock(lockPath(labelsToValue(labels)));
     try {
-      const identity = this.#inUse.get(value)?.identity;
-      if (identity === undefined) return; // released while it waited for the lock
-      const key = masterKey(identity);
-      const { succeeded, results, revision } = await lock.txn({
-        compare: [{ key, target: 'createRevision', operator: '=', number: 0 }],
-        success: [{ type: 'put', key, value }],
-        failure: [{ type: 'get', key }],
-      });
-      if (succeeded) this.#masters.learn(identity, labels, revision);
-      else if (valueText(results[0]!.entries[0]!) !== value) throw conflict(identity, labels);
+      const identity = this.#inUse.get(labelsToValue(labels))?.identity;
+      if (identity !== undefined) await this.#keys.recreate(identity, labels, lock); // else released meanwhile
     } finally {
       await lock.unlock();
     }
   }
-
-  #putSlave(labels: Labels, identity: NumericIdentity): Operation {
-    const key = slaveKey(labelsToValue(labels), this.#node);
-    return { type: 'put', key, value: `${identity}`, leaseId: this.#leased.leaseId };
-  }
 }
-
-const conflict = (identity: NumericIdentity, labels: Labels): IdentityError =>
-  new IdentityError('CONFLICT', 'the number in use here was given to other labels', { identity, labels: `${labels}` });
-
-/** The number that the slave keys of these labels tell, of whichever node. @param slaves ends with a slash */
-const identityInSlaveKeys = (slaves: string, entries: readonly KeyValue[]): NumericIdentity | undefined =>
-  entries
-    .filter((entry) => isSlaveKeyOf(slaves.slice(0, -1), entry.key))
-    .map((entry) => parseIdentity(valueText(entry)))
-    .find((identity) => identity !== undefined);
 
 /** Losing a race, a lock or the lease says nothing about the next attempt. */
 function isWorthRetrying(error: unknown): boolean {

@@ -20,6 +20,7 @@ export {
   selectorExpression,
 } from './fqdn/name_selector.ts';
 export { type GcRound, IdentityGc } from './garbage.ts';
+export { IdPool } from './id_pool.ts';
 export { IdentityCache, type IdentityObserver } from './identity_cache.ts';
 export {
   formatIpIdentityPair,
@@ -72,5 +73,5 @@ export {
   worldLabel,
 } from './prefixes/prefix_labels.ts';
 export type { PrefixInfo } from './prefixes/prefix_metadata.ts';
-export { type IdentityEntry, ReservedIdentities } from './reserved.ts';
+export { type IdentityEntry, ReservedIdentities, scopeForLabels } from './reserved.ts';
 export { allowOverwrite, type Source } from './source.ts';

@@ -28,8 +28,10 @@ export const SCOPE_GLOBAL = 0;
 export const SCOPE_LOCAL = 0x01000000;
 export const SCOPE_REMOTE_NODE = 0x02000000;
 
-/** Number of bits of an identity inside its cluster, with up to 255 connected clusters. */
-const CLUSTER_ID_SHIFT = 16;
+/** Identities have so many bits; those that the number of clusters needs come first. */
+const WIRE_BITS = 24;
+/** `--max-connected-clusters` can be this or 511. */
+const MAX_CONNECTED_CLUSTERS = 255;
 
 const NAMES: ReadonlyMap<NumericIdentity, string> = new Map([
   [IDENTITY_UNKNOWN, 'unknown'],
@@ -64,8 +66,13 @@ export interface IdentityRange {
   max: NumericIdentity;
 }
 
-/** The global identities of a cluster; cluster 0 leaves the first 256 to reserved ones. */
-export function identityRange(clusterId = 0): IdentityRange {
-  const min = clusterId === 0 ? MINIMAL_ALLOCATED_IDENTITY : clusterId << CLUSTER_ID_SHIFT;
-  return { min, max: ((clusterId + 1) << CLUSTER_ID_SHIFT) - 1 };
+/**
+ * The global identities of a cluster; cluster 0 leaves the first 256 to reserved ones.
+ * @param clusterId 0..maxConnectedClusters
+ * @param maxConnectedClusters 255 or 511: leaves 16 or 15 bits to identities in a cluster. Source: pkg/clustermesh/types.
+ */
+export function identityRange(clusterId = 0, maxConnectedClusters = MAX_CONNECTED_CLUSTERS): IdentityRange {
+  const shift = WIRE_BITS - Math.log2(maxConnectedClusters + 1);
+  const min = clusterId === 0 ? MINIMAL_ALLOCATED_IDENTITY : clusterId << shift;
+  return { min, max: ((clusterId + 1) << shift) - 1 };
 }

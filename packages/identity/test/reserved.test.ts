@@ -79,5 +79,8 @@ test('names, scopes and ranges of numbers', () => {
     0xff000000,
   ]);
   expect(identityRange()).toEqual({ min: 256, max: 65535 });
+  expect(identityRange(3)).toEqual({ min: 0x030000, max: 0x03ffff });
   expect(identityRange(255)).toEqual({ min: 0xff0000, max: 0xffffff });
+  expect(identityRange(0, 511)).toEqual({ min: 256, max: 0x7fff }); // twice the clusters, half of the numbers
+  expect(identityRange(511, 511)).toEqual({ min: 0xff8000, max: 0xffffff });
 });

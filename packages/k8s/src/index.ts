@@ -1,6 +1,7 @@
 export { type DecodeOptions, decodeObjects, positionOf } from './decode.ts';
 export { DecodeError, InputError, MAX_PROBLEMS, type Problem } from './errors.ts';
 export { isIpv6 } from './formats.ts';
+export { HEARTBEAT_ANNOTATION } from './kinds/cilium_identity.ts';
 export type { Kind, ObjectOf } from './kinds/kinds.ts';
 export { loadObjects } from './load.ts';
 export { findWorkload } from './refs.ts';
@@ -9,6 +10,8 @@ export type {
   CIDRRule,
   CiliumCIDRGroup,
   CiliumClusterwideNetworkPolicy,
+  CiliumEndpoint,
+  CiliumIdentity,
   CiliumNetworkPolicy,
   CiliumNode,
   ContainerPort,
@@ -46,6 +49,7 @@ export type {
   PortRuleKafka,
   Position,
   Rule,
+  Secret,
   SecretRef,
   Service,
   ServicePort,

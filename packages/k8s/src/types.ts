@@ -132,6 +132,16 @@ export interface EndpointSlice {
   ports: EndpointPort[];
 }
 
+export interface Secret {
+  kind: 'Secret';
+  position: Position;
+  metadata: ObjectMeta;
+  /** `Opaque` if not given. */
+  type: string;
+  /** Both `data`, decoded, and `stringData`; a character stands for a byte. */
+  data: Record<string, string>;
+}
+
 // The policy objects below have the shapes of the Go types that the agent decodes: a field is undefined if it is absent or
 // null, and an empty list stays an empty list, because Cilium tells the two apart. Words and numbers in them are as
 // written; the policy room checks them. Where a field stands in its file is found by positionOf(object, path).
@@ -362,5 +372,31 @@ export interface CiliumNode {
   spec: { addresses: NodeAddress[]; health: string[]; ingress: string[] };
 }
 
+/** cilium.io/v2; the name is the number. */
+export interface CiliumIdentity {
+  kind: 'CiliumIdentity';
+  position: Position;
+  metadata: ObjectMeta;
+  /** `k8s:app` → `web`. */
+  securityLabels: Record<string, string>;
+}
+
+/** cilium.io/v2, with the name of its pod. */
+export interface CiliumEndpoint {
+  kind: 'CiliumEndpoint';
+  position: Position;
+  metadata: ObjectMeta;
+  /** `id` on the node with the address `node`. */
+  status: {
+    id: number;
+    identity: number;
+    node: string;
+    addresses: string[];
+    namedPorts: { name: string; port: number; protocol: L4Protocol }[];
+  };
+}
+
 export type PolicyObject = NetworkPolicy | CiliumNetworkPolicy | CiliumClusterwideNetworkPolicy;
-export type K8sObject = Namespace | Pod | Service | EndpointSlice | PolicyObject | CiliumCIDRGroup | Node | CiliumNode;
+export type K8sObject =
+  | (Namespace | Pod | Service | EndpointSlice | Secret | PolicyObject | CiliumCIDRGroup | Node | CiliumNode)
+  | (CiliumIdentity | CiliumEndpoint);

@@ -68,7 +68,7 @@ describe('Kinds and versions', () => {
     [
       'a kind like no other',
       'apiVersion: v1\nkind: Banana\n',
-      'x.yaml:2:7: kind: unknown kind "Banana"; want Namespace, Pod, Service, NetworkPolicy, EndpointSlice, CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, CiliumCIDRGroup, Node or CiliumNode',
+      'x.yaml:2:7: kind: unknown kind "Banana"; want Namespace, Pod, Service, NetworkPolicy, Secret, EndpointSlice, CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, CiliumCIDRGroup, Node, CiliumNode, CiliumIdentity or CiliumEndpoint',
     ],
     [
       'a kind that is not modelled',

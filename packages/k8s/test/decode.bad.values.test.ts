@@ -92,6 +92,11 @@ describe('Ports, protocols, words', () => {
       'x.yaml:8:18: spec.ingress[0].fromCIDR[0]: want a CIDR, with the length of its prefix, as in 10.0.0.0/8; found "10.0.0.1"',
     ],
     [
+      'a name of a server with a star at its end',
+      ingress('    - toPorts: [{serverNames: [a.io, "**.b.io", c.*]}]\n'),
+      `x.yaml:8:49: spec.ingress[0].toPorts[0].serverNames[2]: "c.*" is no name of a server: want letters, digits, '-', '_' and dots; '*.' or '**.' only before them`,
+    ],
+    [
       'a listener without a name, and with a priority that is none',
       ingress('    - toPorts: [{listener: {priority: 0}}]\n'),
       'x.yaml:8:39: spec.ingress[0].toPorts[0].listener.priority: want a number from 1 to 100, found the number 0',
@@ -146,6 +151,26 @@ describe('Names, labels, addresses', () => {
       'a node with an identity of its own',
       'apiVersion: cilium.io/v2\nkind: CiliumNode\nmetadata: {name: a}\nspec: {nodeidentity: 300}\n',
       'x.yaml:4:22: spec.nodeidentity: nodes with an identity of their own are not modelled yet',
+    ],
+    [
+      'an identity whose name is no number',
+      'apiVersion: cilium.io/v2\nkind: CiliumIdentity\nmetadata: {name: web}\nsecurity-labels: {"k8s:a": b}\n',
+      'x.yaml:3:18: metadata.name: want the number of an identity, 1 to 16777215',
+    ],
+    [
+      'an identity with a label without source',
+      'apiVersion: cilium.io/v2\nkind: CiliumIdentity\nmetadata: {name: "300"}\nsecurity-labels: {app: b}\n',
+      'x.yaml:4:19: security-labels: want source:key, as k8s:app; found "app"',
+    ],
+    [
+      'an identity of nobody',
+      'apiVersion: cilium.io/v2\nkind: CiliumIdentity\nmetadata: {name: "300"}\nsecurity-labels: {}\n',
+      'x.yaml:4:18: security-labels: an identity needs at least one label',
+    ],
+    [
+      'an endpoint whose identity does not fit a packet',
+      'apiVersion: cilium.io/v2\nkind: CiliumEndpoint\nmetadata: {name: a}\nstatus: {id: 1, identity: {id: 16777216}, networking: {node: 10.0.0.1}}\n',
+      'x.yaml:4:32: status.identity.id: want a number from 1 to 16777215, found the number 16777216',
     ],
     [
       'a name of a service that starts with a digit',

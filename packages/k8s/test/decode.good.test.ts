@@ -236,6 +236,36 @@ test('one of everything', () => {
   ]);
 });
 
+test('what agents tell each other: identities and endpoints', () => {
+  const [identity, endpoint] = decode(`
+apiVersion: cilium.io/v2
+kind: CiliumIdentity
+metadata: { name: "300", annotations: { io.cilium.heartbeat: "2025-05-29T12:00:00Z" } }
+security-labels: { "k8s:app": web, "k8s:b": "" }
+---
+apiVersion: cilium.io/v2
+kind: CiliumEndpoint
+metadata: { name: web }
+status:
+  id: 7
+  identity: { id: 300, labels: ["k8s:app=web"] }
+  networking: { node: 192.168.1.9, addressing: [{ ipv4: 10.0.9.1, ipv6: "fd00::9" }] }
+  named-ports: [{ name: http, port: 80, protocol: TCP }]
+  state: ready
+`);
+  expect(identity).toMatchObject({
+    metadata: { name: '300', namespace: '', annotations: { 'io.cilium.heartbeat': '2025-05-29T12:00:00Z' } },
+    securityLabels: { 'k8s:app': 'web', 'k8s:b': '' },
+  });
+  expect(endpoint).toMatchObject({
+    metadata: { name: 'web', namespace: 'default' },
+    status: {
+      ...{ id: 7, identity: 300, node: '192.168.1.9', addresses: ['10.0.9.1', 'fd00::9'] },
+      namedPorts: [{ name: 'http', port: 80, protocol: 'TCP' }],
+    },
+  });
+});
+
 test('a service that everybody reaches, and who serves it', () => {
   const [balanced] = decode(
     service(`  type: LoadBalancer

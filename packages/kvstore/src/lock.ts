@@ -14,6 +14,18 @@ import { KvstoreError } from './errors.ts';
 /** Cilium's time to live of a lock whose holder is silent. Source: pkg/kvstore/etcd.go. */
 export const LOCK_LEASE_TTL_SECONDS = 25;
 
+/** A fifth of the lease's time. */
+const RENEW_AFTER_MS = (LOCK_LEASE_TTL_SECONDS * 1000) / 5;
+
+/** A place in the queue for a lock. */
+interface Entered {
+  key: string;
+  createRevision: number;
+  /** All that wait, this one among them, at this revision of the store. */
+  waiters: KeyValue[];
+  revision: number;
+}
+
 /** A held lock. */
 export interface Lock {
   /** Run a transaction if the lock is still held. @throws KvstoreError LOCK_LOST; nothing is written then */
@@ -30,10 +42,15 @@ export interface Lock {
 export class Locks {
   readonly #client: KvstoreClient;
   readonly #queues = new Map<string, Promise<void>>();
+  readonly #nowMs: () => number;
   #leaseId: LeaseId = NO_LEASE;
+  /** When the lease had all of its time. */
+  #renewedMs = 0;
 
-  constructor(client: KvstoreClient) {
+  /** @param nowMs of a clock that never goes back; by default that of the process */
+  constructor(client: KvstoreClient, nowMs: () => number = () => performance.now()) {
     this.#client = client;
+    this.#nowMs = nowMs;
   }
 
   /** Resolves when the lock is held. @throws KvstoreError LOCK_LOST if its lease ran out while waiting */
@@ -56,25 +73,26 @@ export class Locks {
     }
   }
 
-  /** One lease serves all locks; each use starts its time anew. */
-  async #enter(path: string): Promise<{ key: string; createRevision: number; waiters: KeyValue[]; revision: number }> {
+  /** One lease serves all locks; its time starts anew so often that who gets a lock has most of it. */
+  async #enter(path: string): Promise<Entered> {
+    const now = this.#nowMs();
+    const isFresh = now - this.#renewedMs < RENEW_AFTER_MS;
     if (this.#leaseId !== NO_LEASE) {
       try {
-        const [entered] = await Promise.all([
-          this.#queueUp(path, this.#leaseId),
-          this.#client.leaseKeepAlive(this.#leaseId),
-        ]);
+        const renewed = isFresh ? undefined : this.#client.leaseKeepAlive(this.#leaseId);
+        const [entered] = await Promise.all([this.#queueUp(path, this.#leaseId), renewed]);
+        if (!isFresh) this.#renewedMs = now;
         return entered;
       } catch (error) {
         if (!(error instanceof KvstoreError && error.code === 'LEASE_NOT_FOUND')) throw error;
       }
     }
     this.#leaseId = await this.#client.leaseGrant(LOCK_LEASE_TTL_SECONDS);
+    this.#renewedMs = now;
     return this.#queueUp(path, this.#leaseId);
   }
 
-  /** @returns with all that wait, this one among them */
-  async #queueUp(path: string, leaseId: LeaseId) {
+  async #queueUp(path: string, leaseId: LeaseId): Promise<Entered> {
     const key = `${path}/${leaseId.toString(16)}`;
     const list: Operation = { type: 'get', prefix: `${path}/` };
     const { results, revision } = await this.#client.txn({

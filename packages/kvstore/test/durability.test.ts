@@ -68,10 +68,22 @@ for (const [name, snapshotBytes] of [
 
 test('a write is answered when it is on the disk, and nobody sees it earlier', async () => {
   const disk = new SimDisk();
+  let synced = Promise.resolve();
+  const create = disk.create.bind(disk);
+  disk.create = (name) => {
+    const file = create(name);
+    const sync = file.sync.bind(file);
+    file.sync = () => synced.then(sync);
+    return file;
+  };
   const { store, client } = await open(disk);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  synced = promise;
   const seen: string[] = [];
   const answered = client.put('a', '1').then(() => seen.push('answered'));
+  await new Promise((done) => setImmediate(done));
   seen.push(`read ${(await client.get('a')) === undefined ? 'nothing' : 'it'} at ${store.revision}`);
+  resolve();
   await answered;
   seen.push(`read ${(await client.get('a')) === undefined ? 'nothing' : 'it'} at ${store.revision}`);
   expect(seen).toEqual(['read nothing at 1', 'answered', 'read it at 2']);

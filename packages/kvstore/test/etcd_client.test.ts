@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -114,13 +116,21 @@ describe.skipIf(!isInstalled('openssl'))('TLS (with certificates that openssl ma
   }, 30_000);
   afterAll(() => rmSync(directory, { recursive: true }));
 
-  test('a client with a certificate gets in, others do not, and the server serves on', async () => {
+  test('a client with a certificate gets in, others and what is no TLS do not, and the server serves on', async () => {
     const pem = (name: string) => readFileSync(file(name));
     const server = await KvstoreServer.start({
       store: new EmbeddedStore({ nowNs }),
       listen: '127.0.0.1:0',
       tls: { cert: pem('server.pem'), key: pem('server.key'), clientCa: pem('ca.pem') },
     });
+    const [host, port] = server.address.split(':');
+    for (const garbage of ['GET / HTTP/1.1\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', '\x16\x03\x01\x00\x05hello']) {
+      const socket = connect(Number(port), host!);
+      socket.on('error', () => {}); // it may be reset
+      socket.resume();
+      socket.write(garbage, 'latin1');
+      await once(socket, 'close');
+    }
     const config = file('etcd.yaml');
     const write = (name: string) =>
       writeFileSync(

@@ -1,13 +1,25 @@
-import { Agent, type AgentOptions, type DatapathFlags, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import {
+  Agent,
+  type AgentOptions,
+  addressBeside,
+  CrdIdentityGc,
+  type DatapathFlags,
+  type Endpoint,
+  PROXY_PORT_DNS,
+  PROXY_PORT_HTTP,
+  PROXY_PORT_KAFKA,
+  PROXY_PORT_TLS,
+  podName,
+} from '@ciliate/agent';
 import { ProxyServer } from '@ciliate/envoy';
 import { formatCompact } from '@ciliate/hubble';
 import type { K8sObject, ObjectRef, ObjectStore, Pod } from '@ciliate/k8s';
-import { parseIpv4 } from '@ciliate/packet';
+import { parseIp } from '@ciliate/packet';
 import type { Logger } from 'pino';
 import { dnsConnection, serveDns } from './dns_service.ts';
 import { DnsRedirect } from './net/dns_redirect.ts';
-import { HttpRedirect } from './net/http_redirect.ts';
 import { Network } from './net/network.ts';
+import { ProxyRedirect } from './net/proxy_redirect.ts';
 import type { SocketAddress } from './net/socket_address.ts';
 import { PodFront } from './pod/pod_front.ts';
 import { Resolver } from './pod/resolver.ts';
@@ -17,13 +29,17 @@ import { PodServers } from './servers/pod_servers.ts';
 import { Topic } from './topic.ts';
 import { type WorldHost, WorldServers } from './world.ts';
 
-export interface LiveClusterOptions extends DatapathFlags, Pick<AgentOptions, 'kvstore' | 'clusterId'> {
+export interface LiveClusterOptions
+  extends DatapathFlags,
+    Pick<AgentOptions, 'kvstore' | 'clusterId' | 'identityAllocationMode'> {
   readonly store: ObjectStore;
   readonly seed: number;
   readonly log: Logger;
   readonly enablePolicy?: 'default' | 'always' | 'never';
   readonly dnsRejectWith?: 'refused' | 'nameError';
-  /** Worker threads of the HTTP proxy. */
+  /** `--envoy-websocket`: the HTTP proxy lets connections become WebSockets, where rules allow the request. */
+  readonly envoyWebsocket?: boolean;
+  /** Worker threads of the L7 proxy. */
   readonly proxyWorkers?: number;
   /** Who is outside of the cluster. */
   readonly world?: readonly WorldHost[];
@@ -48,20 +64,24 @@ interface LivePod {
 /** A small cluster on loopback: an agent, emulated wires, real servers behind pods' addresses, and ways in for real clients. */
 export class LiveCluster {
   readonly agent: Agent;
+  /** Of the L7 proxy; the agent tells it what policy says. */
+  readonly proxy: ProxyServer;
   /** Lines as `hubble observe` prints them. */
   readonly flows = new Topic<string>();
   /** What a failure that a client saw stands for. */
   readonly notes = new Topic<{ readonly pod: string; readonly text: string }>();
   readonly #options: LiveClusterOptions;
   readonly #network: Network;
-  readonly #proxy: ProxyServer;
-  readonly #http: HttpRedirect;
+  readonly #redirect: ProxyRedirect;
   readonly #dns: ClusterDns;
   readonly #resolver: Resolver;
   readonly #world: WorldServers;
   readonly #pods = new Map<Endpoint, LivePod>();
   readonly #collector: NodeJS.Timeout;
   readonly #syncer: NodeJS.Timeout;
+  /** The operator's part for identities that are objects. */
+  readonly #identityGc: CrdIdentityGc;
+  readonly #gcTimer: NodeJS.Timeout;
   /** Changes go one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -69,20 +89,24 @@ export class LiveCluster {
   static async start(options: LiveClusterOptions): Promise<LiveCluster> {
     for (const pod of options.store.list('Pod')) serversOf(pod);
     let cluster: LiveCluster | undefined;
-    const { seed, proxyWorkers = 1 } = options;
+    const { seed, proxyWorkers = 1, envoyWebsocket: websocket = false } = options;
     const proxy = await ProxyServer.start({
-      ...{ seed, workers: proxyWorkers },
+      ...{ seed, workers: proxyWorkers, http: { websocket } },
       onAccessLog: (entries) => {
         if (cluster === undefined) return;
-        for (const { record } of entries) cluster.#network.logHttp(record);
+        for (const { record } of entries) cluster.#network.log(record);
       },
     });
     let agent: Agent | undefined;
     try {
       agent = await Agent.start({ ...options, proxies: [proxy] });
-      const port = await proxy.listen({ name: 'cilium-http-ingress' });
-      cluster = new LiveCluster(options, agent, proxy, port);
-      await cluster.#http.listen();
+      const ports = new Map([
+        [PROXY_PORT_HTTP, await proxy.listen({ name: 'cilium-http-ingress' })],
+        [PROXY_PORT_KAFKA, await proxy.listen({ name: 'cilium-proxylib-ingress', parser: 'kafka' })],
+        [PROXY_PORT_TLS, await proxy.listen({ name: 'cilium-proxylib-ingress-tls', parser: 'tls' })],
+      ]);
+      cluster = new LiveCluster(options, agent, proxy, ports);
+      await cluster.#redirect.listen();
       await cluster.#world.listen();
       await cluster.#syncPods();
       return cluster;
@@ -96,18 +120,23 @@ export class LiveCluster {
     }
   }
 
-  private constructor(options: LiveClusterOptions, agent: Agent, proxy: ProxyServer, proxyPort: number) {
+  private constructor(
+    options: LiveClusterOptions,
+    agent: Agent,
+    proxy: ProxyServer,
+    ports: ReadonlyMap<number, number>,
+  ) {
     this.#options = options;
     this.agent = agent;
-    this.#proxy = proxy;
+    this.proxy = proxy;
     const onFlow = (flow: Parameters<typeof formatCompact>[0]): void => this.flows.publish(formatCompact(flow));
     this.#network = new Network({ agent, onFlow, nowNs });
-    this.#http = new HttpRedirect(agent, this.#network, proxyPort);
+    this.#redirect = new ProxyRedirect(agent, this.#network, ports);
     const dns = new DnsRedirect(agent, this.#network, nowNs);
     this.#network.onRedirectedDatagram = (redirected) => dns.datagram(redirected);
     this.#network.onRedirectedConnection = (redirected, port) => {
       if (port === PROXY_PORT_DNS) dns.connection(redirected);
-      else this.#http.take(redirected);
+      else this.#redirect.take(redirected, port);
     };
     this.#world = new WorldServers(options.world ?? []);
     this.#network.world.accept = (end) => this.#world.accept(end);
@@ -116,6 +145,8 @@ export class LiveCluster {
     this.#collector = setInterval(() => void agent.collectNames(nowNs()), COLLECT_MS).unref();
     const onFailure = (err: unknown): void => options.log.error({ err }, 'the store cannot be kept up to date');
     this.#syncer = setInterval(() => void agent.syncKvstore().catch(onFailure), SYNC_MS).unref();
+    this.#identityGc = new CrdIdentityGc({ store: options.store, nowMs: Date.now });
+    this.#gcTimer = setInterval(() => this.#identityGc.run(), IDENTITY_GC_MS).unref();
   }
 
   /** In the order of the endpoints' ids. */
@@ -158,13 +189,15 @@ export class LiveCluster {
   async stop(): Promise<void> {
     clearInterval(this.#collector);
     clearInterval(this.#syncer);
+    clearInterval(this.#gcTimer);
+    this.#identityGc.close();
     await this.#last.catch(() => {});
     for (const { front } of this.#pods.values()) front.close();
-    this.#http.close();
+    this.#redirect.close();
     this.#network.close();
     await Promise.all([...[...this.#pods.values()].map(({ servers }) => servers.close()), this.#world.close()]);
     await this.agent.stop();
-    await this.#proxy.stop();
+    await this.proxy.stop();
   }
 
   #inTurn<T>(step: () => Promise<T>): Promise<T> {
@@ -202,7 +235,7 @@ export class LiveCluster {
 
   async #startPod(endpoint: Endpoint, object: Pod): Promise<void> {
     const declarations = serversOf(object);
-    const servers = await PodServers.start(object, declarations);
+    const servers = await PodServers.start(object, declarations, this.#options.store);
     const stack = this.#network.stackOf(endpoint);
     const dnsPort = declarations.find(({ kind }) => kind === 'dns')?.port;
     serveDns(stack, dnsPort, this.#dns);
@@ -217,9 +250,10 @@ export class LiveCluster {
   }
 
   /** As in the resolv.conf of every pod: the service kube-dns. */
-  readonly #dnsServer = (): SocketAddress | undefined => {
+  readonly #dnsServer = (pod: Endpoint): SocketAddress | undefined => {
     const service = this.#options.store.get({ kind: 'Service', namespace: 'kube-system', name: 'kube-dns' });
-    const address = service && parseIpv4(service.spec.clusterIP);
+    const addresses = (service?.spec.clusterIPs ?? []).map((text) => parseIp(text)!);
+    const address = addresses.find((one) => addressBeside(pod, one) !== undefined);
     return address === undefined ? undefined : { address, port: 53 };
   };
 }
@@ -228,6 +262,8 @@ export class LiveCluster {
 const COLLECT_MS = 10_000;
 /** As Cilium's --kvstore-periodic-sync. */
 const SYNC_MS = 5 * 60_000;
+/** As Cilium's --identity-gc-interval. */
+const IDENTITY_GC_MS = 15 * 60_000;
 /** Since 1970, and never going back. */
 const nowNs = (): bigint => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
 

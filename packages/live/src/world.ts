@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, type Server } from 'node:net';
-import { formatIpv4 } from '@ciliate/packet';
+import { formatIp, parseIp } from '@ciliate/packet';
 import { splice } from './net/splice.ts';
 import type { TcpEnd } from './net/tcp_end.ts';
 import { httpEcho } from './servers/http_servers.ts';
@@ -8,7 +8,6 @@ import { httpEcho } from './servers/http_servers.ts';
 /** Somebody outside of the cluster. */
 export interface WorldHost {
   readonly name: string;
-  /** Dotted. */
   readonly address: string;
 }
 
@@ -29,13 +28,13 @@ export class WorldServers {
     for (const { name, address } of this.#hosts) {
       const server = httpEcho(name).listen(0, '127.0.0.1');
       await once(server, 'listening');
-      this.#servers.set(address, server);
+      this.#servers.set(formatIp(parseIp(address)!), server);
     }
   }
 
   /** Takes a connection to one of the hosts. @returns false: there is none with that address */
   accept(end: TcpEnd): boolean {
-    const server = this.#servers.get(formatIpv4(end.local.address));
+    const server = this.#servers.get(formatIp(end.local.address));
     if (server === undefined) return false;
     const { port } = server.address() as AddressInfo;
     splice(connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true }), end);

@@ -91,7 +91,7 @@ export function selectBackends(
  * way in which the names of its target ports are understood. A port that a pod does not know by name, it does not serve.
  * @param pods of the service's namespace that it may select, all on this node
  */
-export function slicesOfPods(service: Service, pods: readonly Pod[]): EndpointSlice[] {
+export function slicesOfPods(service: Service, pods: readonly Pod[], tellsNodes = false): EndpointSlice[] {
   const { metadata, spec, position } = service;
   const { selector } = spec;
   if (selector === undefined) return [];
@@ -112,7 +112,11 @@ export function slicesOfPods(service: Service, pods: readonly Pod[]): EndpointSl
       labels: { [SERVICE_NAME_LABEL]: metadata.name },
     },
     addressType: isIpv6Text(ends[0]!.address) ? 'IPv6' : 'IPv4',
-    endpoints: ends.map(({ address }) => ({ addresses: [address], conditions: READY, nodeName: undefined })),
+    endpoints: ends.map(({ pod, address }) => ({
+      addresses: [address],
+      conditions: READY,
+      nodeName: tellsNodes ? pod.spec.nodeName : undefined,
+    })),
     ports: portsOf(spec.ports, ends[0]!.pod),
   }));
 }

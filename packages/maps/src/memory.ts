@@ -46,9 +46,9 @@ export class Memory {
   /** Whether writers of this thread may wait for readers: see `Reader.join`. */
   waits = true;
 
-  /** The clock word that `nowSeconds` saw last, and what it answered. */
-  private lastLow = 0;
-  private lastHigh = 0;
+  /** The clock word; what of it `nowSeconds` saw last, and what it answered. */
+  private readonly clock: Float64Array;
+  private lastClock = 0;
   private lastSeconds = 0;
 
   private readonly wasmMemory: WasmMemory | undefined;
@@ -62,6 +62,7 @@ export class Memory {
     this.i32 = new Int32Array(buffer);
     this.u64 = new BigUint64Array(buffer);
     this.view = new DataView(buffer);
+    this.clock = new Float64Array(buffer, FIRST_PAGE.clock, 1);
   }
 
   /**
@@ -129,19 +130,26 @@ export class Memory {
     Atomics.store(this.u64, FIRST_PAGE.clock >> 3, ns);
   }
 
-  /** The clock word in whole seconds. Allocates nothing, unlike `nowNs`; divides only when the clock has moved. */
+  /**
+   * The clock word in whole seconds. Allocates nothing, unlike `nowNs`; divides only when the clock has moved. The word is
+   * compared as the number that its bits would be as a double, which is one load.
+   */
   get nowSeconds(): number {
-    const words = this.i32;
+    const clock = this.clock[0]!;
+    if (clock !== this.lastClock) {
+      this.lastClock = clock;
+      this.lastSeconds = this.readSeconds();
+    }
+    return this.lastSeconds;
+  }
+
+  private readSeconds(): number {
+    const words = this.u32;
     const at = FIRST_PAGE.clock >> 2;
     for (;;) {
       const high = words[at + 1]!;
       const low = words[at]!;
-      if (words[at + 1] !== high) continue;
-      if (low === this.lastLow && high === this.lastHigh) return this.lastSeconds;
-      this.lastLow = low;
-      this.lastHigh = high;
-      this.lastSeconds = Math.floor(((high >>> 0) * 2 ** 32 + (low >>> 0)) / 1e9);
-      return this.lastSeconds;
+      if (words[at + 1] === high) return Math.floor((high * 2 ** 32 + low) / 1e9);
     }
   }
 

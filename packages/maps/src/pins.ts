@@ -9,7 +9,9 @@ import { type Address, FIRST_PAGE, type Memory, NULL } from './memory.ts';
 const PIN = { next: 0, address: 4, nameBytes: 8, name: 12 } as const;
 const NAME_MAX = 255;
 
-const encode = (name: string): Uint8Array => new TextEncoder().encode(name);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const encode = (name: string): Uint8Array => encoder.encode(name);
 
 /** @throws MapError EEXIST if the name is taken, EINVAL for a bad name (empty, with '/', over 255 bytes) */
 export function pin(memory: Memory, name: string, address: Address): void {
@@ -67,17 +69,25 @@ export function pins(memory: Memory): { name: string; address: Address }[] {
 
 function nameOf(memory: Memory, at: Address): string {
   const end = at + PIN.name + memory.u32[(at + PIN.nameBytes) >> 2]!;
-  return new TextDecoder().decode(memory.u8.slice(at + PIN.name, end));
+  return decoder.decode(memory.u8.slice(at + PIN.name, end));
 }
 
 /** Address of the link that points to the pin of this name. */
 function linkTo(memory: Memory, name: string): Address | undefined {
+  const bytes = encode(name);
   let link: Address = FIRST_PAGE.pins;
   for (let at = memory.u32[link >> 2]!; at !== NULL; at = memory.u32[link >> 2]!) {
-    if (nameOf(memory, at) === name) return link;
+    if (isNamed(memory, at, bytes)) return link;
     link = at + PIN.next;
   }
   return undefined;
+}
+
+/** By bytes: names in the list are not made texts only to be compared. */
+function isNamed({ u8, u32 }: Memory, at: Address, name: Uint8Array): boolean {
+  if (u32[(at + PIN.nameBytes) >> 2] !== name.length) return false;
+  for (let i = 0; i < name.length; i++) if (u8[at + PIN.name + i] !== name[i]) return false;
+  return true;
 }
 
 function locked<T>(memory: Memory, work: () => T): T {

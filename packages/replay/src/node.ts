@@ -17,7 +17,7 @@ import {
   Skb,
   type Step,
 } from '@ciliate/bpf';
-import type { HttpAccessLog } from '@ciliate/envoy';
+import type { AccessLog } from '@ciliate/envoy';
 import { type Flow, flowFromAccessLog, type LostEvents, parseEvent } from '@ciliate/hubble';
 import { EventRing } from '@ciliate/maps';
 import { isAnswer } from './answered.ts';
@@ -115,7 +115,7 @@ export class Node {
   }
 
   /** Hubble hears of a request that the proxy has judged. */
-  log(record: HttpAccessLog): void {
+  log(record: AccessLog): void {
     this.flows.push(flowFromAccessLog(record, this.#agent.resolver));
   }
 

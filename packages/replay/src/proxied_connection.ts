@@ -1,32 +1,12 @@
 import type { Agent } from '@ciliate/agent';
-import { identityMark, MARK_MAGIC_PROXY_EGRESS, MARK_MAGIC_PROXY_INGRESS, type Step } from '@ciliate/bpf';
-import { type HttpAccessLog, type ProxyAction, RequestDecoder } from '@ciliate/envoy';
+import { type AccessLog, type HttpAccessLog, isHttpLog, type ProxyAction } from '@ciliate/envoy';
 import { parseFrame, TCP_RST, TCP_SYN } from '@ciliate/packet';
 import type { PeerAddress } from './flow.ts';
-import { responseEnds } from './http_exchanges.ts';
 import type { Node } from './node.ts';
-import { seqDiff } from './stream.ts';
+import type { Redirect } from './redirect.ts';
 import type { TcpPlayer } from './tcp_player.ts';
 import { TcpSocket } from './tcp_socket.ts';
-
-/** The connection to the server: the proxy's socket, the server's, and what the server makes of the bytes. */
-interface Upstream {
-  /** Where the proxy speaks from. */
-  local: PeerAddress;
-  proxy: TcpSocket;
-  server: TcpSocket;
-  requests: RequestDecoder;
-  /** The server's own policy redirects it to the proxy again: then this is the server's side of it. */
-  second: ProxiedConnection | undefined;
-  /** The proxy has closed it: what still comes is of no interest. */
-  closing: boolean;
-}
-
-export type Redirect = Extract<Step, { kind: 'policy' }>;
-
-/** The decision that sent a packet to the proxy. @param steps of such a packet */
-export const redirectOf = (steps: readonly Step[]): Redirect =>
-  steps.findLast((step) => step.kind === 'policy' && step.proxyPort > 0) as Redirect;
+import { Upstream, type UpstreamEvents } from './upstream.ts';
 
 /** Who is at the other end of a connection to the proxy: a pod, or the proxy itself on its way to a server. */
 export interface ProxyClient {
@@ -55,7 +35,7 @@ export interface ProxyClient {
  */
 export class ProxiedConnection {
   /** What the proxy reported: which of the connection's requests, from 0, and what of it; in order. */
-  readonly log: { request: number; record: HttpAccessLog }[] = [];
+  readonly log: { request: number; record: AccessLog }[] = [];
   /** The requests, by the same numbers, that the server answered. */
   readonly #answered = new Set<number>();
   readonly #agent: Agent;
@@ -67,10 +47,9 @@ export class ProxiedConnection {
   readonly #down: TcpSocket;
   /** The client's SYN was answered; it may come again. */
   #accepted = false;
-  #up: Upstream | undefined;
+  /** Its connections to the server, one after the other. */
+  readonly #ups: Upstream[] = [];
   #second: ProxiedConnection | undefined;
-  #connects = 0;
-  #bytesToServer = 0;
   /** Requests that reached the server whole. */
   #served = 0;
   #nowNs = 0n;
@@ -87,7 +66,7 @@ export class ProxiedConnection {
 
   /** What the proxy said last about the request of a recorded exchange, and the decision that had sent it there. */
   judgement(exchange: number): { record: HttpAccessLog; redirect: Redirect } | undefined {
-    const found = this.log.find(({ request, record }) => request === exchange && record.entryType !== 'Response');
+    const found = this.#judged().find(({ request }) => request === exchange);
     return this.#second?.judgement(exchange) ?? (found && { record: found.record, redirect: this.#client.redirect });
   }
 
@@ -101,7 +80,7 @@ export class ProxiedConnection {
   }
 
   get bytesToServer(): number {
-    return this.#bytesToServer + (this.#second?.bytesToServer ?? 0);
+    return this.#ups.reduce((sum, { bytesToServer }) => sum + bytesToServer, this.#second?.bytesToServer ?? 0);
   }
 
   /** A segment of the client reaches the proxy. */
@@ -119,32 +98,6 @@ export class ProxiedConnection {
     if (bytes.length > 0 || finished) await this.#toClient(this.#down.ack());
     if (bytes.length > 0) await this.#perform(await this.#agent.proxy.data(this.#id, 'downstream', bytes, nowNs));
     if (finished) await this.#perform(await this.#agent.proxy.end(this.#id, 'downstream', nowNs));
-  }
-
-  /**
-   * The proxy's sequence number for a place in the server's recorded stream: the same place in the same response.
-   * @param closes the client ends the connection by this segment, so it need not have seen the server's end
-   * @returns undefined if what is acknowledged has not reached the client
-   */
-  acknowledgement(recorded: number, closes: boolean): number | undefined {
-    const live = this.#player.atClient;
-    const stream = this.#player.conversation.streams.server;
-    if (live.isn === undefined || stream.isn === undefined) return undefined;
-    const place = seqDiff(recorded, stream.isn) - 1;
-    const first = live.isn + 1;
-    if (place > stream.bytes.length && !closes) return live.finished ? live.next : undefined;
-    if (place <= 0) return first >>> 0;
-    const recordings = this.#player.exchanges.flatMap(({ response }) => (response === undefined ? [] : [response]));
-    const liveEnds = responseEnds(live.bytes, this.#player.exchanges);
-    const index = recordings.findIndex(({ end }) => place <= end);
-    const last = index === -1 ? recordings.length - 1 : index;
-    const liveStart = last <= 0 ? 0 : liveEnds[last - 1];
-    if (recordings[last] === undefined || liveStart === undefined) return undefined;
-    const { finalStart, end } = recordings[last];
-    const liveEnd = liveEnds[last];
-    // Of interim responses the proxy sends its own "100 Continue", and no other: all that came is acknowledged.
-    if (liveEnd === undefined) return place <= finalStart ? (first + live.bytes.length) >>> 0 : undefined;
-    return (first + Math.max(liveStart, liveEnd - Math.max(0, end - place))) >>> 0;
   }
 
   async #accept(): Promise<void> {
@@ -184,7 +137,7 @@ export class ProxiedConnection {
           await this.#send(action.bytes);
           break;
         case 'closeUpstream':
-          await this.#closeUpstream('proxy');
+          await this.#ups.at(-1)?.close('proxy');
           break;
       }
     }
@@ -192,7 +145,7 @@ export class ProxiedConnection {
 
   async #send(bytes: Uint8Array): Promise<void> {
     const up = await this.#connection();
-    if (up !== undefined) for (const frame of up.proxy.data(bytes)) await this.#toServer(frame);
+    if (up !== undefined) await up.send(bytes);
     else await this.#perform(await this.#agent.proxy.abort(this.#id, 'upstream', this.#nowNs, 'connection timeout'));
   }
 
@@ -205,141 +158,66 @@ export class ProxiedConnection {
    * @returns undefined if the server's policy drops it
    */
   async #connection(): Promise<Upstream | undefined> {
-    if (this.#up !== undefined) return this.#up;
-    const connect = ++this.#connects;
-    const local = { address: this.#agent.nodeAddressFor(this.#place.address), port: ephemeralPort(this.#id, connect) };
+    const last = this.#ups.at(-1);
+    if (last?.closed === false) return last;
+    const connect = this.#ups.length + 1;
     const { seed } = this.#agent;
+    const { player, identity, redirect } = this.#client;
+    const local = { address: this.#agent.nodeAddressFor(this.#place.address), port: ephemeralPort(this.#id, connect) };
     const proxy = new TcpSocket(local, this.#place, initialSequence(seed, this.#id, 2 * connect));
     const server = new TcpSocket(this.#place, local, initialSequence(seed, this.#id, 2 * connect + 1));
-    const up: Upstream = { local, proxy, server, requests: new RequestDecoder(), second: undefined, closing: false };
-    this.#up = up;
-    await this.#reachServer(proxy.syn());
-    // The proxy that took it has answered and been acknowledged.
-    if (up.second !== undefined) return up;
-    if (server.received.isn === undefined) {
-      this.#up = undefined;
-      return undefined;
-    }
-    this.#reachProxy(server.syn());
-    await this.#reachServer(proxy.ack());
-    return up;
+    const ends = { identity, direction: redirect.direction, backend: player.backend, local, proxy, server };
+    const up = new Upstream({ node: this.#node, ...ends }, this.#upstreamEvents());
+    this.#ups.push(up);
+    if (await up.open()) return up;
+    up.closed = true;
+    return undefined;
   }
 
-  /** A segment of the proxy to the server. @returns the new bytes that arrived */
-  async #reachServer(frame: Uint8Array): Promise<Uint8Array> {
-    const up = this.#up!;
-    const { backend } = this.#player;
-    if (backend === undefined) return this.#atServer(up, frame);
-    const magic = this.#client.redirect.direction === 'ingress' ? MARK_MAGIC_PROXY_INGRESS : MARK_MAGIC_PROXY_EGRESS;
-    const fate = this.#node.toPod(backend, frame, identityMark(this.#client.identity, magic), this.#nowNs);
-    if (fate.kind === 'delivered') return this.#atServer(up, fate.frame);
-    if (fate.kind === 'proxy') {
-      up.second ??= this.#secondProxy(up, redirectOf(fate.steps));
-      await up.second.fromClient(fate.frame, this.#nowNs);
-    }
-    return NOTHING;
-  }
-
-  #atServer(up: Upstream, frame: Uint8Array): Uint8Array {
-    const bytes = receive(up.server, frame);
-    this.#bytesToServer += bytes.length;
-    return bytes;
+  #upstreamEvents(): UpstreamEvents {
+    const { proxy } = this.#agent;
+    const nowNs = (): bigint => this.#nowNs;
+    return {
+      nowNs,
+      onData: async (bytes) => this.#perform(await proxy.data(this.#id, 'upstream', bytes, nowNs())),
+      onEnd: async () => this.#perform(await proxy.end(this.#id, 'upstream', nowNs())),
+      onReset: async () => this.#perform(await proxy.abort(this.#id, 'upstream', nowNs())),
+      answer: () => this.#answer(),
+      second: (redirect, local, deliver) => this.#secondProxy(redirect, local, deliver),
+    };
   }
 
   /** The proxy at the server's side takes this connection: what is a server for one is a client for the other. */
-  #secondProxy(up: Upstream, redirect: Redirect): ProxiedConnection {
+  #secondProxy(redirect: Redirect, address: PeerAddress, deliver: ProxyClient['deliver']): ProxiedConnection {
     const passed = this.#passed().length - 1; // the request that opens the connection is logged already
     const { identity, player, place } = this.#client;
     this.#second = new ProxiedConnection(this.#agent, this.#node, {
-      ...{ player, identity, address: up.local, place, redirect },
+      ...{ player, identity, address, place, redirect, deliver },
       exchangeOf: (request) => this.#passed()[passed + request]!.request,
-      deliver: (frame) => this.#fromSecond(up, frame),
     });
     return this.#second;
   }
 
-  /** A segment of the proxy at the server's side, over the node's own stack: no program sees it. */
-  async #fromSecond(up: Upstream, frame: Uint8Array): Promise<void> {
-    const { tcp } = parseFrame(frame);
-    const ended = up.proxy.received.finished;
-    const bytes = receive(up.proxy, frame);
-    if (up.closing) return;
-    if ((tcp!.flags & TCP_RST) !== 0) {
-      this.#up = undefined;
-      await this.#perform(await this.#agent.proxy.abort(this.#id, 'upstream', this.#nowNs));
-      return;
-    }
-    const ends = up.proxy.received.finished && !ended;
-    if (bytes.length > 0 || ends || (tcp!.flags & TCP_SYN) !== 0) await this.#reachServer(up.proxy.ack());
-    if (bytes.length > 0) await this.#perform(await this.#agent.proxy.data(this.#id, 'upstream', bytes, this.#nowNs));
-    if (ends) await this.#perform(await this.#agent.proxy.end(this.#id, 'upstream', this.#nowNs));
-  }
-
-  /** A segment of the server to the proxy, whose socket the host's stack finds. @returns the new bytes that arrived */
-  #reachProxy(frame: Uint8Array): Uint8Array {
-    const { backend } = this.#player;
-    if (backend === undefined) return receive(this.#up!.proxy, frame);
-    const fate = this.#node.fromPod(backend, frame, this.#nowNs);
-    return fate.kind === 'stack' ? receive(this.#up!.proxy, fate.frame) : NOTHING;
-  }
-
-  /** Data of the proxy to the server, which answers each request that is complete by it. */
-  async #toServer(frame: Uint8Array): Promise<void> {
-    if (this.#up === undefined) return; // the server's side has ended it meanwhile
-    const { requests } = this.#up;
-    const arrived = await this.#reachServer(frame);
-    for (const _request of requests.feed(arrived)) await this.#answer();
-  }
-
   #passed(): { request: number; record: HttpAccessLog }[] {
-    return this.log.filter(({ record }) => record.entryType === 'Request');
+    return this.#judged().filter(({ record }) => record.entryType === 'Request');
+  }
+
+  /** The requests about which policy was asked. */
+  #judged(): { request: number; record: HttpAccessLog }[] {
+    return this.log.flatMap(({ request, record }) =>
+      isHttpLog(record) && record.entryType !== 'Response' ? [{ request, record }] : [],
+    );
   }
 
   /** The recorded answer to the request that just reached the server. */
-  async #answer(): Promise<void> {
+  #answer(): ReturnType<UpstreamEvents['answer']> {
     const { request } = this.#passed()[this.#served++]!;
     const response = this.#player.exchanges[request]?.response;
-    if (response === undefined || this.#up === undefined) return;
+    if (response === undefined) return undefined;
     this.#answered.add(request);
-    const { server, proxy } = this.#up;
     const { bytes } = this.#player.conversation.streams.server;
-    for (const frame of server.data(bytes.subarray(response.start, response.end))) {
-      const arrived = this.#reachProxy(frame);
-      await this.#reachServer(proxy.ack());
-      if (arrived.length > 0)
-        await this.#perform(await this.#agent.proxy.data(this.#id, 'upstream', arrived, this.#nowNs));
-    }
-    if (!response.untilClose) return;
-    await this.#closeUpstream('server');
-    await this.#perform(await this.#agent.proxy.end(this.#id, 'upstream', this.#nowNs));
+    return { bytes: bytes.subarray(response.start, response.end), untilClose: response.untilClose };
   }
-
-  /** No more requests for this connection to the server, or the server's response ends with it: both sides close. */
-  async #closeUpstream(first: 'proxy' | 'server'): Promise<void> {
-    if (this.#up === undefined) return;
-    const { proxy, server, second } = this.#up;
-    this.#up.closing = true;
-    if (second !== undefined) {
-      await this.#reachServer(proxy.fin());
-    } else if (first === 'proxy') {
-      await this.#reachServer(proxy.fin());
-      this.#reachProxy(server.fin());
-      await this.#reachServer(proxy.ack());
-    } else {
-      this.#reachProxy(server.fin());
-      await this.#reachServer(proxy.fin());
-      this.#reachProxy(server.ack());
-    }
-    this.#up = undefined;
-  }
-}
-
-const NOTHING = new Uint8Array(0);
-
-/** A segment arrives at a socket. @returns its new bytes */
-function receive(socket: TcpSocket, frame: Uint8Array): Uint8Array {
-  const { tcp, payload } = parseFrame(frame);
-  return socket.receive(tcp!, payload);
 }
 
 /** A socket's first sequence number: a function of the seed, the connection and which of its sockets it is. */

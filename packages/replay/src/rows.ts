@@ -6,7 +6,7 @@ import {
   whyRequestDenied,
   whyRequestPassed,
 } from '@ciliate/agent';
-import { RCODE, readAnswer } from '@ciliate/envoy';
+import { RCODE, readAnswer, speaksHttp2 } from '@ciliate/envoy';
 import { formatIp, joinHostPort, type ParsedFrame, TCP_ACK, TCP_SYN } from '@ciliate/packet';
 import { DatagramPlayer } from './datagram_player.ts';
 import { isDns, isIcmp, type Transport } from './flow.ts';
@@ -169,6 +169,8 @@ function connectionAnswer(player: TcpPlayer): Pick<Row, 'verdict' | 'outcome' | 
   if (player.wasReset) return { verdict, outcome: 'reset', sees: 'connection reset' };
   if (player.atClient.isn === undefined) return { verdict, ...NO_ANSWER };
   const { length } = player.atClient.bytes;
+  if (player.proxied !== undefined && speaksHttp2(player.conversation.streams.client.bytes))
+    return { verdict, ...HTTP2 };
   // What is no HTTP reaches no server: whatever came is the proxy's.
   const [refusal] = player.proxied === undefined ? [] : readResponses(player.atClient.bytes, [NO_HTTP]);
   if (refusal !== undefined)
@@ -181,6 +183,11 @@ function connectionAnswer(player: TcpPlayer): Pick<Row, 'verdict' | 'outcome' | 
   return { verdict, outcome: 'answered', sees: length === 0 ? 'connected' : `connected, ${length} bytes` };
 }
 
+const HTTP2 = {
+  outcome: 'no-answer',
+  sees: 'what the proxy says to HTTP/2',
+  why: 'HTTP/2 to the proxy is judged on live connections (ciliate up), not from a capture',
+} as const;
 const NO_HTTP: HttpExchange = { request: { method: '', target: '' }, response: undefined };
 
 const httpText = ({ status, firstLine }: SeenResponse): string => `HTTP ${status} ${shorten(firstLine)}`.trim();

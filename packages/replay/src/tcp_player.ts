@@ -1,14 +1,17 @@
-import { type Agent, type Endpoint, PROXY_PORT_DNS, podName } from '@ciliate/agent';
+import { type Agent, type Endpoint, PROXY_PORT_DNS, PROXY_PORT_KAFKA, PROXY_PORT_TLS, podName } from '@ciliate/agent';
 import { MARK_MAGIC_PROXY_EGRESS } from '@ciliate/bpf';
+import { ProxyError } from '@ciliate/envoy';
 import { InputError } from '@ciliate/k8s';
 import { parseFrame, TCP_ACK, TCP_FIN, TCP_RST } from '@ciliate/packet';
+import { proxiedAcknowledgement } from './acknowledgement.ts';
 import type { Conversation, Side } from './conversations.ts';
 import { type Flow, flowOf } from './flow.ts';
 import { withAck, withEnds } from './frames.ts';
 import { type HttpExchange, readExchanges } from './http_exchanges.ts';
 import type { Fate, Node } from './node.ts';
-import { ProxiedConnection, redirectOf } from './proxied_connection.ts';
+import { ProxiedConnection } from './proxied_connection.ts';
 import type { RecordedPacket } from './recording.ts';
+import { redirectOf } from './redirect.ts';
 import { SegmentStream, seqDiff } from './stream.ts';
 
 /**
@@ -77,7 +80,7 @@ export class TcpPlayer {
 
   /** What a client's segment acknowledges now, or undefined if that has not been delivered to it. */
   #acknowledgement(recorded: number, closes: boolean): number | undefined {
-    if (this.proxied !== undefined) return this.proxied.acknowledgement(recorded, closes);
+    if (this.proxied !== undefined) return proxiedAcknowledgement(this, recorded, closes);
     const { isn, next } = this.atClient;
     return isn !== undefined && seqDiff(next, recorded) >= 0 ? recorded : undefined;
   }
@@ -91,7 +94,8 @@ export class TcpPlayer {
 
   async #reachProxy(packet: RecordedPacket, fate: Extract<Fate, { kind: 'proxy' }>): Promise<void> {
     const pod = packet.sender;
-    if (fate.port === PROXY_PORT_DNS) throw overTcp(pod!);
+    const why = NOT_REPLAYED.get(fate.port);
+    if (why !== undefined) throw notReplayed(pod!, why);
     if (this.proxied === undefined) {
       const place = flowOf(parseFrame(fate.frame))!.dst;
       this.backend = this.#agent.endpointOfAddress(place.address);
@@ -117,7 +121,12 @@ export class TcpPlayer {
         },
       });
     }
-    await this.proxied.fromClient(fate.frame, packet.timeNs);
+    try {
+      await this.proxied.fromClient(fate.frame, packet.timeNs);
+    } catch (error) {
+      if (!(error instanceof ProxyError) || error.code !== 'REFUSED' || pod === undefined) throw error;
+      throw notReplayed(pod, error.message);
+    }
   }
 
   /** A recorded segment of the server, from the backend that has the connection now. */
@@ -141,9 +150,17 @@ export class TcpPlayer {
   }
 }
 
-const overTcp = (client: Endpoint): InputError => {
+/** Listeners whose connections only live pods can have. */
+const NOT_REPLAYED: ReadonlyMap<number, string> = new Map([
+  [PROXY_PORT_DNS, 'asks the DNS proxy over TCP: only questions over UDP can be replayed through it'],
+  [
+    PROXY_PORT_KAFKA,
+    'speaks Kafka through the proxy: recorded answers of a broker cannot be replayed, live pods can try it',
+  ],
+  [PROXY_PORT_TLS, 'speaks TLS through the proxy: recorded bytes cannot be replayed there, live pods can try it'],
+]);
+
+function notReplayed(client: Endpoint, why: string): InputError {
   const pod = podName(client);
-  return new InputError(`${pod} asks the DNS proxy over TCP: only questions over UDP can be replayed through it`, {
-    pod,
-  });
-};
+  return new InputError(`${pod} ${why}`, { pod });
+}

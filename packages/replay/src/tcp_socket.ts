@@ -1,4 +1,14 @@
-import { isIpv6, type ParsedTcp, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, tcpSegment } from '@ciliate/packet';
+import {
+  isIpv6,
+  type ParsedTcp,
+  parseFrame,
+  TCP_ACK,
+  TCP_FIN,
+  TCP_PSH,
+  TCP_RST,
+  TCP_SYN,
+  tcpSegment,
+} from '@ciliate/packet';
 import type { PeerAddress } from './flow.ts';
 import { SegmentStream } from './stream.ts';
 
@@ -70,4 +80,10 @@ export class TcpSocket {
     this.#next = (this.#next + consumed) >>> 0;
     return frame;
   }
+}
+
+/** A segment arrives at a socket. @returns its new bytes */
+export function receive(socket: TcpSocket, frame: Uint8Array): Uint8Array {
+  const { tcp, payload } = parseFrame(frame);
+  return socket.receive(tcp!, payload);
 }

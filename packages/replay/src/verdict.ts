@@ -1,4 +1,5 @@
 import { type Agent, AgentError, podName } from '@ciliate/agent';
+import { isHttpLog } from '@ciliate/envoy';
 import { formatIp } from '@ciliate/packet';
 import { type DescribedStep, describeRequest, describeSteps } from './describe.ts';
 import { playTrace } from './replay.ts';
@@ -41,7 +42,8 @@ export async function judge(agent: Agent, question: VerdictQuestion): Promise<Ve
   const { policy: _policy, sourcePort: _port, ...row } = rowsOf(agent, player, names)[0]!;
   const steps = player.first === undefined ? [] : describeSteps(agent, player.first.steps);
   const log = player instanceof TcpPlayer ? (player.proxied?.log ?? []) : [];
-  const judged = log.filter(({ record }) => record.entryType !== 'Response');
-  steps.push(...judged.map(({ record }) => describeRequest(row.backend ?? row.destination, record)));
+  for (const { record } of log)
+    if (isHttpLog(record) && record.entryType !== 'Response')
+      steps.push(describeRequest(row.backend ?? row.destination, record));
   return { ...row, steps };
 }

@@ -23,7 +23,7 @@ test('the loops over packets allocate nothing for a packet: reading and steering
   const owners = Array.from({ length: CT_SHARDS }, () => 0);
   const [state, fragments] = [TraceState.create(memory), FragmentTable.create(memory)];
   const addresses = { state: state.address, fragments: fragments.address };
-  const capture = { path, passes: 1000, pods: podInterfaces(agent), ...addresses };
+  const capture = { path, passes: 1000, pods: podInterfaces(agent), tunnels: false, ...addresses };
   const task = { ring: ring.layout, capture, worker: 0, owners, batch: 64, events: NULL, flows: 4096 };
   const worker = new PacketWorker(memory, agent.seed, DEFAULT_CONFIG, task);
   const heap = (): number => process.memoryUsage().heapUsed;

@@ -12,6 +12,7 @@ import { type KvstoreClient, LeasedKeys, WatchStore, type WatchStoreObserver } f
 import type { IpAddress } from '@ciliate/packet';
 import type { Logger } from 'pino';
 import type { Endpoint } from '../endpoint.ts';
+import type { Registry, RemoteChanges } from '../registry.ts';
 import { formatNodeEntry, NODE_PREFIX, type NodeEntry, nodeKey, parseNodeEntry } from './node_entry.ts';
 
 export interface SharedStateOptions {
@@ -23,18 +24,12 @@ export interface SharedStateOptions {
   readonly log: Logger;
 }
 
-/** What other agents told since somebody last looked, by key; undefined: it is gone. */
-export interface RemoteChanges {
-  readonly ips: ReadonlyMap<string, IpIdentityPair | undefined>;
-  readonly nodes: ReadonlyMap<string, NodeEntry | undefined>;
-}
-
 /**
  * What the agents on one store tell each other: the addresses of pods and nodes. What this one tells goes with its lease,
  * and is written again if somebody else took it away.
  * Source: pkg/ipcache/kvstore.go, pkg/node/store, pkg/endpoint/policy.go (runIPIdentitySync).
  */
-export class SharedState {
+export class SharedState implements Registry {
   readonly #options: SharedStateOptions;
   readonly #keys: LeasedKeys;
   readonly #watches: WatchStore[] = [];
@@ -84,24 +79,19 @@ export class SharedState {
     }
   }
 
-  async withdrawAddress(address: IpAddress): Promise<void> {
-    await this.#keys.delete(ipKey(prefixOf(address)));
+  async withdrawPod(_endpoint: Endpoint, addresses: readonly IpAddress[]): Promise<void> {
+    for (const address of addresses) await this.#keys.delete(ipKey(prefixOf(address)));
   }
 
   async announceNode(node: NodeEntry): Promise<void> {
     await this.#keys.put(nodeKey(node), formatNodeEntry(node));
   }
 
-  /** Call well within 900 s of the store's time. */
-  async keepAlive(): Promise<void> {
-    await this.#keys.keepAlive();
-  }
-
   async sync(): Promise<void> {
+    await this.#keys.keepAlive();
     await this.#keys.sync();
   }
 
-  /** What this agent told is gone with it. */
   async close(): Promise<void> {
     for (const watch of this.#watches) await watch.close();
     await this.#keys.revoke();

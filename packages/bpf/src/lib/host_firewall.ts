@@ -28,7 +28,7 @@ import { hasIpHeader, readHeaders } from './headers.ts';
 import { redirect } from './icmp6.ts';
 import { setMacs } from './l3.ts';
 import { PACKET_HOST } from './local_delivery.ts';
-import type { NatTrace } from './nat.ts';
+import type { NatTrace } from './nat_entry.ts';
 import { sendPolicyVerdictNotify, sendTraceNotify, TRACE_TO_PROXY } from './notify.ts';
 import { judge } from './policy_check.ts';
 import { isZeroAddress, loadTupleAddresses, tupleDport, tupleNexthdr, tupleSaddrAt } from './tuple.ts';

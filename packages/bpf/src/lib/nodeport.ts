@@ -37,8 +37,10 @@ import type { Site } from './icmp6.ts';
 import { routeL3 } from './l3.ts';
 import { lbLocal, lbRevNat, lookupRevNat } from './lb.ts';
 import { isHostPort, isRoutable, isSourceRangeOk, l7LbProxyPort, lookupService } from './lb_service.ts';
+import { needsMasquerade } from './masquerade.ts';
 import { METRIC_EGRESS, METRIC_INGRESS } from './metrics.ts';
-import { NAT_PUNT_TO_STACK, type NatTrace, needsMasquerade, reverseSnat, snat, snatTuple } from './nat.ts';
+import { reverseSnat, snat, snatTuple } from './nat.ts';
+import { NAT_PUNT_TO_STACK, type NatTrace } from './nat_entry.ts';
 import { answerNoService } from './no_service.ts';
 import {
   sendDropNotify,

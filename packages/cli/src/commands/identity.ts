@@ -65,9 +65,9 @@ async function get(id: string | undefined, options: LookOptions & { label?: stri
 
 /** In the order of the numbers. */
 async function identities(options: LookOptions, kvstore: KvstoreClient | undefined): Promise<readonly Identity[]> {
-  const { file, seed, logLevel, enablePolicy, clusterId, socket } = options;
+  const { file, socket } = options;
   if (file !== undefined) {
-    const agent = await startAgent(loadStore(file), { seed, logLevel, enablePolicy, kvstore, clusterId });
+    const agent = await startAgent(loadStore(file), { ...options, kvstore });
     try {
       return agent.identities.entries().map(shown);
     } finally {

@@ -15,6 +15,7 @@ import {
 import { type FramedPacket, framed, START_NS, tracePacket } from '@ciliate/replay';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type DatapathOptions, withDatapathOptions } from '../datapath_options.ts';
+import { senderOf } from '../endpoint.ts';
 import { addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
 import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, natural, startAgent, toJson, withCommonOptions } from '../options.ts';
@@ -150,7 +151,7 @@ function frameOf(
 function podOf(agent: Agent, store: ObjectStore, word: string): Endpoint {
   const pod = findWorkload(store, word);
   if (pod.kind !== 'Pod') throw new InputError(`--from ${word}: a service sends nothing, name a pod`, {});
-  return agent.endpointOfPod(`${pod.metadata.namespace}/${pod.metadata.name}`)!;
+  return senderOf(agent, pod);
 }
 
 interface Target {
@@ -167,10 +168,7 @@ function targetOf(agent: Agent, store: ObjectStore, { to, udp, icmp }: Described
   const address = parseIp(name);
   if (address !== undefined) return { addresses: [address], port };
   const target = findWorkload(store, name);
-  if (target.kind === 'Pod') {
-    const { namespace, name: pod } = target.metadata;
-    return { addresses: agent.endpointOfPod(`${namespace}/${pod}`)!.addresses, port };
-  }
+  if (target.kind === 'Pod') return { addresses: target.status.podIPs.map((text) => parseIp(text)!), port };
   if (!icmp) {
     const entries = frontendsOf(agent, `--to ${to}`, target, port, udp ? 'UDP' : 'TCP');
     return { addresses: entries.map(({ frontend }) => frontend.address), port };

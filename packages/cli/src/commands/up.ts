@@ -1,7 +1,7 @@
 import { InputError } from '@ciliate/k8s';
 import type { KvstoreClient } from '@ciliate/kvstore';
 import { ApiServer, LiveCluster, type PodAddresses, type WorldHost } from '@ciliate/live';
-import { parseIpv4 } from '@ciliate/packet';
+import { parseIp } from '@ciliate/packet';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { destination, pino } from 'pino';
 import { type DatapathOptions, datapathFlagsOf, withDatapathOptions } from '../datapath_options.ts';
@@ -13,6 +13,7 @@ import { table } from '../table.ts';
 interface UpOptions extends CommonOptions, SocketOptions, AgentStoreOptions, DatapathOptions {
   world?: WorldHost[];
   flows?: true;
+  envoyWebsocket?: true;
   proxyWorkers: number;
   tofqdnsDnsRejectResponseCode: 'refused' | 'nameError';
 }
@@ -25,6 +26,7 @@ export function upCommand(): Command {
   return withSocket(withAgentStore(withDatapathOptions(withCommonOptions(new Command('up')))))
     .description('runs a small cluster on loopback, in the foreground, for real clients (see exec); Ctrl-C ends it')
     .option('--world <name=address>', 'a host outside of the cluster, which echoes HTTP; may be repeated', worldHost)
+    .option('--envoy-websocket', 'let HTTP/1 connections become WebSockets where rules allow, as later releases do')
     .option('--flows', 'print what hubble observe would show')
     .option('--proxy-workers <number>', 'threads of the HTTP proxy', positive, 1)
     .addOption(reject.choices(['refused', 'nameError']).default('refused'))
@@ -33,17 +35,20 @@ export function upCommand(): Command {
 
 async function up(options: UpOptions): Promise<void> {
   if (options.json) throw new InputError('--json: up prints lines; ask its API for JSON', {});
+  if (options.node !== undefined) throw new InputError('--node: up runs all pods on one node', {});
   if (options.enableHostFirewall) throw new InputError('--enable-host-firewall: up has no packets of the node', {});
   await withAgentClient(options, (kvstore) => run(options, kvstore));
 }
 
 async function run(options: UpOptions, kvstore: KvstoreClient | undefined): Promise<void> {
-  const { file, seed, enablePolicy, world, socket, proxyWorkers, clusterId } = options;
+  const { file, seed, enablePolicy, world, socket, proxyWorkers, clusterId, identityAllocationMode } = options;
   const store = loadStore(file);
   const log = pino({ level: options.logLevel, base: { subsys: 'agent' } }, destination({ dest: 2, sync: true }));
   const dnsRejectWith = options.tofqdnsDnsRejectResponseCode;
   const cluster = await LiveCluster.start({
-    ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers, kvstore, clusterId },
+    ...{ store, seed, log, enablePolicy, dnsRejectWith, proxyWorkers },
+    ...{ kvstore, clusterId, identityAllocationMode },
+    envoyWebsocket: options.envoyWebsocket ?? false,
     ...datapathFlagsOf(options),
     ...(world !== undefined && { world }),
   });
@@ -80,7 +85,7 @@ function untilSignal(): Promise<void> {
 
 function worldHost(text: string, before: WorldHost[] = []): WorldHost[] {
   const [name, address, ...rest] = text.split('=');
-  if (!name || address === undefined || parseIpv4(address) === undefined || rest.length > 0)
-    throw new InvalidArgumentError('want a name and an IPv4 address, for example api.example.com=203.0.113.7.');
+  if (!name || address === undefined || parseIp(address) === undefined || rest.length > 0)
+    throw new InvalidArgumentError('want a name and an address, for example api.example.com=203.0.113.7.');
   return [...before, { name, address }];
 }

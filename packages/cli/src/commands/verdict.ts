@@ -1,9 +1,10 @@
-import { type Agent, type Endpoint, isEntity, NotEmulatedError } from '@ciliate/agent';
+import { type Agent, isEntity, NotEmulatedError } from '@ciliate/agent';
 import { InputError, isIpv6 as isIpv6Text, type ObjectStore, type Pod } from '@ciliate/k8s';
 import { type IpAddress, parseIp } from '@ciliate/packet';
 import { judge, type Verdict, type VerdictQuestion } from '@ciliate/replay';
 import { Command, InvalidArgumentError } from 'commander';
 import { type DatapathOptions, withDatapathOptions } from '../datapath_options.ts';
+import { endpointOf, senderOf } from '../endpoint.ts';
 import { addressPair, type FamilyOptions, withFamilyOption } from '../family.ts';
 import { frontendsOf } from '../frontend.ts';
 import { type CommonOptions, loadStore, startAgent, toJson, withCommonOptions } from '../options.ts';
@@ -140,10 +141,9 @@ function question(
   server: Place,
   { to, port: { port, protocol }, http, ...family }: VerdictOptions<Played>,
 ): VerdictQuestion {
-  const endpointOf = ({ metadata }: Pod): Endpoint => agent.endpointOfPod(`${metadata.namespace}/${metadata.name}`)!;
   const asked = http && { ...http, host: hostOf(server, to) };
   const base = {
-    client: isAddress(client) ? client : endpointOf(client),
+    client: isAddress(client) ? client : senderOf(agent, client),
     transport: protocol,
     ...(asked && { http: asked }),
   };
@@ -157,17 +157,16 @@ function question(
     return { ...base, server: place, answering: backendOf(agent, place, protocol) };
   }
   if (server.kind === 'Pod') {
-    const pod = endpointOf(server);
-    return { ...base, server: serverAt(pod.addresses), answering: { pod, port } };
+    const pod = endpointOf(agent, server);
+    const place = serverAt(server.status.podIPs.map((text) => parseIp(text)!));
+    return { ...base, server: place, answering: pod && { pod, port } };
   }
   const entries = frontendsOf(agent, `--port ${port}/${protocol}`, server, port, protocol);
   const place = serverAt(entries.map(({ frontend }) => frontend.address));
-  const backend = entries.find(({ frontend }) => frontend.address === place.address)?.backends[0];
-  const answering = backend && { pod: agent.endpointOfAddress(backend.address)!, port: backend.port };
-  return { ...base, server: place, answering };
+  return { ...base, server: place, answering: backendOf(agent, place, protocol) };
 }
 
-/** Who answers at an address of a service that clients outside use, one of a node among them. */
+/** Who of this node answers at an address of a service. */
 function backendOf(
   agent: Agent,
   { address, port }: VerdictQuestion['server'],
@@ -175,9 +174,11 @@ function backendOf(
 ): VerdictQuestion['answering'] {
   const isThere = ({ frontend }: Agent['services'][number]): boolean =>
     frontend.address === address && frontend.port === port && frontend.protocol === protocol;
-  const [backend] = agent.services.find(isThere)?.backends ?? [];
-  const pod = backend && agent.endpointOfAddress(backend.address);
-  return pod && { pod, port: backend!.port };
+  for (const backend of agent.services.find(isThere)?.backends ?? []) {
+    const pod = agent.endpointOfAddress(backend.address);
+    if (pod !== undefined) return { pod, port: backend.port };
+  }
+  return undefined;
 }
 
 function hostOf(server: Place, to: string): string {

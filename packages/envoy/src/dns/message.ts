@@ -85,7 +85,7 @@ const hasOwner = (record: Answer): record is OwnedAnswer => record.type !== 'OPT
  */
 export function answerWith(query: Uint8Array, rcode: Rcode): Uint8Array {
   const end = questionEnd(query);
-  const out = query.slice(0, end);
+  const out = Uint8Array.from(query.subarray(0, end)); // a copy, also of a Buffer, whose slice is none
   const flags = ((query[2]! & 0x79) << 8) | (QR << 8) | RECURSION_AVAILABLE | rcode;
   const view = new DataView(out.buffer);
   view.setUint16(2, flags);

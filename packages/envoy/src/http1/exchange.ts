@@ -17,6 +17,8 @@ export class Http1Exchange extends Exchange {
   readonly requestBody: BodyWriter;
   /** Of the request as the server got it. */
   method = '';
+  /** The server is asked to make a WebSocket of the connection: the request has no end. */
+  upgrade = false;
   /** Set with the head of a response that the server gives. */
   responseBody: BodyWriter | undefined;
 

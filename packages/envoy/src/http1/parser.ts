@@ -84,6 +84,11 @@ class MessageParser<Start extends { readonly framing: Framing }> {
     this.#bytes.push(bytes);
   }
 
+  /** All that came and was not read: it is no HTTP/1 any more. */
+  takeRest(): Uint8Array {
+    return this.#bytes.take(this.#bytes.length);
+  }
+
   /** No more bytes will come. */
   finish(): void {
     this.#finished = true;
@@ -225,29 +230,36 @@ export class RequestParser extends MessageParser<RequestStart> {
   }
 }
 
+interface Expected {
+  readonly method: string;
+  /** The connection may become another protocol's. */
+  readonly upgrade: boolean;
+}
+
 /**
  * The responses in the bytes that a server sends. Each must have been announced: whether a body follows depends on the
- * request. Interim responses (1xx) come as messages of their own; 101 is refused, as no upgrade is ever asked for.
+ * request. Interim responses (1xx) come as messages of their own; 101 is refused, unless the request asked for an upgrade.
  */
 export class ResponseParser extends MessageParser<ResponseStart> {
-  readonly #methods: string[];
+  readonly #expected: Expected[];
 
   constructor() {
-    const methods: string[] = [];
-    const methodOf = (status: number): string => methodFor(methods, status);
+    const expected: Expected[] = [];
+    const methodOf = (status: number): string => methodFor(expected, status);
     super((lines, start, headEnd) => readResponseHead(lines, start, headEnd, methodOf));
-    this.#methods = methods;
+    this.#expected = expected;
   }
 
   /** A request with this method was sent. */
-  expect(method: string): void {
-    this.#methods.push(method);
+  expect(method: string, upgrade = false): void {
+    this.#expected.push({ method, upgrade });
   }
 }
 
-function methodFor(methods: string[], status: number): string {
-  if (status === 101) throw new HttpError(400, 'protocol switch that nobody asked for');
-  const method = status < 200 ? methods[0] : methods.shift();
-  if (method === undefined) throw new HttpError(400, 'response to no request');
-  return method;
+function methodFor(expected: Expected[], status: number): string {
+  if (status === 101 && expected[0]?.upgrade !== true)
+    throw new HttpError(400, 'protocol switch that nobody asked for');
+  const request = status < 200 && status !== 101 ? expected[0] : expected.shift();
+  if (request === undefined) throw new HttpError(400, 'response to no request');
+  return request.method;
 }

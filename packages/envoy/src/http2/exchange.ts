@@ -1,4 +1,5 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
+import { unseenRequest } from '../access_log.ts';
 import { type AskedRequest, Exchange } from '../exchange.ts';
 import { firstValue, type Headers } from '../http1/message.ts';
 import type { Runtime } from '../live/runtime.ts';
@@ -71,7 +72,11 @@ export class Http2Exchange extends Exchange {
     const { authority, path } = routed;
     const method = this.#pseudo[':method']!;
     const policy = runtime.policies.get(connection.endpointId);
-    const judgement = this.judge(policy, { method, authority, path, headers: this.#headers }, runtime.seed);
+    const judgement = this.judge(
+      policy,
+      { method, authority, path, headers: this.#headers, upgrade: false },
+      runtime.seed,
+    );
     this.#log();
     if (judgement.kind === 'reply') this.#reply(judgement.reply);
     else if (!this.#down.closed) this.#forward(judgement);
@@ -99,6 +104,7 @@ export class Http2Exchange extends Exchange {
     this.#attempt();
     if (this.requestDoneNs !== undefined) return;
     down.on('data', (bytes: Uint8Array) => {
+      if (this.response === 'done') return;
       this.#touch();
       this.#keep(bytes);
       if (this.#up?.stream.write(bytes) === false) down.pause();
@@ -216,15 +222,17 @@ export class Http2Exchange extends Exchange {
     return true;
   }
 
-  /** The proxy answers by itself; what is left of the request is dropped. */
+  /** The proxy answers by itself; what is left of the request is dropped, and after a second at most refused. */
   #reply(reply: LocalReply): void {
     this.#leaveUpstream();
     this.#touch();
     this.response = 'done';
     const { status, headers, body } = localReply(reply, { nowNs: this.#activeNs, grpc: this.grpc });
     if (this.judged) this.#log(status);
+    else this.#logUnseen(status);
     const down = this.#down;
     if (down.closed) return;
+    down.resume();
     const endStream = body === '' || this.#pseudo[':method'] === 'HEAD';
     down.respond(writeBlock([[':status', `${status}`]], headers), { endStream });
     if (!endStream) down.end(Buffer.from(body, 'latin1'));
@@ -268,6 +276,13 @@ export class Http2Exchange extends Exchange {
 
   #touch(): void {
     this.#activeNs = this.#owner.runtime.nowNs();
+  }
+
+  /** Of a request that was answered before policy was asked. */
+  #logUnseen(status: number): void {
+    const { runtime, connection } = this.#owner;
+    if (!runtime.logs) return;
+    for (const record of unseenRequest(status, this.#activeNs)) runtime.log(connection.id, this.number, record);
   }
 
   /** Of the request, or of the response that it gets. */

@@ -1,16 +1,16 @@
 import { connect, type Socket } from 'node:net';
 import { formatIp } from '@ciliate/packet';
-import type { ConnectionSession, SessionSink } from '../carrier.ts';
+import type { ConnectionSession, SessionDeed, SessionSink, TlsEnds } from '../carrier.ts';
 import { Http2Connection } from '../http2/connection.ts';
 import { speaksHttp2 } from '../http2/preface.ts';
-import { KafkaSession } from '../kafka/session.ts';
-import type { HttpAccessLog, Side } from '../protocol.ts';
+import type { AccessLog, Side } from '../protocol.ts';
 import type { UpstreamFailure } from '../responses.ts';
 import { Session } from '../session.ts';
+import { type L7Parser, sessionFor } from '../sessions.ts';
 import { Outlet } from './outlet.ts';
 import { encodePreamble, type Preamble } from './preamble.ts';
-import type { L7Parser } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
+import { beginTls, endTls, tlsFailure } from './tls_sockets.ts';
 
 /** Unread bytes of a client beyond which no more are taken from its socket. */
 const MAX_UNREAD = 64 * 1024;
@@ -18,6 +18,8 @@ const MAX_UNREAD = 64 * 1024;
 const readRoom = Buffer.allocUnsafe(64 * 1024);
 /** How long a client may take its last answer after the proxy has closed. Envoy's delayed_close_timeout. */
 const LINGER_MS = 1000;
+/** The secret for TLS with the server has not come. Envoy's words. */
+const NOT_READY = 'remote connection failure, transport failure reason: Socket is not ready';
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -26,13 +28,21 @@ const NOTHING = new Uint8Array(0);
  */
 export class LiveConnection implements SessionSink {
   readonly logs: boolean;
-  readonly #down: Socket;
+  /** The client's connection, and where its bytes are read and written: the same, unless its TLS ends here. */
+  readonly #raw: Socket;
+  #down: Socket;
   readonly #preamble: Preamble;
   readonly #runtime: Runtime;
   readonly #session: ConnectionSession;
   readonly #toClient = new Outlet();
   readonly #toServer = new Outlet();
   #up: Socket | undefined;
+  /** TLS with the server is not there yet: nothing may go to it. */
+  #held = false;
+  /** After what waits for it, the server gets an end. */
+  #upEnds = false;
+  /** Of all connections to the server. */
+  #upstreamTls: TlsEnds | undefined;
   #downPaused = false;
   #upPaused = false;
   /** Nothing goes to the client any more. */
@@ -42,21 +52,33 @@ export class LiveConnection implements SessionSink {
   #first: Uint8Array | undefined;
 
   constructor(down: Socket, preamble: Preamble, runtime: Runtime, parser: L7Parser = 'http') {
+    this.#raw = down;
     this.#down = down;
     this.#preamble = preamble;
     this.#runtime = runtime;
     this.logs = runtime.logs;
     const { connection } = preamble;
-    if (parser === 'http') this.#first = NOTHING;
-    const Parser = parser === 'kafka' ? KafkaSession : Session;
-    this.#session = new Parser(connection, runtime, () => runtime.policies.get(connection.endpointId), this);
+    this.#session = sessionFor(parser, connection, runtime, () => runtime.policies.get(connection.endpointId), this);
+    if (this.#session instanceof Session) this.#first = NOTHING;
+    this.#listen();
+  }
+
+  #listen(): void {
+    const down = this.#down;
     down.on('end', this.#onDownEnd).on('error', this.#onDownGone).on('close', this.#onDownGone);
     down.on('drain', this.#resume);
   }
 
+  /** Somebody else listens to the client's socket from now on. */
+  #leave(): void {
+    const down = this.#down;
+    down.off('data', this.#onClientData).off('drain', this.#resume);
+    down.off('end', this.#onDownEnd).off('error', this.#onDownGone).off('close', this.#onDownGone);
+  }
+
   /** May it stay? Then its bytes count. @param first the client's that came with the preamble */
   open(first: Uint8Array): void {
-    this.#session.open();
+    this.#session.open(this.#runtime.nowNs());
     if (this.#session.closed) return;
     this.#runtime.connections.add(this);
     this.#down.on('data', this.#onClientData);
@@ -77,7 +99,8 @@ export class LiveConnection implements SessionSink {
   }
 
   isFull(side: Side): boolean {
-    return side === 'downstream' ? this.#down.writableNeedDrain : this.#up?.writableNeedDrain === true;
+    if (side === 'downstream') return this.#down.writableNeedDrain;
+    return this.#held ? this.#toServer.bytes > MAX_UNREAD : this.#up?.writableNeedDrain === true;
   }
 
   bytes(to: Side, bytes: Uint8Array): void {
@@ -88,16 +111,30 @@ export class LiveConnection implements SessionSink {
     }
   }
 
-  add(type: 'closeUpstream' | 'closeDownstream' | 'resetDownstream'): void {
+  add(type: SessionDeed): void {
     if (type === 'closeUpstream') this.#closeUpstream();
     else if (type === 'closeDownstream') this.#closeDownstream();
-    else {
+    else if (type === 'endUpstream') this.#upEnds = true;
+    else if (type === 'endDownstream') {
+      this.#toClient.flush(this.#down);
+      this.#down.end();
+    } else {
       this.#downClosed = true;
-      this.#down.resetAndDestroy();
+      this.#raw.resetAndDestroy();
+      this.#down.destroy();
     }
   }
 
-  log(request: number, record: HttpAccessLog): void {
+  secure(tls: TlsEnds): void {
+    this.#upstreamTls = tls;
+    if (tls.downstream === undefined) return;
+    this.#leave();
+    this.#down = endTls(this.#raw, tls.downstream, tls.first);
+    this.#listen();
+    this.#down.on('data', this.#onClientData);
+  }
+
+  log(request: number, record: AccessLog): void {
     this.#runtime.log(this.#preamble.connection.id, request, record);
   }
 
@@ -118,8 +155,7 @@ export class LiveConnection implements SessionSink {
   #becomeHttp2(first: Uint8Array): void {
     this.#forget();
     const down = this.#down;
-    down.off('data', this.#onClientData).off('drain', this.#resume);
-    down.off('end', this.#onDownEnd).off('error', this.#onDownGone).off('close', this.#onDownGone);
+    this.#leave();
     down.pause();
     down.unshift(first);
     new Http2Connection(down, this.#preamble, this.#runtime);
@@ -143,7 +179,10 @@ export class LiveConnection implements SessionSink {
   /** What a step of the session left to do: write, stop or go on reading, wait. */
   #settle(): void {
     if (!this.#downClosed) this.#toClient.flush(this.#down);
-    if (this.#up !== undefined) this.#toServer.flush(this.#up);
+    if (this.#up !== undefined && !this.#held) {
+      this.#toServer.flush(this.#up);
+      if (this.#upEnds) this.#up.end();
+    }
     if (this.#session.closed) {
       this.#forget();
       return;
@@ -176,46 +215,71 @@ export class LiveConnection implements SessionSink {
   #connect(): void {
     const { connection, via } = this.#preamble;
     const { ip, port } = via ?? connection.destination;
-    const up: Socket = connect({
+    const { upstream: tls, serverName } = this.#upstreamTls ?? {};
+    let up: Socket = connect({
       ...{ host: formatIp(ip), port, noDelay: true, allowHalfOpen: true },
-      onread: {
-        buffer: readRoom,
-        // The room is every connection's: what came is copied out before anything else is read.
-        callback: (count, room) => {
-          if (this.#up === up) this.#onData('upstream', Buffer.from(room.subarray(0, count)));
-          return true;
+      ...(tls === undefined && {
+        onread: {
+          buffer: readRoom,
+          // The room is every connection's: what came is copied out before anything else is read.
+          callback: (count, room) => {
+            if (this.#up === up) this.#onData('upstream', Buffer.from(room.subarray(0, count)));
+            return true;
+          },
         },
-      },
+      }),
     });
     this.#up = up;
     this.#upPaused = false;
-    if (via !== undefined) this.#toServer.add(encodePreamble(this.#preamble));
+    this.#held = tls !== undefined;
+    if (via !== undefined && tls === undefined) this.#toServer.add(encodePreamble(this.#preamble));
     // What comes of a connection that the session has given up is of no interest.
     const mine = (step: () => void): void => {
       if (this.#up === up) this.#run(step);
     };
     const fail = (reason: UpstreamFailure): void =>
       mine(() => {
-        this.#up = undefined;
-        this.#toServer.drop();
-        up.destroy();
+        this.#closeUpstream();
         this.#session.abort('upstream', this.#runtime.nowNs(), reason);
       });
-    let connected = false;
-    up.setTimeout(Number(this.#runtime.http.connectTimeoutNs / 1_000_000n), () => fail('connection timeout'));
+    let failure: (error: Error) => UpstreamFailure = () => 'remote connection failure';
+    const { connectTimeoutNs } = this.#runtime.http;
+    const timer = setTimeout(() => fail('connection timeout'), Number(connectTimeoutNs / 1_000_000n));
+    up.on('close', () => clearTimeout(timer));
+    const listen = (): void => {
+      up.on('end', () => mine(() => this.#session.end('upstream', this.#runtime.nowNs())));
+      up.on('error', (error) => fail(failure(error)));
+      up.on('drain', () => mine(() => this.#session.resume(this.#runtime.nowNs())));
+    };
+    const ready = (): void => {
+      clearTimeout(timer);
+      failure = () => 'connection termination';
+      this.#held = false;
+    };
+    listen();
     up.on('connect', () => {
-      connected = true;
-      up.setTimeout(0);
+      if (tls === undefined) ready();
+      else if (tls === 'missing') fail(NOT_READY);
+      else {
+        failure = tlsFailure;
+        if (via !== undefined) up.write(encodePreamble(this.#preamble));
+        up = beginTls(up, tls, serverName);
+        this.#up = up;
+        listen();
+        up.on('data', (bytes: Uint8Array) => mine(() => this.#session.data('upstream', bytes, this.#runtime.nowNs())));
+        up.on('secureConnect', () => {
+          ready();
+          mine(() => this.#session.resume(this.#runtime.nowNs()));
+        });
+      }
     });
-    up.on('end', () => mine(() => this.#session.end('upstream', this.#runtime.nowNs())));
-    up.on('error', () => fail(connected ? 'connection termination' : 'remote connection failure'));
-    up.on('drain', () => mine(() => this.#session.resume(this.#runtime.nowNs())));
   }
 
   #closeUpstream(): void {
     const up = this.#up;
     if (up === undefined) return;
     this.#up = undefined;
+    this.#held = false;
     this.#toServer.drop();
     up.destroy(); // as Envoy, without waiting for what the server may never read
   }
@@ -235,6 +299,14 @@ export class LiveConnection implements SessionSink {
   #forget(): void {
     clearTimeout(this.#retryTimer);
     this.#runtime.connections.delete(this);
-    if (this.#up !== undefined) this.#closeUpstream();
+    if (!this.#upEnds) this.#closeUpstream();
+    else for (const socket of [this.#down, this.#up]) if (socket !== undefined) endSoon(socket);
   }
+}
+
+/** Both sides have ended: what is written already still goes out. */
+function endSoon(socket: Socket): void {
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => clearTimeout(timer));
+  socket.destroySoon();
 }

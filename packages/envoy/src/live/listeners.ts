@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { threadId } from 'node:worker_threads';
+import type { L7Parser } from '../sessions.ts';
 import { LiveConnection } from './connection.ts';
 import { type Preamble, readPreamble } from './preamble.ts';
-import type { L7Parser, ListenerSpec } from './protocol.ts';
+import type { ListenerSpec } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
 
 /** How long a connection may take to say what it is. Envoy's listener_filters_timeout. */

@@ -14,8 +14,9 @@ export class Outlet {
     this.#bytes += bytes.length;
   }
 
-  get isEmpty(): boolean {
-    return this.#bytes === 0;
+  /** Not written yet. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   flush(socket: Socket): void {

@@ -1,11 +1,9 @@
 // Everything that crosses the boundary between a proxy server and its worker threads. Each message to a worker except `stop`
 // has a sequence number, and gets exactly one answer with the same number.
 import type { HttpConfig } from '../http_config.ts';
-import type { HttpAccessLog } from '../protocol.ts';
+import type { AccessLog } from '../protocol.ts';
+import type { L7Parser } from '../sessions.ts';
 import type { Preamble } from './preamble.ts';
-
-/** What connections speak. */
-export type L7Parser = 'http' | 'kafka';
 
 /** Where redirected connections of one kind come in. */
 export interface ListenerSpec {
@@ -38,7 +36,7 @@ export type ToServerWorker = (ServerCall & { readonly seq: number }) | { readonl
 export interface LoggedRequest {
   readonly connection: number;
   readonly request: number;
-  readonly record: HttpAccessLog;
+  readonly record: AccessLog;
 }
 
 /** `request` is a DiscoveryRequest in wire form: ACK or NACK. */

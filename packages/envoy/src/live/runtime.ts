@@ -1,6 +1,6 @@
 import type { HttpConfig } from '../http_config.ts';
 import type { NetworkPolicyMap } from '../network_policy.ts';
-import type { HttpAccessLog } from '../protocol.ts';
+import type { AccessLog } from '../protocol.ts';
 
 /** What the connections of one worker share. */
 export interface Runtime {
@@ -13,5 +13,5 @@ export interface Runtime {
   readonly connections: Set<{ sweep(nowNs: bigint): void; destroy(): void }>;
   /** Since 1970. */
   nowNs(): bigint;
-  log(connection: number, request: number, record: HttpAccessLog): void;
+  log(connection: number, request: number, record: AccessLog): void;
 }

@@ -31,8 +31,11 @@ export class ProxyServer {
   readonly #options: ProxyServerOptions;
   readonly #workers: WorkerHandle[] = [];
   readonly #listeners = new Map<string, ListenerSpec>();
-  /** The last response that was accepted. */
-  #inForce: Uint8Array | undefined;
+  /** The last responses that were accepted, in the order in which a new worker hears them. */
+  readonly #inForce: Record<'secrets' | 'policies', Uint8Array | undefined> = {
+    secrets: undefined,
+    policies: undefined,
+  };
   #stopped = false;
   /** Calls go one after the other, so that all workers have the same policies in the same order. */
   #last: Promise<unknown> = Promise.resolve();
@@ -55,6 +58,15 @@ export class ProxyServer {
    *   open. After a NACK the last accepted ones stay.
    */
   applyPolicy(response: Uint8Array): Promise<PolicyAnswer> {
+    return this.#apply('policies', response);
+  }
+
+  /** The same for the secrets that policies name. @param response made by `encodeSecretsResponse` */
+  applySecrets(response: Uint8Array): Promise<PolicyAnswer> {
+    return this.#apply('secrets', response);
+  }
+
+  #apply(what: 'policies' | 'secrets', response: Uint8Array): Promise<PolicyAnswer> {
     return this.#inTurn(async () => {
       const requests = await this.#all((worker) => worker.call({ type: 'discovery', response }));
       const answers = requests.flatMap((one) =>
@@ -62,7 +74,7 @@ export class ProxyServer {
       );
       const refused = answers.find(({ ack }) => !ack);
       if (refused !== undefined) return refused;
-      this.#inForce = response;
+      this.#inForce[what] = response;
       return { ack: true };
     });
   }
@@ -123,7 +135,8 @@ export class ProxyServer {
 
   async #replace(worker: WorkerHandle, error: Error): Promise<void> {
     const successor = await this.#startWorker();
-    if (this.#inForce !== undefined) await successor.call({ type: 'discovery', response: this.#inForce });
+    for (const response of Object.values(this.#inForce))
+      if (response !== undefined) await successor.call({ type: 'discovery', response });
     for (const spec of this.#listeners.values()) await successor.listen(spec);
     this.#workers[this.#workers.indexOf(worker)] = successor;
     this.#options.onWorkerDied?.(error);

@@ -1,5 +1,6 @@
 import type { Schema } from '../schema/schema.ts';
 import type { K8sObject } from '../types.ts';
+import { ciliumEndpoint, ciliumIdentity } from './cilium_identity.ts';
 import { ciliumCidrGroup, ciliumClusterwideNetworkPolicy, ciliumNetworkPolicy } from './cilium_network_policy.ts';
 import { ciliumNode } from './cilium_node.ts';
 import { endpointSlice } from './endpoint_slice.ts';
@@ -7,6 +8,7 @@ import { namespace } from './namespace.ts';
 import { networkPolicy } from './network_policy.ts';
 import { node } from './node.ts';
 import { pod } from './pod.ts';
+import { secret } from './secret.ts';
 import { service } from './service.ts';
 
 export type Kind = K8sObject['kind'];
@@ -25,12 +27,15 @@ export const KINDS: { readonly [K in Kind]: KindSpec<K> } = {
   Pod: { apiVersions: ['v1'], schema: pod },
   Service: { apiVersions: ['v1'], schema: service },
   NetworkPolicy: { apiVersions: ['networking.k8s.io/v1'], schema: networkPolicy },
+  Secret: { apiVersions: ['v1'], schema: secret },
   EndpointSlice: { apiVersions: ['discovery.k8s.io/v1'], schema: endpointSlice },
   CiliumNetworkPolicy: { apiVersions: ['cilium.io/v2'], schema: ciliumNetworkPolicy },
   CiliumClusterwideNetworkPolicy: { apiVersions: ['cilium.io/v2'], schema: ciliumClusterwideNetworkPolicy },
   CiliumCIDRGroup: { apiVersions: ['cilium.io/v2', 'cilium.io/v2alpha1'], schema: ciliumCidrGroup },
   Node: { apiVersions: ['v1'], schema: node },
   CiliumNode: { apiVersions: ['cilium.io/v2'], schema: ciliumNode },
+  CiliumIdentity: { apiVersions: ['cilium.io/v2'], schema: ciliumIdentity },
+  CiliumEndpoint: { apiVersions: ['cilium.io/v2'], schema: ciliumEndpoint },
 };
 
 export const isKind = (word: string): word is Kind => Object.hasOwn(KINDS, word);
@@ -44,8 +49,8 @@ export const REFUSED_KINDS: ReadonlyMap<string, string> = new Map([
   ),
   ...[
     ...['CiliumEnvoyConfig', 'CiliumClusterwideEnvoyConfig'],
-    ...['CiliumLocalRedirectPolicy', 'CiliumEgressGatewayPolicy', 'CiliumEndpoint', 'CiliumIdentity'],
-    ...['Endpoints', 'Ingress', 'Gateway', 'HTTPRoute', 'Secret', 'ConfigMap'],
+    ...['CiliumLocalRedirectPolicy', 'CiliumEgressGatewayPolicy', 'CiliumEndpointSlice'],
+    ...['Endpoints', 'Ingress', 'Gateway', 'HTTPRoute', 'ConfigMap'],
     ...['ServiceAccount', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'],
   ].map((kind): [string, string] => [kind, 'not modelled yet']),
 ]);

@@ -50,13 +50,14 @@ export const namespacedMeta = (
     annotations: withDefault(annotations(known), () => ({})),
   });
 
-/** Of an object that belongs to no namespace. */
-export const clusterMeta = (name: (value: string) => string | undefined): Schema<ObjectMeta> =>
+/** Of an object that belongs to no namespace. @param known as above */
+export const clusterMeta = (name: (value: string) => string | undefined, known: Annotations = {}): Schema<ObjectMeta> =>
   mapped(
     object({
       name: required(text(name)),
       namespace: optional(text(() => 'this kind of object belongs to no namespace')),
       ...FIELDS,
+      annotations: withDefault(annotations(known), () => ({})),
     }),
     (meta) => ({ ...meta, namespace: '' }),
   );

@@ -3,7 +3,7 @@ import { list, stringMap } from '../schema/collections.ts';
 import { checked, mapped } from '../schema/derived.ts';
 import { object, optional, withDefault } from '../schema/object.ts';
 import type { Schema } from '../schema/schema.ts';
-import { int32, integer, string, wordText } from '../schema/values.ts';
+import { int32, integer, string, text, wordText } from '../schema/values.ts';
 import type {
   FQDNSelector,
   HeaderMatch,
@@ -16,6 +16,7 @@ import type {
   SecretRef,
   TLSContext,
 } from '../types.ts';
+import { quoted } from '../words.ts';
 import { emptyText } from './meta.ts';
 
 // Source of the shapes: pkg/policy/api/{l4,l7,http,kafka,fqdn}.go.
@@ -84,6 +85,16 @@ const tlsContext: Schema<TLSContext> = object({
   privateKey: emptyText,
 });
 
+/** An empty one is refused by the policy itself. */
+const SERVER_NAME = /^(?:(?:\*?\*\.)?[-a-zA-Z0-9_]+(?:\.[-a-zA-Z0-9_]+)*\.?)?$/;
+const MAX_SERVER_NAME = 255;
+
+const serverName: Schema<string> = text((value) =>
+  value.length <= MAX_SERVER_NAME && SERVER_NAME.test(value)
+    ? undefined
+    : `${quoted(value)} is no name of a server: want letters, digits, '-', '_' and dots; '*.' or '**.' only before them`,
+);
+
 const listener: Schema<Listener> = checked(
   object({
     envoyConfig: optional(
@@ -109,7 +120,7 @@ export const portRule: Schema<PortRule> = object({
   ports: optional(list(portProtocol)),
   terminatingTLS: optional(tlsContext),
   originatingTLS: optional(tlsContext),
-  serverNames: optional(list(string)),
+  serverNames: optional(list(serverName)),
   listener: optional(listener),
   rules: optional(l7Rules),
 });

@@ -39,6 +39,9 @@ export class CommandLog {
   #place: LogPlace;
   #bytesSinceRotation = 0;
   readonly #gathering = new RecordWriter();
+  /** That gather, and that went into the last frame. */
+  #commands = 0;
+  #lastCommands = 0;
   #revision: number;
   /** For those whose commands gather; and for those whose commands are being written. */
   #waiting: PromiseWithResolvers<void> | undefined;
@@ -69,6 +72,7 @@ export class CommandLog {
   append(write: (writer: RecordWriter) => void, revision: number): void {
     if (this.#failure !== undefined) throw this.#failure;
     write(this.#gathering);
+    this.#commands++;
     this.#revision = revision;
     this.#waiting ??= Promise.withResolvers();
     this.#waiting.promise.catch(() => {}); // some commands, such as a lease's end, have nobody who waits
@@ -95,8 +99,8 @@ export class CommandLog {
   }
 
   async #run(): Promise<void> {
-    // The requests that this turn of the event loop brings go into one frame.
-    await new Promise((resolve) => setImmediate(resolve));
+    // The requests that this turn of the event loop brings go into one frame. Where they come one by one, none is waited for.
+    await (this.#lastCommands > 1 ? new Promise((resolve) => setImmediate(resolve)) : undefined);
     while (this.#failure === undefined && (this.#waiting !== undefined || this.#rotation !== undefined)) {
       try {
         if (this.#waiting !== undefined) await this.#writeFrame();
@@ -113,6 +117,8 @@ export class CommandLog {
     this.#writing = this.#waiting!;
     this.#waiting = undefined;
     const revision = this.#revision;
+    this.#lastCommands = this.#commands;
+    this.#commands = 0;
     const frame = encodeFrame(salt, sequence, this.#gathering.take());
     file.write(frame, at);
     await file.sync();

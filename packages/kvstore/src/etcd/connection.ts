@@ -1,12 +1,7 @@
 import { isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import {
-  type ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  credentials as grpcCredentials,
-  type ServiceError,
-} from '@grpc/grpc-js';
+import { type ChannelCredentials, Client, credentials as grpcCredentials, type ServiceError } from '@grpc/grpc-js';
 import { KvstoreError, STATUS } from '../errors.ts';
 import { clientMethod, type MethodName, type ServiceName } from '../grpc/methods.ts';
 import { readError } from '../grpc/status.ts';
@@ -28,9 +23,43 @@ export interface EtcdOptions {
 }
 
 const DEFAULT_TIMEOUT_MS = 5000;
+const PAUSE_MS = 100;
+
+/** A call that is a stream both ways; of a gRPC library's what is needed here. */
+export interface ClientStream {
+  /** `data`: a message; `end`: there are no more; `error`: a gRPC status. */
+  on<T>(event: 'data' | 'end' | 'error', listener: (argument: T) => void): unknown;
+  write(message: object): unknown;
+  end(): unknown;
+  cancel(): void;
+  pause(): unknown;
+  resume(): unknown;
+}
+
+/** How a store is reached. */
+export interface Connection {
+  /**
+   * @param isRepeatable false: once the request may have reached a member it is not sent to another
+   * @throws UNAVAILABLE and etcd's own errors
+   */
+  call<S extends ServiceName>(
+    service: S,
+    name: MethodName<S>,
+    request: object,
+    isRepeatable: boolean,
+  ): Promise<unknown>;
+  /** A stream to a member that can be reached. @returns `leave`: to be called when the stream is lost */
+  stream<S extends ServiceName>(
+    service: S,
+    name: MethodName<S>,
+  ): Promise<{ stream: ClientStream; endpoint: string; leave: () => void }>;
+  /** Between a stream that was lost and the next one. */
+  pause(): Promise<void>;
+  close(): void;
+}
 
 /** The members of one etcd cluster. Calls go to one of them; when it cannot be reached, to the next. */
-export class EtcdConnection {
+export class EtcdConnection implements Connection {
   readonly #endpoints: { name: string; client: Client }[];
   readonly #timeoutMs: number;
   #current = 0;
@@ -54,10 +83,6 @@ export class EtcdConnection {
     });
   }
 
-  /**
-   * @param isRepeatable false: once the request may have reached a member it is not sent to another
-   * @throws UNAVAILABLE and etcd's own errors
-   */
   async call<S extends ServiceName>(
     service: S,
     name: MethodName<S>,
@@ -76,15 +101,18 @@ export class EtcdConnection {
     }
   }
 
-  /** A stream to a member that can be reached. */
   async stream<S extends ServiceName>(
     service: S,
     name: MethodName<S>,
-  ): Promise<{ stream: ClientDuplexStream<object, object>; endpoint: string; leave: () => void }> {
+  ): Promise<{ stream: ClientStream; endpoint: string; leave: () => void }> {
     const endpoint = await this.#ready();
     const { path, encode, decode } = clientMethod(service, name);
     const stream = endpoint.client.makeBidiStreamRequest(path, encode, decode);
     return { stream, endpoint: endpoint.name, leave: () => this.#leave(endpoint) };
+  }
+
+  pause(): Promise<void> {
+    return sleep(PAUSE_MS, undefined, { ref: false });
   }
 
   close(): void {

@@ -38,7 +38,7 @@ import {
 import { readError } from '../grpc/status.ts';
 import { fromArray } from '../keys.ts';
 import { StoreClient } from '../store_client.ts';
-import { EtcdConnection, type EtcdOptions } from './connection.ts';
+import { type Connection, EtcdConnection, type EtcdOptions } from './connection.ts';
 import { EtcdWatch } from './etcd_watch.ts';
 
 /**
@@ -52,9 +52,9 @@ export function etcdClient(options: EtcdOptions): KvstoreClient {
 
 /** etcd v3 over gRPC. Reads move on to another member when one cannot be reached; a write that may have been done not. */
 export class EtcdBackend implements Backend {
-  readonly #connection: EtcdConnection;
+  readonly #connection: Connection;
 
-  constructor(connection: EtcdConnection) {
+  constructor(connection: Connection) {
     this.#connection = connection;
   }
 

@@ -1,31 +1,28 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { BackendWatch, WatchArgs, WatchBatch } from '../backend.ts';
 import { etcdError, KvstoreError } from '../errors.ts';
 import { FILTERS, readEvent } from '../grpc/codec.ts';
 import { toNumber, type WatchResponse } from '../grpc/schema.ts';
 import { readError } from '../grpc/status.ts';
-import { type EtcdConnection, isLost } from './connection.ts';
+import { type ClientStream, type Connection, isLost } from './connection.ts';
 
 /** Batches that wait for the reader; with more, the stream is paused and etcd keeps them. */
 const MOST_WAITING = 64;
-const RECONNECT_MS = 100;
 
 /** A watch that outlives its stream: a new one goes on after the last revision that was told of. */
 export class EtcdWatch implements BackendWatch {
-  readonly #connection: EtcdConnection;
+  readonly #connection: Connection;
   readonly #request: WatchArgs;
   /** 0 until etcd said where "from now on" begins. */
   #next: number;
   readonly #waiting: WatchBatch[] = [];
   /** Events of a revision of which more fragments come. */
   #fragments: WatchBatch['events'][number][] = [];
-  #stream: ClientDuplexStream<object, object> | undefined;
+  #stream: ClientStream | undefined;
   #failure: KvstoreError | undefined;
   #isOpen = true;
   #wake = () => {};
 
-  constructor(connection: EtcdConnection, request: WatchArgs) {
+  constructor(connection: Connection, request: WatchArgs) {
     this.#connection = connection;
     this.#request = request;
     this.#next = request.fromRevision;
@@ -61,7 +58,7 @@ export class EtcdWatch implements BackendWatch {
       } catch (error) {
         if (!isLost(error)) throw error;
       }
-      if (this.#isOpen && this.#failure === undefined) await sleep(RECONNECT_MS, undefined, { ref: false });
+      if (this.#isOpen && this.#failure === undefined) await this.#connection.pause();
     }
   }
 

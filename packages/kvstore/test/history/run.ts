@@ -20,7 +20,7 @@ export async function runHistory(
   random: () => number,
 ): Promise<History> {
   const clients = Array.from({ length: 3 }, () => etcdClient({ endpoints: [victim.address], timeoutMs: 15_000 }));
-  const workload = new Workload(random);
+  const workload = new Workload(random, { now: () => performance.now(), sleep });
   const start = (index: number): Promise<ChildProcess> => {
     const point = kills[index];
     const often = point?.startsWith('snapshot') || point?.startsWith('new') ? 3 : 40;

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type KvstoreClient, KvstoreError, type Operation, valueText } from '../../src/index.ts';
 import { type LeaseStory, Recorder, type WatchStory } from './history.ts';
 import type { KeyInput, KeyOutput } from './register.ts';
@@ -18,8 +17,15 @@ export const isOutage = (error: unknown): boolean =>
 /** CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, INTERNAL. */
 const TRANSPORT = [1, 2, 4, 13];
 
+/** Milliseconds. */
+export interface Clock {
+  now: () => number;
+  sleep: (ms: number) => Promise<unknown>;
+}
+
 /** Clients of one store that write, read, delete, swap, hold leases and watch until they are stopped. */
 export class Workload {
+  readonly #clock: Clock;
   readonly recorder = new Recorder();
   readonly leases: LeaseStory[] = [];
   readonly watches: WatchStory[] = [];
@@ -29,7 +35,8 @@ export class Workload {
   #values = 0;
   acknowledged = 0;
 
-  constructor(random: () => number, isUnknown = isOutage) {
+  constructor(random: () => number, clock: Clock, isUnknown = isOutage) {
+    this.#clock = clock;
     this.#random = random;
     this.#isUnknown = isUnknown;
   }
@@ -42,7 +49,7 @@ export class Workload {
   async write(client: KvstoreClient): Promise<void> {
     while (!this.#isOver) {
       if (await this.#once(client)) this.acknowledged++;
-      else await sleep(PAUSE_MS);
+      else await this.#clock.sleep(PAUSE_MS);
     }
   }
 
@@ -115,15 +122,15 @@ export class Workload {
   async lease(client: KvstoreClient): Promise<void> {
     while (!this.#isOver) {
       try {
-        const granted = performance.now();
+        const granted = this.#clock.now();
         const leaseId = await client.leaseGrant(LEASE_SECONDS);
         const key = `${LEASED}${this.#value()}`;
         const story = { key, ttlMs: LEASE_SECONDS * 1000, renewedAt: granted, isRevoked: false };
         this.leases.push(story);
         await client.put(key, '', { leaseId });
         for (let times = this.#pick(4); times > 0; times--) {
-          await sleep(this.#pick(400));
-          const sent = performance.now();
+          await this.#clock.sleep(this.#pick(400));
+          const sent = this.#clock.now();
           await client.leaseKeepAlive(leaseId);
           story.renewedAt = sent;
         }
@@ -132,7 +139,7 @@ export class Workload {
         await client.leaseRevoke(leaseId);
       } catch (error) {
         if (!this.#isUnknown(error) && !isGone(error)) throw error;
-        await sleep(PAUSE_MS);
+        await this.#clock.sleep(PAUSE_MS);
       }
     }
   }
@@ -168,7 +175,7 @@ export class Workload {
 
   #ended(key: string): void {
     const lease = key.startsWith(LEASED) ? this.leases.find((story) => story.key === key) : undefined;
-    if (lease !== undefined) lease.endedAt ??= performance.now();
+    if (lease !== undefined) lease.endedAt ??= this.#clock.now();
   }
 
   #pick = (count: number): number => Math.floor(this.#random() * count);

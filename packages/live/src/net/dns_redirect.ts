@@ -4,7 +4,6 @@ import type { DnsExchange } from '@ciliate/envoy';
 import { flowFromDnsLog } from '@ciliate/hubble';
 import { parseFrame, udpDatagram } from '@ciliate/packet';
 import { DnsFrames, dnsFrame } from './dns_frames.ts';
-import { nodeIpv4 } from './ipv4.ts';
 import type { Network, Redirected } from './network.ts';
 import type { SocketAddress } from './socket_address.ts';
 
@@ -25,10 +24,11 @@ export class DnsRedirect {
   }
 
   datagram({ client, frame }: Redirected): void {
-    const { ipv4, udp, payload } = parseFrame(frame);
-    const destination = { ip: ipv4!.dst, port: udp!.dstPort };
+    if (client === undefined) return; // policy about DNS is about the pods that ask
+    const { ip, udp, payload } = parseFrame(frame);
+    const destination = { ip: ip!.dst, port: udp!.dstPort };
     const exchange = this.#agent.dns.exchange(client, 'UDP', udp!.srcPort, destination);
-    const ends = { src: ipv4!.dst, srcPort: udp!.dstPort, dst: ipv4!.src, dstPort: udp!.srcPort };
+    const ends = { src: ip!.dst, srcPort: udp!.dstPort, dst: ip!.src, dstPort: udp!.srcPort };
     this.#ask(exchange, payload.slice(), (answer) =>
       this.#network.toPod(udpDatagram({ ...ends, payload: answer }), MARK_MAGIC_PROXY_EGRESS),
     );
@@ -36,10 +36,11 @@ export class DnsRedirect {
 
   /** The client's SYN. */
   connection({ client, frame }: Redirected): void {
+    if (client === undefined) return;
     const parsed = parseFrame(frame);
-    const { ipv4, tcp } = parsed;
+    const { ip, tcp } = parsed;
     const end = this.#network.host.take(parsed, (segment) => this.#network.toPod(segment, MARK_MAGIC_PROXY_EGRESS));
-    const destination = { ip: ipv4!.dst, port: tcp!.dstPort };
+    const destination = { ip: ip!.dst, port: tcp!.dstPort };
     const exchange = this.#agent.dns.exchange(client, 'TCP', tcp!.srcPort, destination);
     const frames = new DnsFrames();
     end.events = {
@@ -61,7 +62,7 @@ export class DnsRedirect {
     if (verdict.kind === 'answer') reply(verdict.bytes);
     if (verdict.kind !== 'forward') return;
     const onAnswer = (bytes: Uint8Array): void => void this.#answer(exchange, query, bytes, reply);
-    const to = { address: Number(exchange.destination.ip), port: exchange.destination.port };
+    const to = { address: exchange.destination.ip, port: exchange.destination.port };
     const mark = identityMark(exchange.sourceIdentity, MARK_MAGIC_PROXY_EGRESS);
     if (exchange.protocol === 'UDP') this.#forwardDatagram(to, mark, query, onAnswer);
     else this.#forwardOnConnection(to, mark, query, onAnswer, () => reply(dns.proxy.failure(query)));
@@ -69,7 +70,9 @@ export class DnsRedirect {
 
   #forwardDatagram(to: SocketAddress, mark: number, query: Uint8Array, onAnswer: (bytes: Uint8Array) => void): void {
     const { host } = this.#network;
-    const stop = host.ask(nodeIpv4(this.#agent), to, query, onAnswer, (frame) => this.#network.toPod(frame, mark));
+    const stop = host.ask(this.#agent.nodeAddressFor(to.address), to, query, onAnswer, (frame) =>
+      this.#network.toPod(frame, mark),
+    );
     setTimeout(stop, FORWARD_TIMEOUT_MS).unref();
   }
 
@@ -81,7 +84,7 @@ export class DnsRedirect {
     onFailure: () => void,
   ): void {
     const send = (frame: Uint8Array): void => this.#network.toPod(frame, mark);
-    const end = this.#network.host.open(nodeIpv4(this.#agent), to, send);
+    const end = this.#network.host.open(this.#agent.nodeAddressFor(to.address), to, send);
     const frames = new DnsFrames();
     const timer = setTimeout(() => end.reset(), FORWARD_TIMEOUT_MS).unref();
     end.events = {

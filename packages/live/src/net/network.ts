@@ -1,14 +1,15 @@
 import type { Agent, Endpoint } from '@ciliate/agent';
 import { MARK_MAGIC_PROXY_EGRESS, type Step } from '@ciliate/bpf';
+import type { AccessLog } from '@ciliate/envoy';
 import type { Flow } from '@ciliate/hubble';
 import { parseFrame, TCP_ACK, TCP_RST, TCP_SYN } from '@ciliate/packet';
 import { Node, type PacketFate } from '@ciliate/replay';
-import { nodeIpv4 } from './ipv4.ts';
 import { resetFor, Stack } from './stack.ts';
 
 /** A packet that policy hands to the proxy, and by whose order. */
 export interface Redirected {
-  readonly client: Endpoint;
+  /** undefined: a proxy, on its way to a server whose own policy redirects. */
+  readonly client: Endpoint | undefined;
   /** As it came to the proxy: with the server's own address. */
   readonly frame: Uint8Array;
   /** The endpoint whose policy it is, and which of its directions. */
@@ -24,6 +25,8 @@ export interface NetworkOptions {
   /** Nanoseconds since 1970, never going back. */
   readonly nowNs: () => bigint;
 }
+
+type PolicyStep = Extract<Step, { kind: 'policy' }>;
 
 /** What it takes to carry one packet. */
 type Job = () => void;
@@ -85,9 +88,9 @@ export class Network {
   /** From the node, or through it from outside. @param mark as the sending socket sets it */
   toPod(frame: Uint8Array, mark: number): void {
     this.#carry(() => {
-      const pod = this.#options.agent.endpointOfAddress(parseFrame(frame).ipv4!.dst);
+      const pod = this.#options.agent.endpointOfAddress(parseFrame(frame).ip!.dst);
       if (pod === undefined) {
-        this.world.receive(frame); // what the proxy sends out of the cluster
+        this.#beyond(frame);
         return;
       }
       this.#arrive(undefined, this.#node.toPod(pod, frame, mark, this.#options.nowNs()));
@@ -99,11 +102,10 @@ export class Network {
     this.#options.onFlow(flow);
   }
 
-  get logHttp(): Node['log'] {
-    return (record) => {
-      this.#node.log(record);
-      this.#tellFlows();
-    };
+  /** Hubble hears of what the L7 proxy did. */
+  log(record: AccessLog): void {
+    this.#node.log(record);
+    this.#tellFlows();
   }
 
   close(): void {
@@ -123,11 +125,15 @@ export class Network {
       case 'proxy':
         this.#toProxy(from, fate);
         return;
-      case 'stack': {
-        const { dst } = parseFrame(fate.frame).ipv4!;
-        (dst === nodeIpv4(this.#options.agent) ? this.host : this.world).receive(fate.frame);
-      }
+      case 'stack':
+        this.#beyond(fate.frame);
     }
+  }
+
+  /** To the node itself, as what one proxy says to another, or out of the cluster. */
+  #beyond(frame: Uint8Array): void {
+    const isForNode = this.#options.agent.isHostAddress(parseFrame(frame).ip!.dst);
+    (isForNode ? this.host : this.world).receive(frame);
   }
 
   #toProxy(from: Endpoint | undefined, { frame, port, steps }: Extract<PacketFate, { kind: 'proxy' }>): void {
@@ -136,24 +142,19 @@ export class Network {
       this.host.receive(frame);
       return;
     }
-    const { tcp, ipv4, payload } = parsed;
-    const client = from ?? this.#options.agent.endpointOfAddress(ipv4!.src);
+    const { tcp, ip, payload } = parsed;
     const step = steps.findLast((one) => one.kind === 'policy' && one.proxyPort > 0);
-    if (client === undefined) return;
     const opens = tcp === undefined || (tcp.flags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
     if (opens && port > 0 && step?.kind === 'policy') {
-      const redirected = redirectedBy(step, client, frame);
+      const redirected = redirectedBy(step, from, frame);
       if (tcp === undefined) this.onRedirectedDatagram(redirected);
       else this.onRedirectedConnection(redirected, port);
       return;
     }
     // A connection from before the redirect: the node has no socket for it.
     if (tcp === undefined || (tcp.flags & TCP_RST) !== 0) return;
-    const local = { address: ipv4!.dst, port: tcp.dstPort };
-    this.toPod(
-      resetFor(local, { address: ipv4!.src, port: tcp.srcPort }, tcp, payload.length),
-      MARK_MAGIC_PROXY_EGRESS,
-    );
+    const local = { address: ip!.dst, port: tcp.dstPort };
+    this.toPod(resetFor(local, { address: ip!.src, port: tcp.srcPort }, tcp, payload.length), MARK_MAGIC_PROXY_EGRESS);
   }
 
   #tellFlows(): void {
@@ -177,7 +178,7 @@ export class Network {
   readonly #nextIsn = (): number => Math.imul(++this.#isn ^ this.#options.agent.seed, 0x9e3779b1) >>> 0;
 }
 
-const redirectedBy = (step: Extract<Step, { kind: 'policy' }>, client: Endpoint, frame: Uint8Array): Redirected => ({
+const redirectedBy = (step: PolicyStep, client: Endpoint | undefined, frame: Uint8Array): Redirected => ({
   client,
   frame,
   endpointId: step.endpoint,

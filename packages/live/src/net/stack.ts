@@ -1,4 +1,5 @@
 import {
+  type IpAddress,
   type ParsedFrame,
   type ParsedTcp,
   parseFrame,
@@ -9,7 +10,7 @@ import {
   tcpSegment,
   udpDatagram,
 } from '@ciliate/packet';
-import type { SocketAddress } from './socket_address.ts';
+import { endsKey, type SocketAddress } from './socket_address.ts';
 import { TcpEnd } from './tcp_end.ts';
 
 /** Sends a frame. */
@@ -41,16 +42,16 @@ export class Stack {
   }
 
   /** Opens a connection; the caller sets its events, then calls its `connect`. @param send another way for its segments */
-  open(from: number, remote: SocketAddress, send = this.#send): TcpEnd {
+  open(from: IpAddress, remote: SocketAddress, send = this.#send): TcpEnd {
     let local = { address: from, port: this.#port() };
-    while (this.#tcp.has(keyOf(local, remote))) local = { address: from, port: this.#port() };
+    while (this.#tcp.has(endsKey(local, remote))) local = { address: from, port: this.#port() };
     return this.#add(local, remote, send);
   }
 
   /** Answers a SYN that the stack was not asked about, as a transparent proxy does. */
-  take({ ipv4, tcp }: ParsedFrame, send: Send): TcpEnd {
-    const local = { address: ipv4!.dst, port: tcp!.dstPort };
-    return this.#add(local, { address: ipv4!.src, port: tcp!.srcPort }, send);
+  take({ ip, tcp }: ParsedFrame, send: Send): TcpEnd {
+    const local = { address: ip!.dst, port: tcp!.dstPort };
+    return this.#add(local, { address: ip!.src, port: tcp!.srcPort }, send);
   }
 
   /**
@@ -58,37 +59,37 @@ export class Stack {
    * @returns a function that ends the wait
    */
   ask(
-    from: number,
+    from: IpAddress,
     to: SocketAddress,
     payload: Uint8Array,
     onAnswer: (payload: Uint8Array) => void,
     send = this.#send,
   ): () => void {
     let local = { address: from, port: this.#port() };
-    while (this.#udp.has(keyOf(local, to))) local = { address: from, port: this.#port() };
-    const key = keyOf(local, to);
+    while (this.#udp.has(endsKey(local, to))) local = { address: from, port: this.#port() };
+    const key = endsKey(local, to);
     this.#udp.set(key, onAnswer);
     send(udpDatagram({ src: from, srcPort: local.port, dst: to.address, dstPort: to.port, payload }));
     return () => void this.#udp.delete(key);
   }
 
   /** Does a socket of the stack wait for such packets? */
-  has({ ipv4, tcp, udp }: ParsedFrame): boolean {
+  has({ ip, tcp, udp }: ParsedFrame): boolean {
     const l4 = tcp ?? udp;
-    if (ipv4 === undefined || l4 === undefined) return false;
-    const key = keyOf({ address: ipv4.dst, port: l4.dstPort }, { address: ipv4.src, port: l4.srcPort });
+    if (ip === undefined || l4 === undefined) return false;
+    const key = endsKey({ address: ip.dst, port: l4.dstPort }, { address: ip.src, port: l4.srcPort });
     return tcp === undefined ? this.#udp.has(key) : this.#tcp.has(key);
   }
 
   receive(frame: Uint8Array): void {
     const parsed = parseFrame(frame);
-    const { ipv4, tcp, udp, payload } = parsed;
-    if (ipv4 === undefined) return;
-    if (tcp !== undefined) this.#receiveTcp(ipv4.src, ipv4.dst, tcp, payload, frame);
+    const { ip, tcp, udp, payload } = parsed;
+    if (ip === undefined) return;
+    if (tcp !== undefined) this.#receiveTcp(ip.src, ip.dst, tcp, payload, frame);
     if (udp === undefined) return;
-    const local = { address: ipv4.dst, port: udp.dstPort };
-    const remote = { address: ipv4.src, port: udp.srcPort };
-    const handler = this.#udp.get(keyOf(local, remote)) ?? this.onDatagram?.(local);
+    const local = { address: ip.dst, port: udp.dstPort };
+    const remote = { address: ip.src, port: udp.srcPort };
+    const handler = this.#udp.get(endsKey(local, remote)) ?? this.onDatagram?.(local);
     handler?.(payload.slice(), remote, (answer) =>
       this.#send(
         udpDatagram({
@@ -108,10 +109,10 @@ export class Stack {
     this.#udp.clear();
   }
 
-  #receiveTcp(src: number, dst: number, tcp: ParsedTcp, payload: Uint8Array, frame: Uint8Array): void {
+  #receiveTcp(src: IpAddress, dst: IpAddress, tcp: ParsedTcp, payload: Uint8Array, frame: Uint8Array): void {
     const local = { address: dst, port: tcp.dstPort };
     const remote = { address: src, port: tcp.srcPort };
-    const known = this.#tcp.get(keyOf(local, remote));
+    const known = this.#tcp.get(endsKey(local, remote));
     if (known !== undefined) {
       known.receive(tcp, payload.slice());
       return;
@@ -128,7 +129,7 @@ export class Stack {
   }
 
   #add(local: SocketAddress, remote: SocketAddress, send: Send): TcpEnd {
-    const key = keyOf(local, remote);
+    const key = endsKey(local, remote);
     const end = new TcpEnd({ local, remote, isn: this.#isnOf() }, send, () => void this.#tcp.delete(key));
     this.#tcp.set(key, end);
     return end;
@@ -138,9 +139,6 @@ export class Stack {
     return FIRST_EPHEMERAL_PORT + (this.#nextPort++ % EPHEMERAL_PORTS);
   }
 }
-
-const keyOf = (local: SocketAddress, remote: SocketAddress): string =>
-  `${local.address}:${local.port} ${remote.address}:${remote.port}`;
 
 /** What a stack answers to a segment that no socket takes. RFC 9293, 3.5.2. */
 export function resetFor(local: SocketAddress, remote: SocketAddress, tcp: ParsedTcp, length: number): Uint8Array {

@@ -1,10 +1,10 @@
-import { type ParsedTcp, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, tcpSegment } from '@ciliate/packet';
+import { isIpv6, type ParsedTcp, TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, tcpSegment } from '@ciliate/packet';
 import { seqDiff } from '@ciliate/replay';
 import { SendBuffer } from './send_buffer.ts';
 import type { SocketAddress } from './socket_address.ts';
 
-/** Payload bytes of a full segment: an MTU of 1500 less IPv4 and TCP headers. */
-const MSS = 1460;
+/** Payload bytes of a full segment: an MTU of 1500 less IP and TCP headers. */
+const MSS = { ipv4: 1460, ipv6: 1440 } as const;
 const WINDOW = 0xffff;
 /** Written bytes beyond which no more should be written before `onDrain`. */
 const MAX_UNSENT = 256 * 1024;
@@ -189,10 +189,11 @@ export class TcpEnd {
     }
     const buffer = this.#buffer;
     if (again) this.#next = buffer.start;
+    const mss = isIpv6(this.remote.address) ? MSS.ipv6 : MSS.ipv4;
     const allowed = again ? Math.max(1, this.#peerWindow) : this.#peerWindow;
     for (;;) {
       const at = seqDiff(this.#next, buffer.start);
-      const bytes = buffer.read(at, Math.min(MSS, allowed - at));
+      const bytes = buffer.read(at, Math.min(mss, allowed - at));
       const isLast = at + bytes.length === buffer.length;
       const fin = isLast && buffer.finished && !buffer.isDone;
       if (bytes.length === 0 && !fin) break;

@@ -1,9 +1,8 @@
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { type Endpoint, podName } from '@ciliate/agent';
-import { formatIpv4 } from '@ciliate/packet';
-import { podIpv4 } from '../net/ipv4.ts';
+import { addressBeside, type Endpoint, podName } from '@ciliate/agent';
+import { formatIp } from '@ciliate/packet';
 import type { Network } from '../net/network.ts';
 import type { SocketAddress } from '../net/socket_address.ts';
 import { splice } from '../net/splice.ts';
@@ -14,7 +13,8 @@ import { WaitingClient } from './waiting_client.ts';
 export interface PodFrontParts {
   readonly network: Network;
   readonly resolver: Resolver;
-  readonly dnsServer: () => SocketAddress | undefined;
+  /** Where the pod asks, in a family that it has. */
+  readonly dnsServer: (pod: Endpoint) => SocketAddress | undefined;
   /** What a failure seen through SOCKS stands for, for the user. */
   readonly onNote: (pod: string, text: string) => void;
 }
@@ -22,19 +22,22 @@ export interface PodFrontParts {
 /** How long a datagram to the cluster's DNS waits for its answer. */
 const DNS_WAIT_MS = 10_000;
 
-/** Where real clients become a pod: a SOCKS5 server, and a port for native DNS. Both on loopback. */
+/** Where real clients become a pod: a SOCKS5 server, and a port for native DNS over UDP and TCP. Both on loopback. */
 export class PodFront {
   readonly pod: Endpoint;
   readonly #parts: PodFrontParts;
   readonly #socks: Server;
   readonly #dns: DatagramSocket = createSocket('udp4');
+  readonly #dnsOverTcp: Server;
   readonly #sockets = new Set<Socket>();
 
   static async start(pod: Endpoint, parts: PodFrontParts): Promise<PodFront> {
     const front = new PodFront(pod, parts);
     front.#socks.listen(0, '127.0.0.1');
-    front.#dns.bind(0, '127.0.0.1');
-    await Promise.all([once(front.#socks, 'listening'), once(front.#dns, 'listening')]);
+    front.#dnsOverTcp.listen(0, '127.0.0.1');
+    await Promise.all([once(front.#socks, 'listening'), once(front.#dnsOverTcp, 'listening')]);
+    front.#dns.bind((front.#dnsOverTcp.address() as AddressInfo).port, '127.0.0.1');
+    await once(front.#dns, 'listening');
     return front;
   }
 
@@ -42,6 +45,7 @@ export class PodFront {
     this.pod = pod;
     this.#parts = parts;
     this.#socks = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#greet(socket));
+    this.#dnsOverTcp = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#toDns(socket));
     this.#dns.on('message', (query, { address, port }) => this.#askDns(query, address, port));
   }
 
@@ -56,12 +60,12 @@ export class PodFront {
   close(): void {
     this.#socks.close();
     this.#dns.close();
+    this.#dnsOverTcp.close();
     for (const socket of this.#sockets) socket.destroy();
   }
 
   #greet(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
+    this.#keep(socket);
     socket.on('error', () => socket.destroy());
     let bytes = Buffer.alloc(0);
     let isGreeted = false;
@@ -95,8 +99,14 @@ export class PodFront {
       socket.end(socksReply(SOCKS_REPLY.hostUnreachable));
       return;
     }
-    const to = `${host}:${port}${formatIpv4(found.address) === host ? '' : ` (${formatIpv4(found.address)})`}`;
-    const end = this.#parts.network.stackOf(this.pod).open(podIpv4(this.pod), { address: found.address, port });
+    const own = addressBeside(this.pod, found.address);
+    if (own === undefined) {
+      this.#note(`${host}: the pod has no address in the family of ${formatIp(found.address)}`);
+      socket.end(socksReply(SOCKS_REPLY.networkUnreachable));
+      return;
+    }
+    const to = `${host}:${port}${formatIp(found.address) === host ? '' : ` (${formatIp(found.address)})`}`;
+    const end = this.#parts.network.stackOf(this.pod).open(own, { address: found.address, port });
     waiting.onLeft = () => end.reset();
     const refuse = (code: number, note: string): void => {
       this.#note(note);
@@ -123,13 +133,31 @@ export class PodFront {
 
   /** A native question: as it is, in a datagram of the pod. */
   #askDns(query: Uint8Array, address: string, port: number): void {
-    const server = this.#parts.dnsServer();
+    const server = this.#parts.dnsServer(this.pod);
     if (server === undefined) return;
     const stack = this.#parts.network.stackOf(this.pod);
-    const stop = stack.ask(podIpv4(this.pod), server, query, (answer) =>
+    const stop = stack.ask(addressBeside(this.pod, server.address)!, server, query, (answer) =>
       this.#dns.send(answer, port, address, () => {}),
     );
     setTimeout(stop, DNS_WAIT_MS).unref();
+  }
+
+  /** Native questions over TCP: as they are, on a connection of the pod. */
+  #toDns(socket: Socket): void {
+    this.#keep(socket);
+    const server = this.#parts.dnsServer(this.pod);
+    if (server === undefined) {
+      socket.destroy();
+      return;
+    }
+    const end = this.#parts.network.stackOf(this.pod).open(addressBeside(this.pod, server.address)!, server);
+    splice(socket, end);
+    end.connect();
+  }
+
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
   }
 
   #note(text: string): void {

@@ -1,3 +1,5 @@
+import { formatIp, ipOfBytes } from '@ciliate/packet';
+
 /** What a SOCKS5 client said so far. RFC 1928, without authentication. */
 export type SocksRead<T> =
   | { readonly kind: 'more' }
@@ -7,11 +9,11 @@ export type SocksRead<T> =
 export const SOCKS_REPLY = {
   succeeded: 0,
   failure: 1,
+  networkUnreachable: 3,
   hostUnreachable: 4,
   refused: 5,
   ttlExpired: 6,
   commandNotSupported: 7,
-  addressTypeNotSupported: 8,
 } as const;
 
 const VERSION = 5;
@@ -41,9 +43,9 @@ export function readRequest(
   const length = 4 + size + 2;
   if (bytes.length < length) return { kind: 'more' };
   const port = (bytes[length - 2]! << 8) | bytes[length - 1]!;
-  const host = type === IPV4 ? bytes.subarray(4, 8).join('.') : new TextDecoder().decode(bytes.subarray(5, 4 + size));
-  const reply =
-    bytes[1] !== CONNECT ? SOCKS_REPLY.commandNotSupported : type === IPV6 ? SOCKS_REPLY.addressTypeNotSupported : 0;
+  const said = bytes.subarray(4, 4 + size);
+  const host = type === NAME ? new TextDecoder().decode(said.subarray(1)) : formatIp(ipOfBytes(said));
+  const reply = bytes[1] !== CONNECT ? SOCKS_REPLY.commandNotSupported : 0;
   return { kind: 'read', length, host, port, reply };
 }
 

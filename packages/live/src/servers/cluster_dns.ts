@@ -1,4 +1,5 @@
 import type { ObjectStore, Pod, Service } from '@ciliate/k8s';
+import { isIpv6, parseIp } from '@ciliate/packet';
 import { type Answer, AUTHORITATIVE_ANSWER, decode, encode, type Packet, RECURSION_AVAILABLE } from 'dns-packet';
 
 const DOMAIN = 'cluster.local';
@@ -12,7 +13,7 @@ export type WorldNames = ReadonlyMap<string, readonly string[]>;
 
 /**
  * The cluster's DNS: `SERVICE.NAMESPACE.svc`, of a headless service all its pods, `POD.SERVICE.NAMESPACE.svc` for one of them,
- * `1-2-3-4.NAMESPACE.pod`; and names of the world. Everything else does not exist. IPv4 only: to other types of an existing
+ * `1-2-3-4.NAMESPACE.pod`; and names of the world. Everything else does not exist. A and AAAA: to other types of an existing
  * name the answer is empty.
  */
 export class ClusterDns {
@@ -30,9 +31,11 @@ export class ClusterDns {
     const question = asked?.questions?.[0];
     if (asked === undefined || asked.type !== 'query' || question === undefined) return undefined;
     const addresses = this.addressesOf(question.name);
-    const answers = (question.type === 'A' ? (addresses ?? []) : []).map(
-      (data): Answer => ({ type: 'A', name: question.name, ttl: TTL_S, data }),
-    );
+    const { name, type } = question;
+    const answers = (addresses ?? []).flatMap((data): Answer[] => {
+      const own = isIpv6(parseIp(data)!) ? 'AAAA' : 'A';
+      return own === type ? [{ type: own, name, ttl: TTL_S, data }] : [];
+    });
     const flags = AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE | ((asked.flags ?? 0) & RECURSION_DESIRED);
     const rcode = addresses === undefined ? RCODE_NXDOMAIN : 0;
     const response: Packet = { type: 'response', id: asked.id, flags: flags | rcode, questions: [question], answers };
@@ -57,15 +60,19 @@ export class ClusterDns {
     if (rest.length === 4) {
       const pod =
         service.spec.clusterIP === 'None' ? backends.find(({ metadata }) => metadata.name === rest[0]) : undefined;
-      return pod && [pod.status.podIP];
+      return pod?.status.podIPs;
     }
-    return service.spec.clusterIP === 'None' ? backends.map(({ status }) => status.podIP) : [service.spec.clusterIP];
+    return service.spec.clusterIP === 'None'
+      ? backends.flatMap(({ status }) => status.podIPs)
+      : service.spec.clusterIPs;
   }
 
   #podByAddress(namespace: string, dashed: string): string[] | undefined {
-    const address = dashed.replaceAll('-', '.');
+    const address = parseIp(dashed.replaceAll('-', '.')) ?? parseIp(dashed.replaceAll('-', ':'));
     const pods = this.#store.list('Pod').filter(({ metadata }) => metadata.namespace === namespace);
-    return pods.some(({ status }) => status.podIP === address) ? [address] : undefined;
+    const all = pods.flatMap(({ status }) => status.podIPs);
+    const found = all.find((text) => parseIp(text) === address);
+    return found === undefined ? undefined : [found];
   }
 
   #podsOf({ metadata: { namespace }, spec: { selector } }: Service): Pod[] {

@@ -1,8 +1,13 @@
-import { InputError, type Pod } from '@ciliate/k8s';
-import { parseIpv4 } from '@ciliate/packet';
+import { InputError, type ObjectStore, type Pod } from '@ciliate/k8s';
 
 /** What serves a port of a pod. */
-export type ServerKind = 'http-echo' | 'deathstar' | 'tcp-echo' | 'dns' | 'command';
+export type ServerKind = 'http-echo' | 'https-echo' | 'deathstar' | 'tcp-echo' | 'dns' | 'command';
+
+/** PEM. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
 
 export interface ServerDeclaration {
   readonly kind: ServerKind;
@@ -13,8 +18,10 @@ export interface ServerDeclaration {
 export const SERVER_ANNOTATION = 'ciliate.io/server';
 /** On a pod with the server `command`: what runs, by `sh -c`, and listens on 127.0.0.1:$PORT. */
 export const COMMAND_ANNOTATION = 'ciliate.io/command';
+/** On a pod with the server `https-echo`: the Secret of its namespace with its certificate, `tls.crt` and `tls.key`. */
+export const TLS_SECRET_ANNOTATION = 'ciliate.io/tls-secret';
 
-const KINDS: readonly ServerKind[] = ['http-echo', 'deathstar', 'tcp-echo', 'dns', 'command'];
+const KINDS: readonly ServerKind[] = ['http-echo', 'https-echo', 'deathstar', 'tcp-echo', 'dns', 'command'];
 const DNS_PORT = 53;
 
 /**
@@ -22,16 +29,7 @@ const DNS_PORT = 53;
  * labelled as the cluster's DNS (`k8s-app: kube-dns`) is that, if it declares nothing else.
  * @throws InputError that names the pod, the annotation and what is wrong
  */
-export function serversOf({
-  metadata: { namespace, name, annotations, labels },
-  spec,
-  status,
-}: Pod): ServerDeclaration[] {
-  if (parseIpv4(status.podIP) === undefined)
-    throw new InputError(`Pod ${namespace}/${name}: status.podIP: live pods want an IPv4 address first`, {
-      namespace,
-      name,
-    });
+export function serversOf({ metadata: { namespace, name, annotations, labels }, spec }: Pod): ServerDeclaration[] {
   const text = annotations[SERVER_ANNOTATION];
   if (text === undefined) return labels['k8s-app'] === 'kube-dns' ? [{ kind: 'dns', port: DNS_PORT }] : [];
   const bad = (problem: string): InputError =>
@@ -52,5 +50,26 @@ export function serversOf({
   if (new Set(servers.map(({ port }) => port)).size < servers.length) throw bad('two servers on one port');
   if (servers.some(({ kind }) => kind === 'command') && annotations[COMMAND_ANNOTATION] === undefined)
     throw bad(`command wants the annotation ${COMMAND_ANNOTATION}`);
+  if (servers.some(({ kind }) => kind === 'https-echo') && annotations[TLS_SECRET_ANNOTATION] === undefined)
+    throw bad(`https-echo wants the annotation ${TLS_SECRET_ANNOTATION}`);
   return servers;
+}
+
+/**
+ * The certificate that a pod's server shows.
+ * @throws InputError that names the pod and the secret that is missing, or what it lacks
+ */
+export function certificateOf({ metadata: { namespace, name, annotations } }: Pod, store: ObjectStore): Certificate {
+  const secret = annotations[TLS_SECRET_ANNOTATION] ?? '';
+  const data = store.get({ kind: 'Secret', namespace, name: secret })?.data;
+  const { 'tls.crt': cert, 'tls.key': key } = data ?? {};
+  if (cert && key) return { cert, key };
+  const problem =
+    data === undefined
+      ? `there is no Secret ${namespace}/${secret}`
+      : `Secret ${namespace}/${secret} has no ${cert ? 'tls.key' : 'tls.crt'}`;
+  throw new InputError(`Pod ${namespace}/${name}: annotation ${TLS_SECRET_ANNOTATION}: ${problem}`, {
+    namespace,
+    name,
+  });
 }

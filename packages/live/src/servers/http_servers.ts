@@ -1,8 +1,15 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { Certificate } from './declaration.ts';
 
 /** Tells what was asked, as lines of text: method and path, headers, body. For everybody who asks anything. */
-export function httpEcho(pod: string): Server {
-  return createServer((request, response) => {
+export const httpEcho = (pod: string): Server => createServer(echo(pod));
+
+/** The same inside TLS. */
+export const httpsEcho = (pod: string, certificate: Certificate): TlsServer => createTlsServer(certificate, echo(pod));
+
+function echo(pod: string): RequestListener {
+  return (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
@@ -11,7 +18,7 @@ export function httpEcho(pod: string): Server {
       response.setHeader('content-type', 'text/plain; charset=utf-8');
       response.end(`${lines.join('\n').trimEnd()}\n`);
     });
-  });
+  };
 }
 
 const DESCRIPTION = {

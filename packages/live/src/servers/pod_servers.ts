@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import type { Pod } from '@ciliate/k8s';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ObjectStore, Pod } from '@ciliate/k8s';
 import { splice } from '../net/splice.ts';
 import type { TcpEnd } from '../net/tcp_end.ts';
-import { COMMAND_ANNOTATION, type ServerDeclaration } from './declaration.ts';
-import { deathstar, httpEcho } from './http_servers.ts';
+import { COMMAND_ANNOTATION, certificateOf, type ServerDeclaration } from './declaration.ts';
+import { deathstar, httpEcho, httpsEcho } from './http_servers.ts';
 
 /** The real servers of one pod, each on a port of loopback that is reached only through the pod's emulated address. */
 export class PodServers {
@@ -15,12 +16,12 @@ export class PodServers {
   readonly #ports = new Map<number, number>();
   readonly #sockets = new Set<Socket>();
 
-  /** @param declarations those for TCP */
-  static async start(pod: Pod, declarations: readonly ServerDeclaration[]): Promise<PodServers> {
+  /** @param store has the secrets with certificates @throws InputError for one that is not there */
+  static async start(pod: Pod, declarations: readonly ServerDeclaration[], store: ObjectStore): Promise<PodServers> {
     const servers = new PodServers();
     for (const { kind, port } of declarations) {
       if (kind === 'command') servers.#ports.set(port, await servers.#run(pod, port));
-      else if (kind !== 'dns') servers.#ports.set(port, await servers.#listen(serverFor(kind, pod)));
+      else if (kind !== 'dns') servers.#ports.set(port, await servers.#listen(serverFor(kind, pod, store)));
     }
     return servers;
   }
@@ -61,21 +62,42 @@ export class PodServers {
     const child = spawn('sh', ['-c', command], { env, detached: true, stdio: ['ignore', 'ignore', 'inherit'] });
     child.on('error', () => {}); // whoever connects finds nobody
     this.#children.push(child);
+    await listening(port, child);
     return port;
   }
 }
 
-function serverFor(kind: Exclude<ServerDeclaration['kind'], 'dns' | 'command'>, { metadata }: Pod): Server {
+function serverFor(kind: Exclude<ServerDeclaration['kind'], 'dns' | 'command'>, pod: Pod, store: ObjectStore): Server {
+  const name = `${pod.metadata.namespace}/${pod.metadata.name}`;
   switch (kind) {
     case 'deathstar':
       return deathstar();
     case 'http-echo':
-      return httpEcho(`${metadata.namespace}/${metadata.name}`);
+      return httpEcho(name);
+    case 'https-echo':
+      return httpsEcho(name, certificateOf(pod, store));
     case 'tcp-echo':
       return createServer({ allowHalfOpen: true }, (socket) => {
         socket.on('error', () => {});
         socket.pipe(socket);
       });
+  }
+}
+
+/** How long a command may take until it listens, and how often it is looked. */
+const START_MS = 10_000;
+const LOOK_MS = 25;
+
+/** Resolves when somebody listens, the command has ended, or took too long: then whoever connects finds nobody. */
+async function listening(port: number, child: ChildProcess): Promise<void> {
+  for (let waited = 0; waited < START_MS && child.exitCode === null && child.pid !== undefined; waited += LOOK_MS) {
+    const probe = connect({ host: '127.0.0.1', port });
+    const isThere = await new Promise<boolean>((resolve) => {
+      probe.on('connect', () => resolve(true)).on('error', () => resolve(false));
+    });
+    probe.destroy();
+    if (isThere) return;
+    await sleep(LOOK_MS);
   }
 }
 

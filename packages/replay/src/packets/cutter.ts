@@ -113,7 +113,8 @@ export class Cutter {
   }
 
   #newInterfaces(): Interfaces {
-    return new Interfaces(this.#task.capture.pods, this.#places, this.#declared);
+    const { pods, tunnels } = this.#task.capture;
+    return new Interfaces(pods, this.#places, this.#declared, tunnels);
   }
 
   /** The next pass begins in the second after the last of this one. */

@@ -10,7 +10,7 @@ import {
   isIpv6,
 } from '@ciliate/packet';
 import { NODE, type Places } from './places.ts';
-import { HOOK_FROM_CONTAINER, HOOK_FROM_HOST, HOOK_FROM_NETDEV } from './protocol.ts';
+import { HOOK_FROM_CONTAINER, HOOK_FROM_HOST, HOOK_FROM_NETDEV, HOOK_FROM_OVERLAY } from './protocol.ts';
 
 const IP = 14;
 /** Not to be judged: what a pod received was judged where it was sent. */
@@ -34,18 +34,24 @@ export const podInterfaces = (agent: Agent): PodInterface[] =>
 /**
  * Says at which hook a packet enters this node. On an interface named after a pod: `from-container` of that pod, but for
  * what the pod received. On any other, the node's device among them, the source tells: a pod of this node
- * (`from-container`), the node itself (`from-host`), anybody else (`from-netdev`).
+ * (`from-container`), the node itself (`from-host`), with tunnels a pod of another node (`from-overlay`), anybody else
+ * (`from-netdev`).
  */
 export class Interfaces {
-  /** Endpoint id; valid after `hookOf` answered HOOK_FROM_CONTAINER. */
+  /** After `hookOf`, for HOOK_FROM_CONTAINER the endpoint's id, for HOOK_FROM_OVERLAY the sender's identity. */
   endpoint = 0;
   readonly #byName: ReadonlyMap<string, PodInterface>;
   readonly #places: Places;
   readonly #declared: readonly CaptureInterface[];
+  readonly #tunnels: boolean;
   readonly #pods: (PodInterface | undefined)[] = [];
 
-  /** @param declared grows while the capture is read */
-  constructor(pods: readonly PodInterface[], places: Places, declared: readonly CaptureInterface[]) {
+  /**
+   * @param declared grows while the capture is read
+   * @param tunnels what pods of other nodes send comes by the tunnel
+   */
+  constructor(pods: readonly PodInterface[], places: Places, declared: readonly CaptureInterface[], tunnels: boolean) {
+    this.#tunnels = tunnels;
     this.#byName = new Map(pods.map((pod) => [pod.name, pod]));
     this.#places = places;
     this.#declared = declared;
@@ -71,7 +77,9 @@ export class Interfaces {
     const d = isV6 ? word(u8, source + 12) : 0;
     this.endpoint = this.#places.endpointOf(a, b, c, d);
     if (this.endpoint !== 0) return HOOK_FROM_CONTAINER;
-    return this.#places.kindOf(a, b, c, d) === NODE ? HOOK_FROM_HOST : HOOK_FROM_NETDEV;
+    if (this.#places.kindOf(a, b, c, d) === NODE) return HOOK_FROM_HOST;
+    this.endpoint = this.#tunnels ? this.#places.identityElsewhere(a, b, c, d) : 0;
+    return this.endpoint === 0 ? HOOK_FROM_NETDEV : HOOK_FROM_OVERLAY;
   }
 
   #podOf(id: number): PodInterface | undefined {

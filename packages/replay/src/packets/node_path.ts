@@ -4,6 +4,7 @@ import {
   cilFromContainer,
   cilFromHost,
   cilFromNetdev,
+  cilFromOverlay,
   cilToHost,
   cilToNetdev,
   Datapath,
@@ -25,6 +26,7 @@ import {
   FATE_TO_STACK,
   HOOK_FROM_CONTAINER,
   HOOK_FROM_HOST,
+  HOOK_FROM_OVERLAY,
 } from './protocol.ts';
 
 /** The mark of what the node's own processes send (MARK_MAGIC_HOST). */
@@ -67,7 +69,7 @@ export class NodePath {
 
   /**
    * Runs the frame at `at`. Allocates nothing.
-   * @param endpoint id; valid only for HOOK_FROM_CONTAINER
+   * @param endpoint of HOOK_FROM_CONTAINER the id, of HOOK_FROM_OVERLAY the sender's identity
    */
   run(dp: ShardDatapath, hook: number, endpoint: number, at: Address, length: number): void {
     const skb = this.#skb;
@@ -84,9 +86,13 @@ export class NodePath {
       // firewall, what the node sends elsewhere is not judged.
       if (dp.config.hostFirewall && !dp.config.tunnelMode && this.#leavesNode(dp)) this.#toNetdev(dp);
       else this.#end(dp, cilFromHost(dp, skb));
+    } else if (hook === HOOK_FROM_OVERLAY) {
+      skb.loadFrom(at, length, node.overlay.ifindex);
+      skb.tunnelIdIn = endpoint;
+      this.#fromOutside(dp, cilFromOverlay(dp, skb));
     } else {
       skb.loadFrom(at, length, node.netdev.ifindex);
-      this.#afterNetdev(dp, cilFromNetdev(dp, skb));
+      this.#fromOutside(dp, cilFromNetdev(dp, skb));
     }
   }
 
@@ -97,8 +103,8 @@ export class NodePath {
     if (this.#leavesNode(dp) && this.#forward()) this.#toNetdev(dp);
   }
 
-  /** The stack routes to a pod what came from the network for it, through cilium_host. */
-  #afterNetdev(dp: ShardDatapath, action: number): void {
+  /** The stack routes to a pod what came from the network or the tunnel for it, through cilium_host. */
+  #fromOutside(dp: ShardDatapath, action: number): void {
     this.#end(dp, action);
     if (this.fate !== FATE_TO_STACK || action === CTX_ACT_REDIRECT) return;
     const pod = this.#lookupDestination(dp);

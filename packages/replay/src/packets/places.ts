@@ -5,6 +5,9 @@ import {
   ENDPOINT_KEY,
   endpointFlags,
   endpointLxcId,
+  IPCACHE_KEY,
+  IPCACHE_MAP_NAME,
+  IPCACHE_STATIC_PREFIX_BITS,
   LB4_BACKEND,
   LB4_KEY,
   LB4_SERVICE,
@@ -15,6 +18,8 @@ import {
   openMap,
   pinned,
   SERVICE_FLAG,
+  secIdentity,
+  tunnelEndpoint,
 } from '@ciliate/maps';
 import { WordTable } from './word_table.ts';
 
@@ -54,10 +59,13 @@ export class Places {
   readonly services: readonly ServicePlace[];
   readonly groups: readonly Group[];
   readonly #kinds = new WordTable();
+  /** Of what is behind a tunnel. */
+  readonly #identities = new WordTable();
   readonly #groupOf = new WordTable();
 
   constructor(memory: Memory) {
     readEndpoints(memory, this.#kinds);
+    readTunnelled(memory, this.#identities);
     this.services = [...readServices(memory, false), ...readServices(memory, true)];
     this.groups = this.#makeGroups();
   }
@@ -71,6 +79,11 @@ export class Places {
   endpointOf(a: number, b: number, c: number, d: number): number {
     const found = this.#kinds.get(a, b, c, d, 0);
     return (found & ((1 << KIND_BITS) - 1)) === LOCAL_POD ? found >> KIND_BITS : 0;
+  }
+
+  /** Identity of who has this address on another node, behind a tunnel; 0: nobody. */
+  identityElsewhere(a: number, b: number, c: number, d: number): number {
+    return this.#identities.get(a, b, c, d, 0);
   }
 
   /** Index in `groups` of the service that is reached, or served, at this place; -1: none. Allocates nothing. */
@@ -131,6 +144,16 @@ function readEndpoints(memory: Memory, kinds: WordTable): void {
     const [a, b, c, d] = wordsAt(memory, key, isIpv6) as [number, number, number, number];
     const isNode = (endpointFlags(memory, value) & ENDPOINT_F_HOST) !== 0;
     kinds.set(a, b, c, d, 0, isNode ? NODE : LOCAL_POD | (endpointLxcId(memory, value) << KIND_BITS));
+  }
+}
+
+function readTunnelled(memory: Memory, identities: WordTable): void {
+  for (const { key, value } of open(memory, IPCACHE_MAP_NAME)?.entries() ?? []) {
+    const isIpv6 = memory.u8[key + IPCACHE_KEY.family] !== FAMILY_IPV4;
+    const bits = memory.u32[(key + IPCACHE_KEY.prefixlen) >> 2]! - IPCACHE_STATIC_PREFIX_BITS;
+    if (bits !== (isIpv6 ? 128 : 32) || !tunnelEndpoint(memory, value)) continue;
+    const [a, b, c, d] = wordsAt(memory, key + IPCACHE_KEY.ip4, isIpv6) as [number, number, number, number];
+    identities.set(a, b, c, d, 0, secIdentity(memory, value));
   }
 }
 

@@ -12,7 +12,7 @@ export const ENTRY = {
   /** The shard of its connection, at first UNSTEERED where any thread may say; the hook (HOOK_*) that it comes in by. */
   shard: 2,
   hook: 3,
-  /** Endpoint id; valid only for HOOK_FROM_CONTAINER. */
+  /** Of HOOK_FROM_CONTAINER the endpoint's id, of HOOK_FROM_OVERLAY the sender's identity; else of no meaning. */
   endpoint: 4,
   /** Its time: since 1970. */
   seconds: 5,
@@ -40,7 +40,8 @@ export const UNSTEERED = 0xffff;
 export const HOOK_FROM_CONTAINER = 0;
 export const HOOK_FROM_NETDEV = 1;
 export const HOOK_FROM_HOST = 2;
-export const HOOKS = ['from-container', 'from-netdev', 'from-host'] as const;
+export const HOOK_FROM_OVERLAY = 3;
+export const HOOKS = ['from-container', 'from-netdev', 'from-host', 'from-overlay'] as const;
 
 /** What became of a packet. */
 export const FATE_TO_ENDPOINT = 0;
@@ -86,6 +87,8 @@ export interface CaptureTask {
   /** How often it is gone through. */
   passes: number;
   pods: readonly PodInterface[];
+  /** What pods of other nodes send comes by the tunnel. */
+  tunnels: boolean;
   /** See trace_state.ts and fragment_table.ts. */
   state: Address;
   fragments: Address;

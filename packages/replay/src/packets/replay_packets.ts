@@ -20,7 +20,7 @@ import { type PacketsResult, packetsResult, type Share, type Timings } from './r
 import { TraceState } from './trace_state.ts';
 
 export interface ReplayPacketsOptions {
-  /** Threads, at most one for each shard; default: one for each core. With the host firewall one. */
+  /** Threads, at most one for each shard; default: one for each core. */
   workers?: number;
   /** How often the trace is gone through, one pass after the other in time too; default 1. */
   loop?: number;
@@ -87,9 +87,7 @@ class Run {
     this.#path = path;
     this.#options = options;
     this.#config = options.config ?? agent.config;
-    // What the node itself sends shares NAT's map with all shards: the order of the packets counts.
-    const workers = this.#config.hostFirewall ? 1 : (options.workers ?? availableParallelism());
-    this.#workers = Math.min(workers, CT_SHARDS);
+    this.#workers = Math.min(options.workers ?? availableParallelism(), CT_SHARDS);
     this.#owners = ownersOf(this.#workers, options.share);
     const { flows, writePcap } = options;
     const isTold = flows !== undefined || writePcap !== undefined;
@@ -149,7 +147,8 @@ class Run {
     const pool = new Piscina({ filename, workerData, minThreads: count, maxThreads: count });
     this.#pool = pool;
     const [state, fragments] = [this.#state.address, this.#fragments.address];
-    const capture = { path: this.#path, passes, pods: podInterfaces(this.#agent), state, fragments };
+    const tunnels = this.#config.tunnelMode;
+    const capture = { path: this.#path, passes, pods: podInterfaces(this.#agent), tunnels, state, fragments };
     const [ring, owners] = [this.#ring.layout, this.#owners];
     const runs = Array.from({ length: count }, (_, worker): Promise<WorkerResult | CaptureFailure> => {
       const events = this.#streams[worker]?.address ?? NULL;
