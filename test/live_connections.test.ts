@@ -97,6 +97,17 @@ describe('HTTP rules at both sides: the proxy is passed twice', () => {
   });
 });
 
+test('a request that is answered before policy: the log has it as Cilium does, without ends', async () => {
+  await apply(ingress('/a'));
+  const before = cluster.flows.count;
+  const client = dial(80).send('GET /a HTTP/1.1\r\n\r\n'); // no host
+  expect(await client.until('closed')).toMatch(/^HTTP\/1\.1 400 /);
+  await toldOf(cluster, before, ' (unknown) <-  (unknown) http-response FORWARDED (HTTP/1 400 0ms ( ))');
+  expect(cluster.flows.since(before).filter((line) => line.includes('l7-request'))).toEqual([
+    'Jan  1 00:00:00.000:  (unknown) ->  (unknown) l7-request FORWARDED ()',
+  ]);
+});
+
 describe('policy that comes while a connection is open', () => {
   test('counts for its next packet: dropped until it goes away, then what was sent arrives', async () => {
     const echo = dial(7).send('one ');
