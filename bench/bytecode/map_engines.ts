@@ -9,6 +9,8 @@ import { ENTRIES, inTurns, loadFilled, runVm, sliceOf } from './program.ts';
 
 const PROGRAMS = ['policy_drop', 'established'];
 const POLICY_MAP = 'cilium_policy_v2';
+/** Where packets enter Cilium's datapath. */
+const ENTRY = /^cil_(?:from|to)_/;
 
 interface Subject {
   engine: string;
@@ -61,7 +63,10 @@ function rows(mode: string, subjects: readonly Subject[], durationMs: number): R
   }));
 }
 
-/** Programs under test of a test object: those that can run again and again on one packet, as drops can. */
+/**
+ * Programs of a test object, on what each test's setup leaves in the maps: those that do what the setup did and can run again and again
+ * on one packet, as drops can. The setup itself writes the policy map, which a program of the datapath never does.
+ */
 function testsOf(path: string, names: readonly string[], seed: number): { test: string; subjects: Subject[] }[] {
   const object = onlyPackets(loadObject(readFileSync(path), basename(path)));
   if (!object.maps.has(POLICY_MAP)) return [];
@@ -70,12 +75,18 @@ function testsOf(path: string, names: readonly string[], seed: number): { test: 
     const vm = new Vm({ seed, lookupEngines: under(POLICY_MAP, engine) });
     vm.machine.memory.nowNs = process.hrtime.bigint();
     const image = vm.load(object);
+    const programs = [...image.functions.values()].filter(({ def }) => ENTRY.test(def.name));
     for (const { name, pktgen, setup } of findTests(image)) {
       if (pktgen === undefined || setup === undefined) continue;
       const { data, context } = testRun(vm, pktgen, 'tc', new Uint8Array(2048));
-      const run = (repeat: number): TestRun => testRun(vm, setup, 'tc', data, { context, repeat });
-      if (Buffer.compare(run(2).data, data) !== 0) continue;
-      found.set(name, [...(found.get(name) ?? []), { engine, run }]);
+      const { status } = testRun(vm, setup, 'tc', data, { context });
+      for (const program of programs) {
+        const run = (repeat: number): TestRun => testRun(vm, program, 'tc', data, { context, repeat });
+        const again = run(2);
+        if (again.status !== status || Buffer.compare(again.data, data) !== 0) continue;
+        const mode = `${name}: ${program.def.name}`;
+        found.set(mode, [...(found.get(mode) ?? []), { engine, run }]);
+      }
     }
   }
   return [...found].map(([test, subjects]) => ({ test, subjects }));

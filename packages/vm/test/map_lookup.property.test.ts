@@ -29,7 +29,7 @@ const scratch = memory.alloc(KEY_BYTES + 64);
 function lookupProgram(map: BpfMap): (key: number) => number {
   const insns = [a.ldx('W', 2, 1, 8), ...a.lddw(1, BigInt(map.address)), a.call(1), a.exit()];
   const references = new Map([[1, { kind: 'map' as const, name: 'map' }]]);
-  const def = { name: 'main', section: 'tc', insns, references, lines: [], tags: [] };
+  const def = { name: 'main', section: 'tc', insns, references, lines: () => [], tags: [] };
   const fn: LinkedFunction = { def, index: 1, code: insns };
   const compiled = new Compiled(machine, HELPERS);
   compiled.add([fn]);

@@ -43,10 +43,10 @@ function runTests(
   let differences = 0;
   for (const path of objectFiles(paths)) {
     const name = basename(path);
-    const { outcomes, record } = runSuite(readFileSync(path), name, { engine, seed, lookupEngines });
+    const { outcomes, record, hashesFlows } = runSuite(readFileSync(path), name, { engine, seed, lookupEngines });
     objects[name] = record;
     for (const { verdict } of outcomes) counts[verdict]++;
-    const lines = recording === undefined ? [] : compareWithRecording(name, record, recording);
+    const lines = recording === undefined ? [] : compareWithRecording(name, record, recording, hashesFlows);
     differences += lines.length;
     if (!json)
       process.stdout.write(

@@ -17,12 +17,27 @@ export interface SourceLine {
   text: string;
 }
 
-/** The source lines of each section of code, in the order of their instructions. @throws VmError BAD_INPUT */
-export function readLines(bytes: Uint8Array, btf: Btf, name: string): Map<string, SourceLine[]> {
+/** Source lines by section of code, in the order of their instructions. */
+export type Lines = ReadonlyMap<string, readonly SourceLine[]>;
+
+/**
+ * Checks what must not be there, and puts off the rest: lines are most of an object, and only people read them.
+ * @returns the lines; it throws as this does
+ * @throws VmError BAD_INPUT
+ */
+export function readLines(bytes: Uint8Array, btf: Btf, name: string): () => Lines {
   const file = new ByteReader(bytes, `${name}: .BTF.ext`);
   if (file.u32(HEADER.headerBytes) >= HEADER.sizeWithCore && file.u32(HEADER.coreBytes) > 0) {
     throw badInput(`${name}: has CO-RE relocations, which are not modelled`);
   }
+  let lines: Lines | undefined;
+  return () => {
+    lines ??= allLines(file, btf);
+    return lines;
+  };
+}
+
+function allLines(file: ByteReader, btf: Btf): Lines {
   const start = file.u32(HEADER.headerBytes) + file.u32(HEADER.lineAt);
   const end = start + file.u32(HEADER.lineBytes);
   const found = new Map<string, SourceLine[]>();

@@ -1,6 +1,10 @@
 import { badInput } from '../errors.ts';
 
 const DECODER = new TextDecoder();
+/** The high half of Number.MAX_SAFE_INTEGER. */
+const MAX_SAFE_HIGH = 0x1f_ffff;
+const SHORT = 64;
+const MAX_ASCII = 0x7f;
 
 /** Bytes of a file with every access checked: what lies outside is an error of the input, not of the host. */
 export class ByteReader {
@@ -34,9 +38,9 @@ export class ByteReader {
   /** A u64 that must be a safe integer, as every offset and size in a file is. */
   u64(at: number): number {
     this.check(at, 8);
-    const value = this.view.getBigUint64(at, true);
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw badInput(`${this.what}: a number is too large`, { offset: at });
-    return Number(value);
+    const high = this.view.getUint32(at + 4, true);
+    if (high > MAX_SAFE_HIGH) throw badInput(`${this.what}: a number is too large`, { offset: at });
+    return high * 2 ** 32 + this.view.getUint32(at, true);
   }
   i64(at: number): bigint {
     this.check(at, 8);
@@ -53,7 +57,15 @@ export class ByteReader {
     this.check(at, 1);
     const end = this.bytes.indexOf(0, at);
     if (end < 0) throw badInput(`${this.what}: a name has no end`, { offset: at });
-    return DECODER.decode(this.bytes.subarray(at, end));
+    // Names are short, and there are many: most are read faster letter by letter.
+    if (end - at > SHORT) return DECODER.decode(this.bytes.subarray(at, end));
+    let text = '';
+    for (let i = at; i < end; i++) {
+      const byte = this.bytes[i]!;
+      if (byte > MAX_ASCII) return DECODER.decode(this.bytes.subarray(at, end));
+      text += String.fromCharCode(byte);
+    }
+    return text;
   }
 
   private check(at: number, size: number): void {

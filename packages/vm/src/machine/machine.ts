@@ -14,6 +14,10 @@ export const MAX_TAIL_CALLS = 33;
  */
 export const STATE = { size: 192, tailCalls: 0, cpu: 4, data: 8, end: 12, masks: 64 } as const;
 
+/** Processors move cache lines in pairs: what another worker writes, its stack say, must not lie in those of these words. */
+const LINES = 128;
+const STATE_BLOCK = STATE.size + 2 * LINES;
+
 interface OpenedMap {
   map: BpfMap;
   elements: number;
@@ -39,6 +43,7 @@ export class Machine {
   readonly regions: Regions;
   /** Of the words of `STATE`. */
   readonly state: Address;
+  private readonly stateBlock: Address;
   /** Records of ring buffers that are reserved and not submitted yet, and whose they are. */
   readonly records = new Map<Address, Address>();
   /** What bpf_trace_printk wrote, in this run. */
@@ -59,7 +64,8 @@ export class Machine {
       memory.u32[(this.state + STATE.data) >> 2] = this.packet.data;
       memory.u32[(this.state + STATE.end) >> 2] = to;
     });
-    this.state = memory.alloc(STATE.size);
+    this.stateBlock = memory.alloc(STATE_BLOCK);
+    this.state = Math.ceil(this.stateBlock / LINES) * LINES;
     memory.u32[(this.state + STATE.cpu) >> 2] = cpu;
     for (let bits = 0; bits < 32; bits++) {
       for (let bit = 0; bit < bits; bit++)
@@ -141,7 +147,7 @@ export class Machine {
   destroy(): void {
     this.memory.free(this.stack, this.stackBytes);
     this.packet.destroy();
-    this.memory.free(this.state, STATE.size);
+    this.memory.free(this.stateBlock, STATE_BLOCK);
   }
 
   /** Before each run: nothing is granted from the last one. */

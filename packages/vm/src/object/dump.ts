@@ -26,7 +26,7 @@ const helperName = (id: number): string => {
 export function dumpFunction(fn: FunctionDef): string[] {
   const lines = [`${fn.name}: section ${fn.section}, ${fn.insns.length} instructions`];
   const nameOf = namesOf(fn);
-  const sources = new Map(fn.lines.map((line) => [line.slot, line]));
+  const sources = new Map(fn.lines().map((line) => [line.slot, line]));
   let shown = '';
   for (let slot = 0; slot < fn.insns.length; slot++) {
     const source = sources.get(slot);

@@ -1,5 +1,5 @@
 import { Btf } from '../btf/btf.ts';
-import { readLines, type SourceLine } from '../btf/lines.ts';
+import { type Lines, readLines, type SourceLine } from '../btf/lines.ts';
 import {
   type ElfFile,
   type ElfSymbol,
@@ -30,8 +30,7 @@ export function loadObject(bytes: Uint8Array, name: string): BpfObject {
   const btfBytes = section('.BTF');
   const extBytes = section('.BTF.ext');
   const btf = btfBytes === undefined ? undefined : new Btf(btfBytes, name);
-  const lines =
-    btf === undefined || extBytes === undefined ? new Map<string, SourceLine[]>() : readLines(extBytes, btf, name);
+  const lines = btf === undefined || extBytes === undefined ? (): Lines => new Map() : readLines(extBytes, btf, name);
   const maps = readMapDefs(elf, btf, name);
   const data = new Map<string, DataSection>();
   for (const s of elf.sections) {
@@ -48,9 +47,10 @@ export function loadObject(bytes: Uint8Array, name: string): BpfObject {
   const places = functionPlaces(elf, name);
   const tags = btf?.functionTags() ?? new Map<string, string[]>();
   const functions = new Map<string, FunctionDef>();
+  const context: Context = { elf, name, maps, data, places, lines, tags, sorted: new Map() };
   for (const place of places) {
     if (functions.has(place.name)) throw badInput(`${name}: two functions are called ${place.name}`);
-    functions.set(place.name, readFunction(place, { elf, name, maps, data, places, lines, tags }));
+    functions.set(place.name, readFunction(place, context));
   }
   return { name, maps: new Map(maps.map(({ def }) => [def.name, def])), data, variables, functions };
 }
@@ -69,7 +69,9 @@ interface Context {
   maps: PlacedMap[];
   data: Map<string, DataSection>;
   places: Place[];
-  lines: Map<string, SourceLine[]>;
+  lines: () => Lines;
+  /** Relocations by section, ordered. */
+  sorted: Map<number, Relocation[]>;
   tags: Map<string, string[]>;
 }
 
@@ -92,8 +94,7 @@ function readFunction(place: Place, context: Context): FunctionDef {
   const insns = decode(section.bytes.subarray(from, from + size), where);
   validate(insns, where);
   const references = new Map<number, Reference>();
-  for (const relocation of section.relocations) {
-    if (relocation.offset < from || relocation.offset >= from + size) continue;
+  for (const relocation of relocationsOf(context, section, from, from + size)) {
     const slot = (relocation.offset - from) / INSN_BYTES;
     const insn = insns[slot];
     if (insn === undefined)
@@ -106,17 +107,38 @@ function readFunction(place: Place, context: Context): FunctionDef {
     references.set(slot, { kind: 'function', name: functionAt(context.places, section.index, target, where, slot) });
   }
   const first = from / INSN_BYTES;
-  const lines = (context.lines.get(section.name) ?? [])
-    .filter(({ slot }) => slot >= first && slot < first + insns.length)
-    .map((line) => ({ ...line, slot: line.slot - first }));
+  let lines: SourceLine[] | undefined;
   return {
     name: place.name,
     section: section.name,
     insns,
     references,
-    lines,
+    lines() {
+      lines ??= (context.lines().get(section.name) ?? [])
+        .filter(({ slot }) => slot >= first && slot < first + insns.length)
+        .map((line) => ({ ...line, slot: line.slot - first }));
+      return lines;
+    },
     tags: context.tags.get(place.name) ?? [],
   };
+}
+
+/** Those of a part of a section, by offset. A section has many functions: its relocations are put in order once. */
+function relocationsOf({ sorted }: Context, section: Section, from: number, to: number): Relocation[] {
+  let all = sorted.get(section.index);
+  if (all === undefined) {
+    all = section.relocations.toSorted((a, b) => a.offset - b.offset);
+    sorted.set(section.index, all);
+  }
+  let [first, end] = [0, all.length];
+  while (first < end) {
+    const middle = (first + end) >> 1;
+    if (all[middle]!.offset < from) first = middle + 1;
+    else end = middle;
+  }
+  let last = first;
+  while (last < all.length && all[last]!.offset < to) last++;
+  return all.slice(first, last);
 }
 
 function resolve(relocation: Relocation, insn: Insn, slot: number, where: string, context: Context): Reference {

@@ -44,8 +44,8 @@ export interface FunctionDef {
   insns: Insn[];
   /** By slot: of LDDW and CALL. */
   references: Map<number, Reference>;
-  /** Ordered; slots count from the function's start. */
-  lines: SourceLine[];
+  /** Ordered; slots count from the function's start. Read when first asked for. @throws VmError BAD_INPUT */
+  lines: () => readonly SourceLine[];
   /** Tags of its declaration, such as `tail:cilium_calls/6`. */
   tags: string[];
 }
@@ -93,5 +93,5 @@ export const isProgram = (fn: FunctionDef): boolean => fn.section !== '.text';
 
 /** The source line of an instruction. */
 export function lineAt(fn: FunctionDef, slot: number): SourceLine | undefined {
-  return fn.lines.findLast((line) => line.slot <= slot);
+  return fn.lines().findLast((line) => line.slot <= slot);
 }

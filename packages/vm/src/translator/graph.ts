@@ -35,20 +35,21 @@ export function controlFlow(code: readonly Insn[]): Graph {
 
 /** By the slot that they start at, which `next` names too. */
 function splitBlocks(code: readonly Insn[]): Map<number, Block> {
-  const starts = new Set([0]);
-  for (const [slot, insn] of code.entries()) {
+  const isStart = new Uint8Array(code.length + 1);
+  for (let slot = 0; slot < code.length; slot++) {
+    const insn = code[slot]!;
     const target = slot > 0 && code[slot - 1]!.op === LDDW ? undefined : jumpTarget(insn, slot);
-    if (target !== undefined) starts.add(target).add(slot + 1);
-    else if (insn.op === EXIT) starts.add(slot + 1);
+    if (target !== undefined) isStart[target] = 1;
+    if (target !== undefined || insn.op === EXIT) isStart[slot + 1] = 1;
   }
-  starts.delete(code.length);
-  const sorted = [...starts].sort((a, b) => a - b);
-  return new Map(
-    sorted.map((from, i) => {
-      const to = sorted[i + 1] ?? code.length;
-      return [from, { from, to, next: nextOf(code, from, to) }];
-    }),
-  );
+  const blocks = new Map<number, Block>();
+  for (let from = 0; from < code.length; ) {
+    const next = isStart.indexOf(1, from + 1);
+    const to = next < 0 ? code.length : next;
+    blocks.set(from, { from, to, next: nextOf(code, from, to) });
+    from = to;
+  }
+  return blocks;
 }
 
 function nextOf(code: readonly Insn[], from: number, to: number): number[] {

@@ -96,8 +96,10 @@ export function translate(
 function usedHelpers(functions: readonly LinkedFunction[], helpers: HelperTable): Helper[] {
   const used = new Set<number>();
   for (const { code } of functions) {
-    for (const { op, src, imm } of code)
+    for (let slot = 0; slot < code.length; slot++) {
+      const { op, src, imm } = code[slot]!;
       if (op === CALL && src === PSEUDO_CALL.HELPER && imm !== TAIL_CALL) used.add(imm);
+    }
   }
   return [...helpers.values()].filter(({ id, returns }) => used.has(id) && returns !== 'clock');
 }
