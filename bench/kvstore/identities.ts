@@ -36,6 +36,7 @@ export async function takeIdentities(
   return measured.map(({ engine }, i) => ({
     ...{ question: 'kvstore', engine, entries: agents, mode: 'identities by agents' },
     perSecond: Math.round(percentile(sums[i]!.perSecond, 0.5)),
+    p10Ms: round(percentile(sums[i]!.times, 0.1), 3),
     p50Ms: round(percentile(sums[i]!.times, 0.5), 3),
     p99Ms: round(percentile(sums[i]!.times, 0.99), 3),
     // Of the store alone it would say little: most of the work is the agents'.

@@ -60,10 +60,13 @@ async function etcd(directory: string): Promise<Subject> {
 }
 
 async function over(engine: Subject['engine'], child: ChildProcess, endpoint: string): Promise<Subject> {
+  const leave = (): boolean => child.kill(); // a benchmark that fails leaves no server behind
+  process.once('exit', leave);
   const client = etcdClient({ endpoints: [endpoint], timeoutMs: 20_000 });
   await client.put('ready', '');
   const stop = async (): Promise<void> => {
     await client.close();
+    process.off('exit', leave);
     const gone = once(child, 'exit');
     child.kill();
     await gone;

@@ -53,14 +53,14 @@ export function fanOut(count: number): Task {
   return {
     ...{ mode: 'watch events', count },
     begin: async ({ client }) => {
-      const watches = Array.from({ length: count }, () => client.watch({ key: 'fan', fromRevision: 1 }));
+      const fromRevision = await client.put('fan', VALUE);
+      const watches = Array.from({ length: count }, () => client.watch({ key: 'fan', fromRevision }));
       const state = { events: 0, close: () => watches.forEach((watch) => void watch.close()) };
       told.set(client, state);
       for (const watch of watches)
         (async () => {
           for await (const events of watch) state.events += events.length;
         })();
-      await client.put('fan', VALUE);
       while (state.events < count) await new Promise((resolve) => setTimeout(resolve, 10));
     },
     slice: async ({ client }, lastsMs) => {
