@@ -1,17 +1,19 @@
 import { expect, test } from 'vitest';
-import { cilFromOverlay, type Scenario, World } from '../src/index.ts';
+import type { PacketInput } from '../src/conformance/scenario.ts';
+import { cilFromOverlay, World } from '../src/index.ts';
 import { scenarios } from './scenarios.ts';
 
 /**
- * Who sent a packet that arrives in the tunnel: the VNI says so, or the ipcache. Source: bpf/bpf_overlay.c.
+ * Who sent a packet that arrives in the tunnel: the VNI says so, or the ipcache, for the first packet of a flow and for one
+ * of a known connection, which goes another way (lib/known.ts). Source: bpf/bpf_overlay.c.
  */
 const VNI = 10003;
 const IPCACHE = 20001;
-const MARK_MAGIC_DECRYPT = 0x0d00;
 const REMOTE_NODE = 6;
+const MARK_MAGIC_DECRYPT = 0x0d00;
+const CILIUM_NOTIFY_TRACE = 4;
 const [TRACE_FROM_STACK, TRACE_FROM_OVERLAY] = [8, 9];
-const [CILIUM_NOTIFY_TRACE, CILIUM_NOTIFY_POLICY_VERDICT] = [4, 5];
-/** Of both notifications: where they came from, as an identity. */
+/** Of traces, drops and policy verdicts: who sent the packet, as an identity. */
 const SOURCE_LABEL = 16;
 
 const senders: [name: string, mark: number, vni: number | undefined, point: number, traced: number, judged: number][] =
@@ -35,36 +37,36 @@ const senders: [name: string, mark: number, vni: number | undefined, point: numb
     ],
   ];
 
-const packetOf = ({ steps }: Scenario): Uint8Array => {
-  for (const step of steps)
-    if (step.op === 'packet' && step.hook === 'from-overlay') return Buffer.from(step.packet_hex, 'hex');
-  throw new Error('no packet of a tunnel');
-};
+const flows: [name: string, scenario: string, isKnown: boolean][] = [
+  ['ICMP', 'icmp-vxlan-noagg-v4', false],
+  ['ICMPv6', 'icmp-vxlan-noagg-v6', false],
+  ['TCP of a known connection', 'tunnel-vxlan-noagg-v4', true],
+  ['TCP of a known connection, IPv6', 'tunnel-vxlan-noagg-v6', true],
+];
 
-const flows = ['icmp-vxlan-noagg-v4', 'icmp-vxlan-noagg-v6', 'ingress-verdicts-vxlan-v4', 'ingress-verdicts-vxlan-v6'];
-
-/** Every notification is sent. */
-function talkative(scenario: Scenario): Scenario {
-  const defines = scenario.config.defines.map((define) =>
-    define.replace(/^MONITOR_AGGREGATION=.*/, 'MONITOR_AGGREGATION=0'),
-  );
-  return { ...scenario, config: { ...scenario.config, defines } };
+function send({ datapath, skb }: World, packet: PacketInput, mark: number, vni: number | undefined): void {
+  skb.load(Buffer.from(packet.packet_hex, 'hex'), packet.ifindex, mark);
+  skb.tunnelIdIn = vni;
+  cilFromOverlay(datapath, skb);
 }
 
-test.each(flows.flatMap((flow) => senders.map((row) => [flow, ...row] as const)))(
-  '%s: a packet %s',
-  (flow, _name, mark, vni, point, traced, judged) => {
-    const scenario = talkative(scenarios.find(({ name }) => name === flow)!);
-    const { datapath, skb, events } = new World(scenario);
-    skb.load(packetOf(scenario), scenario.node.cilium_vxlan.ifindex);
-    skb.mark = mark;
-    skb.tunnelIdIn = vni;
-    cilFromOverlay(datapath, skb);
-    const heard: Uint8Array[] = [];
-    events.drain((event) => heard.push(event));
-    const of = (type: number): Buffer => Buffer.from(heard.find((event) => event[0] === type)!);
-    const trace = of(CILIUM_NOTIFY_TRACE);
-    expect([trace[1], trace.readUInt32LE(SOURCE_LABEL)]).toEqual([point, traced]);
-    expect(of(CILIUM_NOTIFY_POLICY_VERDICT).readUInt32LE(SOURCE_LABEL)).toBe(judged);
-  },
+const rows = flows.flatMap(([flow, ...scenario]) =>
+  senders.map(([sentence, ...sender]) => [`${flow}: a packet ${sentence}`, ...scenario, ...sender] as const),
 );
+
+test.each(rows)('%s', (_, wanted, isKnown, mark, vni, point, traced, judged) => {
+  const scenario = scenarios.find(({ name }) => name === wanted)!;
+  const world = new World(scenario);
+  const packets = scenario.steps.filter(
+    (step) => step.op === 'packet' && step.hook === 'from-overlay',
+  ) as PacketInput[];
+  const [first, second, third] = packets as [PacketInput, PacketInput, PacketInput];
+  if (isKnown) for (const packet of [first, second]) send(world, packet, packet.mark, packet.tunnel_key_in!.tunnel_id);
+  const heard: Buffer[] = [];
+  world.events.drain(() => {});
+  send(world, isKnown ? third : first, mark, vni);
+  world.events.drain((event) => heard.push(Buffer.from(event)));
+  const [came, went] = heard as [Buffer, Buffer];
+  expect([came[0], came[1], came.readUInt32LE(SOURCE_LABEL)]).toEqual([CILIUM_NOTIFY_TRACE, point, traced]);
+  expect(went.readUInt32LE(SOURCE_LABEL)).toBe(judged);
+});
