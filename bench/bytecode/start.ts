@@ -23,14 +23,15 @@ export function startRows({ object, say }: BenchOptions): QuestionResult {
   const title =
     'bytecode: ms to read, link, compile and run once; the first time in a process, and the median of later ones';
   printTable(say, title, ['mode', 'entries', 'first', 'later'], results);
-  const { entries, later } = results[0]!;
-  const name = `start of an object of ${entries} instructions, ms`;
+  // Who starts a program once waits for the first.
+  const { entries, first } = results[0]!;
+  const name = `first start of an object of ${entries} instructions, ms`;
   return {
     results,
     ratios: [
       {
-        ...{ name, entries, engine: 'vm', baseline: 'ms', ratio: Number(later) },
-        ...{ reach: `<= ${MOST_MS}`, reached: Number(later) <= MOST_MS },
+        ...{ name, entries, engine: 'vm', baseline: 'ms', ratio: Number(first) },
+        ...{ reach: `<= ${MOST_MS}`, reached: Number(first) <= MOST_MS },
       },
     ],
     skipped: [],
