@@ -1,24 +1,10 @@
 import { replayConversations, synthesize } from '@ciliate/replay';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, playConnection, podYaml, setPolicies, startCluster } from './cluster.ts';
+import { closed, egress, ingress } from './two_sides.ts';
 
 /** HTTP rules at the client's side, alone and before those at the server's: the proxy may be passed twice. */
 const PODS = podYaml('client', '10.0.0.1', { app: 'client' }) + podYaml('server', '10.0.0.2', { app: 'server' });
-const http = (...paths: string[]): string =>
-  `[{ ports: [{ port: "80", protocol: TCP }], rules: { http: [${paths.map((path) => `{ path: ${path} }`).join()}] } }]`;
-const policy = (app: string, spec: string): string => `
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: { name: ${app} }
-spec:
-  endpointSelector: { matchLabels: { app: ${app} } }
-  ${spec}
----`;
-const egress = (...paths: string[]): string =>
-  policy('client', `egress: [{ toEndpoints: [{ matchLabels: { app: server } }], toPorts: ${http(...paths)} }]`);
-const ingress = (...paths: string[]): string =>
-  policy('server', `ingress: [{ fromEndpoints: [{ matchLabels: { app: client } }], toPorts: ${http(...paths)} }]`);
-const closed = policy('server', 'ingress: [{}]');
 
 let cluster: Cluster;
 beforeAll(async () => {

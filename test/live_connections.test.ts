@@ -4,28 +4,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { podYaml } from './law.ts';
 import { startLive } from './live.ts';
 import { PodSocket, toldOf } from './socks.ts';
+import { closed, egress, ingress, policy } from './two_sides.ts';
 
 /** What happens to connections of live pods: redirected twice, and while policies come and go. */
 const PODS =
   podYaml('client', '10.0.0.1', { app: 'client' }) +
   podYaml('server', '10.0.0.2', { app: 'server' }, 'ciliate.io/server: "http-echo:80, tcp-echo:7"');
-const http = (...paths: string[]): string =>
-  `[{ ports: [{ port: "80", protocol: TCP }], rules: { http: [${paths.map((path) => `{ path: ${path} }`).join()}] } }]`;
-const policy = (app: string, spec: string): string => `
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: { name: ${app} }
-spec:
-  endpointSelector: { matchLabels: { app: ${app} } }
-  ${spec}
----`;
-const egress = (...paths: string[]): string =>
-  policy('client', `egress: [{ toEndpoints: [{ matchLabels: { app: server } }], toPorts: ${http(...paths)} }]`);
-const ingress = (...paths: string[]): string =>
-  policy('server', `ingress: [{ fromEndpoints: [{ matchLabels: { app: client } }], toPorts: ${http(...paths)} }]`);
-const closed = policy('server', 'ingress: [{}]');
 const ECHO_ONLY = policy('server', 'ingress: [{ toPorts: [{ ports: [{ port: "7", protocol: TCP }] }] }]');
-const NOBODY = policy('server', 'ingress: [{}]');
 const ECHO_BY_PROXY = policy(
   'server',
   'ingress: [{ toPorts: [{ ports: [{ port: "7", protocol: TCP }], rules: { http: [{ path: /a }] } }] }]',
@@ -113,7 +98,7 @@ describe('policy that comes while a connection is open', () => {
     const echo = dial(7).send('one ');
     await echo.until(/one $/);
     const before = cluster.flows.count;
-    await apply(NOBODY);
+    await apply(closed);
     echo.send('two ');
     await toldOf(cluster, before, /client.*Policy denied DROPPED \(TCP Flags: ACK, PSH\)/);
     expect(echo.received).toBe('one ');

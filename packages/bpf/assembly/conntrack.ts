@@ -17,7 +17,7 @@ import {
   SYN,
   TRACE_PAYLOAD_LEN,
 } from './context';
-import { find, find4,  insert, NODE_KEY, room, touch } from './hash';
+import { find, find4, insert, NODE_KEY, room, touch } from './hash';
 import { daddrAt, isTcp, len, now, ports, protocol, saddrAt, tcpFlags } from './packet';
 
 /*
@@ -62,7 +62,7 @@ const ICMP: u32 = 1;
 const ICMPV6: u32 = 58;
 
 @inline
-export function nodeValue<F>(): u32 {
+function nodeValue<F>(): u32 {
   return NODE_KEY + (isV6<F>() ? 40 : 16);
 }
 @inline

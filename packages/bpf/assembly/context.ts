@@ -13,7 +13,7 @@ export function isV6<F>(): bool {
 }
 
 /** What is switched on. */
-export const OPTIONS: u32 = 0;
+const OPTIONS: u32 = 0;
 export const CT_ACCOUNTING: u32 = 1;
 export const POLICY_ACCOUNTING: u32 = 2;
 export const SERVICE_PROTOCOLS: u32 = 4;
@@ -35,7 +35,7 @@ export const NAT_MIN: u32 = 16;
 export const NAT_MAX: u32 = 20;
 export const RING: u32 = 24;
 export const METRICS: u32 = 28;
-export const PROGRAMS: u32 = 32;
+const PROGRAMS: u32 = 32;
 export const IPCACHE_ROOT: u32 = 36;
 export const STATS_CPU: u32 = 40;
 /** Where a notification is put together (`Stack.event`). */

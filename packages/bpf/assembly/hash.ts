@@ -47,7 +47,7 @@ function end(h: u32, tail: u32): u32 {
 }
 
 @inline
-export function hash4(word0: u32, word1: u32, word2: u32, tail: u32): u32 {
+function hash4(word0: u32, word1: u32, word2: u32, tail: u32): u32 {
   return end(mix(mix(mix(0, word0), word1), word2), tail);
 }
 

@@ -1,5 +1,4 @@
 import {
-
   has,
   EP_ID,
   EP_POLICY,
