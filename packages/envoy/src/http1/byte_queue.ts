@@ -1,5 +1,7 @@
+import type { HeadBytes } from './head.ts';
+
 const LF = 0x0a;
-const EMPTY_LINE = Buffer.from('\r\n\r\n', 'latin1');
+const EMPTY_LINE_BYTES = 4;
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -67,14 +69,16 @@ export class ByteQueue {
     return text;
   }
 
-  /** As `line`, up to and with the first empty line; undefined also if that is beyond `max` bytes. */
-  block(max: number): string | undefined {
-    const at = this.#room.indexOf(EMPTY_LINE, this.#from);
-    const end = at + EMPTY_LINE.length;
-    if (at === -1 || end > this.#to || end - this.#from > max) return undefined;
-    const text = this.#room.toString('latin1', this.#from, end);
-    this.skip(end - this.#from);
-    return text;
+  /** Bytes up to and with the first empty line; undefined if it has not come yet, or is beyond `max` bytes. */
+  blockLength(max: number): number | undefined {
+    const at = this.#room.indexOf('\r\n\r\n', this.#from, 'latin1');
+    const end = at + EMPTY_LINE_BYTES;
+    return at === -1 || end > this.#to || end - this.#from > max ? undefined : end - this.#from;
+  }
+
+  /** The next bytes where they lie: they hold until something else is asked of the queue. */
+  look(length: number): HeadBytes {
+    return { bytes: this.#room, from: this.#from, end: this.#from + length };
   }
 
   #makeRoom(more: number): void {
