@@ -179,7 +179,10 @@ export class Session implements ConnectionSession {
   }
 
   #continue(exchange: Http1Exchange, event: BodyEvent, nowNs: bigint): void {
-    if (exchange.forwarded) this.#toServer(exchange, exchange.requestBody.write(event));
+    if (exchange.forwarded) {
+      const piece = exchange.requestBody.write(event);
+      if (piece.length > 0) this.#toServer(exchange, piece);
+    }
     if (event.type !== 'end') return;
     exchange.requestDoneNs ??= nowNs;
     exchange.requestEnded = true;

@@ -1,4 +1,5 @@
-import { hasControl, readHeaderLines } from './header_lines.ts';
+import { isText, readHeaderLines } from './header_lines.ts';
+import { KnownWords } from './known_words.ts';
 import {
   type Framing,
   type Headers,
@@ -14,22 +15,24 @@ export const MAX_HEAD_BYTES = 60 * 1024;
 
 const CONTENT_LENGTH = /^[0-9]{1,15}$/;
 const [SPACE, CR, LF, DIGIT_0, DIGIT_1] = [0x20, 0x0d, 0x0a, 0x30, 0x31];
-const STATUS_LINE = /^HTTP\/1\.[01] [1-5][0-9][0-9](?: |\r)/;
+const STATUS_LINE = /^HTTP\/1\.[01] [1-5][0-9][0-9]/;
 const MINOR_AT = 'HTTP/1.'.length;
 const STATUS_AT = 'HTTP/1.1 '.length;
 const REASON_AT = 'HTTP/1.1 200 '.length;
 const NO_BODY: Framing = { kind: 'none' };
 const CHUNKED: Framing = { kind: 'chunked' };
 const UNTIL_CLOSE: Framing = { kind: 'untilClose' };
+const digit = (code: number): number => code - DIGIT_0;
 
 /** Envoy's HTTP/1 codec knows these and answers 400 to any other. */
-const METHODS: ReadonlySet<string> = new Set([
+const METHODS: readonly string[] = [
   ...['ACL', 'BIND', 'CHECKOUT', 'CONNECT', 'COPY', 'DELETE', 'GET', 'HEAD', 'LINK', 'LOCK', 'MERGE', 'MKACTIVITY'],
   ...['MKCALENDAR', 'MKCOL', 'MOVE', 'MSEARCH', 'NOTIFY', 'OPTIONS', 'PATCH', 'POST', 'PROPFIND', 'PROPPATCH', 'PURGE'],
   ...['PUT', 'REBIND', 'REPORT', 'SEARCH', 'SOURCE', 'SUBSCRIBE', 'TRACE', 'UNBIND', 'UNLINK', 'UNLOCK', 'UNSUBSCRIBE'],
-]);
+];
+const KNOWN_METHODS = new KnownWords(METHODS, false);
 
-const FIRST_BYTES: ReadonlySet<number> = new Set([...METHODS].map((method) => method.charCodeAt(0)));
+const FIRST_BYTES: ReadonlySet<number> = new Set(METHODS.map((method) => method.charCodeAt(0)));
 
 /** As Envoy, look at a request's first byte before its line is complete: what is no HTTP may never end a line. @throws HttpError */
 export function checkFirstByte(byte: number): void {
@@ -48,16 +51,17 @@ export function readRequestHead({ bytes, from, end }: HeadBytes, start: number):
   const text = bytes.toString('latin1', from, end);
   let at = from;
   while (bytes[at]! > SPACE) at++;
-  const method = text.slice(0, at - from);
+  const methodEnd = at;
   const targetAt = at + 1;
   if (bytes[at] === SPACE) at++;
   while (isVisible(bytes[at]!)) at++;
   const minor = bytes[at + VERSION.length]!;
   const isLine = text.startsWith(VERSION, at - from) && (minor === DIGIT_0 || minor === DIGIT_1);
   const headersAt = at + VERSION.length + 3;
-  if (!isLine || at === targetAt || method === '' || bytes[headersAt - 2] !== CR || bytes[headersAt - 1] !== LF)
+  if (!isLine || at === targetAt || methodEnd === from || bytes[headersAt - 2] !== CR || bytes[headersAt - 1] !== LF)
     throw new HttpError(400, 'malformed request line');
-  if (!METHODS.has(method)) throw new HttpError(400, 'unknown method');
+  const method = KNOWN_METHODS.find(bytes, from, methodEnd);
+  if (method === undefined) throw new HttpError(400, 'unknown method');
   const target = text.slice(targetAt - from, at - from);
   const version: HttpVersion = minor === DIGIT_1 ? '1.1' : '1.0';
   const headers = readHeaderLines(bytes, text, from, headersAt, end);
@@ -78,12 +82,16 @@ export function readResponseHead(
   methodOf: (status: number) => string,
 ): ResponseStart & HeadPlace {
   const text = bytes.toString('latin1', from, end);
-  const lineLength = text.indexOf('\r\n');
-  const reason = text.slice(REASON_AT, lineLength);
-  if (!STATUS_LINE.test(text) || hasControl(reason)) throw new HttpError(400, 'malformed status line');
-  const status = Number(text.slice(STATUS_AT, STATUS_AT + 3));
+  const code = from + STATUS_AT;
+  const status = digit(bytes[code]!) * 100 + digit(bytes[code + 1]!) * 10 + digit(bytes[code + 2]!);
+  let at = code + 3;
+  const hasReason = bytes[at] === SPACE;
+  while (isText(bytes[at]!)) at++;
+  const isLine = STATUS_LINE.test(text) && (hasReason || at === code + 3) && bytes[at] === CR && bytes[at + 1] === LF;
+  if (!isLine) throw new HttpError(400, 'malformed status line');
+  const reason = hasReason ? text.slice(REASON_AT, at - from) : '';
   const version: HttpVersion = bytes[from + MINOR_AT] === DIGIT_1 ? '1.1' : '1.0';
-  const headers = readHeaderLines(bytes, text, from, from + lineLength + 2, end);
+  const headers = readHeaderLines(bytes, text, from, at + 2, end);
   const declared = bodyFraming(headers, version) ?? UNTIL_CLOSE;
   const bodiless = methodOf(status) === 'HEAD' || status < 200 || status === 204 || status === 304;
   const framing = bodiless ? NO_BODY : declared;

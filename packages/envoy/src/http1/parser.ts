@@ -280,7 +280,11 @@ export class ResponseParser extends MessageParser<ResponseStart> {
 function methodFor(expected: Expected[], status: number): string {
   if (status === 101 && expected[0]?.upgrade !== true)
     throw new HttpError(400, 'protocol switch that nobody asked for');
-  const request = status < 200 && status !== 101 ? expected[0] : expected.shift();
+  const isLast = status >= 200 || status === 101;
+  const request = isLast ? takeFirst(expected) : expected[0];
   if (request === undefined) throw new HttpError(400, 'response to no request');
   return request.method;
 }
+
+/** Nearly always there is but one, and nothing to move. */
+const takeFirst = <T>(list: T[]): T | undefined => (list.length === 1 ? list.pop() : list.shift());

@@ -223,8 +223,11 @@ export class LiveConnection implements SessionSink {
         onread: {
           buffer: readRoom,
           // The room is every connection's: what came is copied out before anything else is read.
-          callback: (count, room) => {
-            if (this.#up === up) this.#onData('upstream', Buffer.from(room.subarray(0, count)));
+          callback: (count) => {
+            if (this.#up !== up) return true;
+            const bytes = Buffer.allocUnsafe(count);
+            readRoom.copy(bytes, 0, 0, count);
+            this.#onData('upstream', bytes);
             return true;
           },
         },

@@ -4,7 +4,7 @@ import type { LoggedRequest } from './protocol.ts';
 
 /**
  * Log entries on their way out of a worker. As objects they would be taken apart and put together again one by one; here all
- * numbers are in three arrays, and each text, of which most come again and again, is there once.
+ * numbers are in three arrays, and texts that a connection repeats are there once.
  */
 export interface LogMessage {
   readonly texts: readonly string[];
@@ -51,14 +51,27 @@ const NO_LATENCY = -1n << 63n;
 const MAX_ENTRIES = 4096;
 const MAX_CHARS = 1 << 20;
 
+/** What was said last of a connection. To ask a Map for new texts would cost more than to send them twice. */
+interface Said {
+  /** Of its numbers. */
+  readonly at: number;
+  readonly method: Text;
+  readonly path: Text;
+  readonly host: Text;
+  readonly rule: Text;
+}
+interface Text {
+  text: string;
+  at: number;
+}
+
 /** Gathers entries until somebody takes them. */
 export class LogBatch {
   #texts: string[] = [];
-  readonly #textAt = new Map<string, number>();
   #chars = 0;
   #connections: number[] = [];
   /** By number of the connection. */
-  readonly #connectionAt = new Map<number, number>();
+  readonly #said = new Map<number, Said>();
   readonly #entries = new Float64Array(MAX_ENTRIES * ENTRY.size);
   readonly #times = new BigInt64Array(MAX_ENTRIES * 2);
   #count = 0;
@@ -85,19 +98,18 @@ export class LogBatch {
       return;
     }
     const { status, rule, scheme, missingHeaders, rejectedHeaders } = record;
+    const said = this.#said.get(connection) ?? this.#addConnection(connection, record);
     this.#times[times + 1] = record.latencyNs ?? NO_LATENCY;
-    entries[at + ENTRY.connection] = this.#connectionAt.get(connection) ?? this.#addConnection(connection, record);
+    entries[at + ENTRY.connection] = said.at;
     entries[at + ENTRY.type] = TYPES.indexOf(record.entryType);
     entries[at + ENTRY.protocol] = PROTOCOLS.indexOf(record.protocol);
-    entries[at + ENTRY.method] = this.#text(record.method);
-    entries[at + ENTRY.path] = this.#text(record.path);
-    entries[at + ENTRY.host] = this.#text(record.host);
-    entries[at + ENTRY.rule] = rule === undefined ? NONE : this.#text(rule);
+    entries[at + ENTRY.method] = this.#say(said.method, record.method);
+    entries[at + ENTRY.path] = this.#say(said.path, record.path);
+    entries[at + ENTRY.host] = this.#say(said.host, record.host);
+    entries[at + ENTRY.rule] = rule === undefined ? NONE : this.#say(said.rule, rule);
     entries[at + ENTRY.status] = status ?? NONE;
-    entries[at + ENTRY.rest] =
-      missingHeaders || rejectedHeaders || scheme
-        ? this.#text(JSON.stringify({ missingHeaders, rejectedHeaders, scheme }))
-        : NONE;
+    const rare = missingHeaders || rejectedHeaders || scheme;
+    entries[at + ENTRY.rest] = rare ? this.#add(JSON.stringify({ missingHeaders, rejectedHeaders, scheme })) : NONE;
   }
 
   /** All entries since the last call, in order. */
@@ -109,10 +121,9 @@ export class LogBatch {
       times: this.#times.slice(0, this.#count * 2),
     };
     this.#texts = [];
-    this.#textAt.clear();
     this.#chars = 0;
     this.#connections = [];
-    this.#connectionAt.clear();
+    this.#said.clear();
     this.#count = 0;
     return message;
   }
@@ -123,25 +134,31 @@ export class LogBatch {
     this.#times[times + 1] = latencyNs ?? NO_LATENCY;
     this.#entries[at + ENTRY.type] = OTHER;
     const ends = [addressText(source), addressText(destination)];
-    this.#entries[at + ENTRY.rest] = this.#text(JSON.stringify([rest, ...ends]));
+    this.#entries[at + ENTRY.rest] = this.#add(JSON.stringify([rest, ...ends]));
   }
 
-  #addConnection(id: number, { isIngress, source, destination, ...record }: HttpAccessLog): number {
-    const place = this.#connections.length;
+  #addConnection(id: number, { isIngress, source, destination, ...record }: HttpAccessLog): Said {
+    const at = this.#connections.length;
     this.#connections.push(id, isIngress ? 1 : 0, record.sourceIdentity, record.destinationIdentity);
-    this.#connections.push(this.#text(addressText(source)), this.#text(addressText(destination)));
-    this.#connectionAt.set(id, place);
-    return place;
+    this.#connections.push(this.#add(addressText(source)), this.#add(addressText(destination)));
+    const nothing = (): Text => ({ text: '', at: NONE });
+    const said = { at, method: nothing(), path: nothing(), host: nothing(), rule: nothing() };
+    this.#said.set(id, said);
+    return said;
   }
 
-  #text(text: string): number {
-    let at = this.#textAt.get(text);
-    if (at === undefined) {
-      at = this.#texts.push(text) - 1;
-      this.#textAt.set(text, at);
-      this.#chars += text.length;
+  /** @returns the place of a text, which is the last one again, or added */
+  #say(last: Text, text: string): number {
+    if (last.text !== text || last.at === NONE) {
+      last.text = text;
+      last.at = this.#add(text);
     }
-    return at;
+    return last.at;
+  }
+
+  #add(text: string): number {
+    this.#chars += text.length;
+    return this.#texts.push(text) - 1;
   }
 }
 

@@ -8,7 +8,7 @@ import type { Runtime } from './runtime.ts';
 
 const SWEEP_MS = 1000;
 /** Entries wait so long for others, unless there are many. */
-const LOG_DELAY_MS = 2;
+const LOG_DELAY_MS = 10;
 const port = parentPort!;
 const { seed, http, logs } = workerData as ServerWorkerInit;
 const send = (message: FromServerWorker): void => port.postMessage(message);
