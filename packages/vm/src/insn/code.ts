@@ -10,6 +10,8 @@ export const blankInsn = (): Insn => ({ op: 0, dst: 0, src: 0, off: 0, imm: 0, i
  * their own they would cost more than their translation, so that only who stays with a function makes these (`all`).
  */
 export class Code {
+  /** Slots: a 64-bit constant (LDDW) takes two. */
+  readonly length: number;
   private readonly words: Int32Array<ArrayBuffer>;
   private list: readonly Insn[] | undefined;
 
@@ -29,11 +31,7 @@ export class Code {
 
   private constructor(words: Int32Array<ArrayBuffer>) {
     this.words = words;
-  }
-
-  /** Slots: a 64-bit constant (LDDW) takes two. */
-  get length(): number {
-    return this.words.length / 2;
+    this.length = words.length / 2;
   }
 
   op(slot: number): number {
