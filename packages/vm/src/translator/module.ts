@@ -28,7 +28,7 @@ export class ModuleBuilder {
   private readonly types: Signature[] = [];
   private readonly imports: { name: string; type: number }[] = [];
   private readonly functions: ModuleFunction[] = [];
-  private readonly importedGlobals: string[] = [];
+  private readonly importedGlobals: { name: string; isMutable: boolean }[] = [];
   private readonly globals: (string | undefined)[] = [];
   private readonly hasTable: boolean;
   private readonly elements: { at: number; functions: number[] }[] = [];
@@ -48,8 +48,8 @@ export class ModuleBuilder {
   }
 
   /** An i32 that the instance is given. @returns the global's index */
-  importGlobal(name: string): number {
-    return this.importedGlobals.push(name) - 1;
+  importGlobal(name: string, { isMutable = false } = {}): number {
+    return this.importedGlobals.push({ name, isMutable }) - 1;
   }
 
   /** An i32 of the instance, at first 0. Declare after all imported globals. @returns the global's index */
@@ -91,7 +91,12 @@ export class ModuleBuilder {
     section(2, [
       part().text('env').text('memory').u8(0x02, 0x03).unsigned(1).unsigned(MAX_PAGES),
       ...(this.hasTable ? [part().text('env').text('table').u8(0x01, TYPE.funcref, 0x00).unsigned(1)] : []),
-      ...this.importedGlobals.map((name) => part().text('env').text(name).u8(0x03, TYPE.i32, 0x00)),
+      ...this.importedGlobals.map(({ name, isMutable }) =>
+        part()
+          .text('env')
+          .text(name)
+          .u8(0x03, TYPE.i32, isMutable ? 0x01 : 0x00),
+      ),
       ...this.imports.map(({ name, type }) => part().text('env').text(name).u8(0x00).unsigned(type)),
     ]);
     section(
