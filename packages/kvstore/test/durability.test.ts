@@ -99,7 +99,7 @@ async function written(): Promise<SimDisk> {
 
 test('a torn tail is cut off, and writing goes on there', async () => {
   const disk = await written();
-  disk.rot(log, (bytes) => bytes.subarray(0, bytes.length - 3));
+  disk.rot(log, (bytes) => bytes.subarray(0, usedOf(bytes) - 3));
   const { store, client } = await open(disk);
   expect(await shown(store)).toEqual(['a=2 c2 m3 v2']);
   await client.put('a', '4');
@@ -107,8 +107,11 @@ test('a torn tail is cut off, and writing goes on there', async () => {
   expect(await shown((await open(disk)).store)).toEqual(['a=4 c2 m4 v3']);
 });
 
-const flip = (at: (length: number) => number) => (bytes: Buffer) => {
-  bytes[at(bytes.length)]! ^= 0x10;
+/** Without the zeros behind. */
+const usedOf = (bytes: Buffer): number => bytes.findLastIndex((byte) => byte !== 0) + 1;
+
+const flip = (at: (used: number) => number) => (bytes: Buffer) => {
+  bytes[at(usedOf(bytes))]! ^= 0x10;
   return bytes;
 };
 const damages: [name: string, file: string, change: (bytes: Buffer) => Buffer, message: string][] = [
@@ -117,7 +120,7 @@ const damages: [name: string, file: string, change: (bytes: Buffer) => Buffer, m
   [
     'a bit in the last write, which is there in full',
     log,
-    flip((length) => length - 1),
+    flip((used) => used - 1),
     'frame 3 is there in full and does not match its checksum',
   ],
 ];
@@ -137,7 +140,7 @@ test('damage is refused: a snapshot, whole or gone', async () => {
   const snapshot = disk.list().find((name) => name.startsWith('snapshot'))!;
   disk.rot(
     snapshot,
-    flip((length) => length >> 1),
+    flip((used) => used >> 1),
   );
   await expect(open(disk)).rejects.toMatchObject({ code: 'CORRUPT', message: expect.stringContaining(snapshot) });
   disk.remove(snapshot);
