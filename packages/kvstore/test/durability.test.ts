@@ -80,13 +80,50 @@ test('a write is answered when it is on the disk, and nobody sees it earlier', a
   const { promise, resolve } = Promise.withResolvers<void>();
   synced = promise;
   const seen: string[] = [];
-  const answered = client.put('a', '1').then(() => seen.push('answered'));
+  const answered = Promise.all([client.put('a', '0'), client.put('a', '1')]).then(() => seen.push('answered'));
   await new Promise((done) => setImmediate(done));
   seen.push(`read ${(await client.get('a')) === undefined ? 'nothing' : 'it'} at ${store.revision}`);
   resolve();
   await answered;
   seen.push(`read ${(await client.get('a')) === undefined ? 'nothing' : 'it'} at ${store.revision}`);
-  expect(seen).toEqual(['read nothing at 1', 'answered', 'read it at 2']);
+  expect(seen).toEqual(['read nothing at 1', 'answered', 'read it at 3']);
+});
+
+const syncs: [name: string, syncMs: number, together: number, how: string][] = [
+  ['one after the other, on a quick disk: each on the spot', 0.2, 1, 'now now now now'],
+  ['one after the other, on a slow disk: by another thread, after the first one', 5, 1, 'now later later later'],
+  ['two at a time: by another thread, and one for both', 0.2, 2, 'later later later later'],
+];
+test.each(syncs)('puts are synced before they are answered, %s', async (_name, syncMs, together, how) => {
+  const disk = new SimDisk();
+  let now = 0n;
+  const done: string[] = [];
+  const create = disk.create.bind(disk);
+  disk.create = (name) => {
+    const file = create(name);
+    const { sync, syncNow } = { sync: file.sync.bind(file), syncNow: file.syncNow.bind(file) };
+    const takeTime = (): void => {
+      now += BigInt(syncMs * 1e6);
+    };
+    file.sync = async () => {
+      await sync();
+      takeTime();
+      done.push('later');
+    };
+    file.syncNow = () => {
+      syncNow();
+      takeTime();
+      done.push('now');
+    };
+    return file;
+  };
+  const { client } = await open(disk, { nowNs: () => now });
+  done.length = 0; // the segment's own
+  for (let i = 1; i <= 4; i++) {
+    await Promise.all(Array.from({ length: together }, () => client.put('a', `${i}`)));
+    expect(done.length).toBe(i);
+  }
+  expect(done.join(' ')).toBe(how);
 });
 
 async function written(): Promise<SimDisk> {

@@ -149,10 +149,14 @@ class SimFile implements DiskFile {
   }
 
   async sync(): Promise<void> {
-    this.syncNow();
+    this.#store();
   }
 
   syncNow(): void {
+    this.#store();
+  }
+
+  #store(): void {
     this.#step();
     if (this.#disk.faults.lies) return;
     this.#inode.synced = Buffer.from(this.#inode.bytes);

@@ -130,7 +130,7 @@ export class CommandLog {
     this.#writing = this.#waiting!;
     this.#waiting = undefined;
     const revision = this.#revision;
-    const isAlone = this.#commands <= Number(process.env.ALONE ?? 1) && this.#lastCommands <= Number(process.env.ALONE ?? 1);
+    const isAlone = this.#commands === 1 && this.#lastCommands <= 1;
     this.#lastCommands = this.#commands;
     this.#commands = 0;
     const frame = encodeFrame(salt, sequence, this.#gathering.take());

@@ -71,7 +71,8 @@ export function readFrames(name: string, bytes: Uint8Array, magic: Magic, first:
     header.readUInt32LE(12) === crc32(header.subarray(0, 12));
   if (!isHeader) {
     // The first write into a new file is its header alone, synced before anything follows.
-    if (mayTear && (buffer.length < HEADER_SIZE || isZero(buffer))) return { salt: 0, frames: [], end: 0, isTorn: true };
+    if (mayTear && (buffer.length < HEADER_SIZE || isZero(buffer)))
+      return { salt: 0, frames: [], end: 0, isTorn: true };
     throw damaged(name, 0, 'the header is not one of this store, or does not match its checksum');
   }
   const salt = header.readUInt32LE(8);
