@@ -38,8 +38,7 @@ export function startRows({ object, say }: BenchOptions): QuestionResult {
   };
 }
 
-const size = ({ functions }: BpfObject): number =>
-  [...functions.values()].reduce((sum, fn) => sum + fn.insns.length, 0);
+const size = ({ functions }: BpfObject): number => [...functions.values()].reduce((sum, fn) => sum + fn.code.length, 0);
 
 /** As large an object, read as often: its functions under other names. */
 function repeated(bytes: Uint8Array, copies: number): BpfObject {

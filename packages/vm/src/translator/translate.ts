@@ -1,7 +1,8 @@
 import { type Address, CLOCK_WORD, MAP_HEADER, type Memory } from '@ciliate/maps';
 import { type Helper, type HelperTable, widthOf } from '../helpers/helper.ts';
+import { blankInsn } from '../insn/code.ts';
 import type { Insn } from '../insn/insn.ts';
-import { ATOMIC, CALL, CLASS, classOf, EXIT, LDDW, MODE, modeOf, PSEUDO_CALL } from '../insn/opcodes.ts';
+import { ATOMIC, CALL, CLASS, classOf, EXIT, LDDW, MODE, modeOf } from '../insn/opcodes.ts';
 import { MAX_TAIL_CALLS, STATE } from '../machine/machine.ts';
 import type { LinkedFunction } from '../object/linked.ts';
 import { emitAlu } from './alu.ts';
@@ -94,14 +95,8 @@ export function translate(
 
 /** The helpers that some function calls; tail calls and the clock are written as code. */
 function usedHelpers(functions: readonly LinkedFunction[], helpers: HelperTable): Helper[] {
-  const used = new Set<number>();
-  for (const { code } of functions) {
-    for (let slot = 0; slot < code.length; slot++) {
-      const { op, src, imm } = code[slot]!;
-      if (op === CALL && src === PSEUDO_CALL.HELPER && imm !== TAIL_CALL) used.add(imm);
-    }
-  }
-  return [...helpers.values()].filter(({ id, returns }) => used.has(id) && returns !== 'clock');
+  const used = new Set(functions.flatMap(({ code }) => [...code.helpers()]));
+  return [...helpers.values()].filter(({ id, returns }) => used.has(id) && id !== TAIL_CALL && returns !== 'clock');
 }
 
 /** Name of the import that looks up in this map. */
@@ -110,7 +105,7 @@ export const lookupImport = (map: Address): string => `lookup_${map}`;
 function namedMaps(functions: readonly LinkedFunction[]): Set<Address> {
   const maps = new Set<Address>();
   for (const { def, code } of functions) {
-    for (const [slot, { kind }] of def.references) if (kind === 'map') maps.add(Number(code[slot]!.imm64));
+    for (const [slot, { kind }] of def.references) if (kind === 'map') maps.add(Number(code.at(slot).imm64));
   }
   return maps;
 }
@@ -134,8 +129,9 @@ function emitFunction(
   loopHead: (e: FunctionEmitter) => void,
   check: number | undefined,
 ): FunctionEmitter {
-  const e = new FunctionEmitter();
+  const e = new FunctionEmitter(fn.code.length);
   const { code } = fn;
+  const insn = blankInsn();
   const graph = controlFlow(code);
   emitStructured(
     graph,
@@ -145,7 +141,7 @@ function emitFunction(
         const { from, to } = graph.blocks[id]!;
         let map: Address | undefined; // in r1, if it is known
         for (let slot = from; slot < to; slot++) {
-          const insn = code[slot]!;
+          code.read(slot, insn);
           if (insn.op === CALL) emitCall(e, insn, targets, map);
           if (insn.op === LDDW && fn.def.references.get(slot)?.kind === 'map' && insn.dst === 1)
             map = Number(insn.imm64);
@@ -173,7 +169,7 @@ function emitFunction(
         }
       },
       condition(id) {
-        emitCondition(e, code[graph.blocks[id]!.to - 1]!);
+        emitCondition(e, code.read(graph.blocks[id]!.to - 1, insn));
       },
       loopHead: () => loopHead(e),
     },
