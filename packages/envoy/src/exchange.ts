@@ -144,7 +144,7 @@ export class Exchange {
 
   /** From the end of the request to `nowNs`, the head of the response; undefined if the request has not ended. */
   serviceTimeMs(nowNs: bigint): number | undefined {
-    return this.requestDoneNs === undefined ? undefined : Number((nowNs - this.requestDoneNs) / 1_000_000n);
+    return this.requestDoneNs === undefined ? undefined : Math.floor(Number(nowNs - this.requestDoneNs) / 1e6);
   }
 
   /** The access log's entry for the request, or for the response with `status`. Only once judged. */
