@@ -11,7 +11,7 @@ export interface LogMessage {
   /** Those that the entries are about: `CONNECTION` numbers each. */
   readonly connections: Float64Array;
   /** `ENTRY` numbers each. */
-  readonly entries: Float64Array;
+  readonly entries: Int32Array;
   /** Of each entry: time stamp and latency. */
   readonly times: BigInt64Array;
 }
@@ -26,7 +26,7 @@ const CONNECTION = {
   source: 4,
   destination: 5,
 };
-/** `status` and `rule`: NONE if there is none. `rest`: JSON of what is rare; `type` OTHER: of all but ends and times. */
+/** `status` and `rule`: NONE if there is none. `rest`: JSON of what is rare; `type` OTHER: of the connection's number and all but times. */
 const ENTRY = {
   ...{
     size: 10,
@@ -72,7 +72,7 @@ export class LogBatch {
   #connections: number[] = [];
   /** By number of the connection. */
   readonly #said = new Map<number, Said>();
-  readonly #entries = new Float64Array(MAX_ENTRIES * ENTRY.size);
+  readonly #entries = new Int32Array(MAX_ENTRIES * ENTRY.size);
   readonly #times = new BigInt64Array(MAX_ENTRIES * 2);
   #count = 0;
 
@@ -93,8 +93,7 @@ export class LogBatch {
     this.#times[times] = record.timestampNs;
     entries[at + ENTRY.request] = request;
     if (!isHttpLog(record) || record.source === undefined) {
-      entries[at + ENTRY.connection] = connection;
-      this.#addOther(at, times, record);
+      this.#addOther(connection, at, times, record);
       return;
     }
     const { status, rule, scheme, missingHeaders, rejectedHeaders } = record;
@@ -129,12 +128,17 @@ export class LogBatch {
   }
 
   /** What is about no HTTP request, or names no ends, is rare. */
-  #addOther(at: number, times: number, { timestampNs, source, destination, ...others }: AccessLog): void {
+  #addOther(
+    connection: number,
+    at: number,
+    times: number,
+    { timestampNs, source, destination, ...others }: AccessLog,
+  ): void {
     const { latencyNs, ...rest } = { latencyNs: undefined, ...others };
     this.#times[times + 1] = latencyNs ?? NO_LATENCY;
     this.#entries[at + ENTRY.type] = OTHER;
     const ends = [addressText(source), addressText(destination)];
-    this.#entries[at + ENTRY.rest] = this.#add(JSON.stringify([rest, ...ends]));
+    this.#entries[at + ENTRY.rest] = this.#add(JSON.stringify([connection, rest, ...ends]));
   }
 
   #addConnection(id: number, { isIngress, source, destination, ...record }: HttpAccessLog): Said {
@@ -195,13 +199,7 @@ const readEnds = (connections: Float64Array, at: number, texts: readonly string[
   destination: readAddress(texts[connections[at + CONNECTION.destination]!]!),
 });
 
-function readHttp(
-  entries: Float64Array,
-  at: number,
-  texts: readonly string[],
-  ends: Ends,
-  times: Times,
-): LoggedRequest {
+function readHttp(entries: Int32Array, at: number, texts: readonly string[], ends: Ends, times: Times): LoggedRequest {
   const rule = entries[at + ENTRY.rule]!;
   const status = entries[at + ENTRY.status]!;
   const rest = entries[at + ENTRY.rest]!;
@@ -226,12 +224,12 @@ function readHttp(
   return { connection: ends.id, request, record: { ...record, ...JSON.parse(texts[rest]!) } };
 }
 
-function readOther(entries: Float64Array, at: number, texts: readonly string[], times: Times): LoggedRequest {
-  const [rest, source, destination] = JSON.parse(texts[entries[at + ENTRY.rest]!]!);
+function readOther(entries: Int32Array, at: number, texts: readonly string[], times: Times): LoggedRequest {
+  const [connection, rest, source, destination] = JSON.parse(texts[entries[at + ENTRY.rest]!]!);
   const ends = { source: readAddress(source), destination: readAddress(destination) };
   const { timestampNs, latencyNs } = times;
   return {
-    connection: entries[at + ENTRY.connection]!,
+    connection,
     request: entries[at + ENTRY.request]!,
     record: { rule: undefined, ...rest, ...ends, timestampNs, ...(latencyNs !== undefined && { latencyNs }) },
   };
