@@ -27,7 +27,7 @@ export class ByteQueue {
 
   push(bytes: Uint8Array): void {
     if (this.#from === this.#to) {
-      this.#room = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      this.#room = asBuffer(bytes);
       this.#owned = false;
       this.#from = this.#searched = this.#blockSearched = 0;
       this.#to = bytes.length;
@@ -112,3 +112,7 @@ function emptyLineAround(bytes: Uint8Array, at: number, from: number): number | 
   }
   return undefined;
 }
+
+/** The same bytes. */
+export const asBuffer = (bytes: Uint8Array): Buffer =>
+  bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);

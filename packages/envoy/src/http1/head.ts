@@ -13,7 +13,7 @@ import {
 /** Of a head. Envoy's default. */
 export const MAX_HEAD_BYTES = 60 * 1024;
 
-const CONTENT_LENGTH = /^[0-9]{1,15}$/;
+const MAX_LENGTH_DIGITS = 15;
 const [SPACE, CR, LF, DIGIT_0, DIGIT_1] = [0x20, 0x0d, 0x0a, 0x30, 0x31];
 const STATUS_LINE = /^HTTP\/1\.[01] [1-5][0-9][0-9]/;
 const MINOR_AT = 'HTTP/1.'.length;
@@ -125,6 +125,17 @@ function bodyFraming(headers: Headers, version: HttpVersion): Framing | undefine
   }
   if (lengths > 1) throw new HttpError(400, 'more than one content-length');
   if (lengths === 0) return undefined;
-  if (!CONTENT_LENGTH.test(length)) throw new HttpError(400, 'invalid content-length');
-  return { kind: 'length', length: Number(length) };
+  return { kind: 'length', length: readLength(length) };
+}
+
+/** Digits and nothing else. @throws HttpError */
+function readLength(digits: string): number {
+  let length = 0;
+  for (let at = 0; at < digits.length; at++) {
+    const value = digit(digits.charCodeAt(at));
+    if (value < 0 || value > 9) throw new HttpError(400, 'invalid content-length');
+    length = length * 10 + value;
+  }
+  if (digits.length === 0 || digits.length > MAX_LENGTH_DIGITS) throw new HttpError(400, 'invalid content-length');
+  return length;
 }

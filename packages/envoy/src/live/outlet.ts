@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { asBuffer } from '../http1/byte_queue.ts';
 import type { Piece } from '../http1/encode.ts';
 
 /** Pieces up to so many bytes together are written as one: one system call, one write request. As a text, if they are few. */
@@ -64,6 +65,3 @@ function joined(parts: readonly Piece[], length: number): Buffer {
   }
   return out;
 }
-
-const asBuffer = (bytes: Uint8Array): Buffer =>
-  bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
