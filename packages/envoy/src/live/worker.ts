@@ -10,6 +10,7 @@ const SWEEP_MS = 1000;
 /** Entries wait so long for others, unless there are many. */
 const LOG_DELAY_MS = 10;
 const port = parentPort!;
+const originMs = performance.timeOrigin;
 const { seed, http, logs } = workerData as ServerWorkerInit;
 const send = (message: FromServerWorker): void => port.postMessage(message);
 
@@ -24,7 +25,7 @@ const runtime: Runtime = {
   logs,
   policies: new NetworkPolicyMap(),
   connections: new Set(),
-  nowNs: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6)),
+  nowNs: () => BigInt(Math.round((originMs + performance.now()) * 1e6)),
   log: (connection, request, record) => {
     if (batch.empty) setTimeout(flushLog, LOG_DELAY_MS);
     batch.add(connection, request, record);
