@@ -18,29 +18,16 @@ export interface LogMessage {
 
 // Places of numbers; what is a text, or a name from the lists below, is a place there.
 const CONNECTION = {
-  size: 6,
-  id: 0,
-  isIngress: 1,
-  sourceIdentity: 2,
-  destinationIdentity: 3,
-  source: 4,
-  destination: 5,
+  ...{ size: 6, id: 0, isIngress: 1, sourceIdentity: 2, destinationIdentity: 3 },
+  ...{ source: 4, destination: 5 },
 };
-/** `status` and `rule`: NONE if there is none. `rest`: JSON of what is rare; `type` OTHER: of the connection's number and all but times. */
+/**
+ * `status` and `rule`: NONE if there is none. `rest`: JSON of what is rare; where `type` is OTHER, of the connection's number
+ * and of all but the times.
+ */
 const ENTRY = {
-  ...{
-    size: 10,
-    connection: 0,
-    request: 1,
-    type: 2,
-    protocol: 3,
-    method: 4,
-    path: 5,
-    host: 6,
-    rule: 7,
-    status: 8,
-    rest: 9,
-  },
+  ...{ size: 10, connection: 0, request: 1, type: 2, protocol: 3, method: 4 },
+  ...{ path: 5, host: 6, rule: 7, status: 8, rest: 9 },
 };
 const TYPES = ['Request', 'Response', 'Denied'] as const satisfies HttpAccessLog['entryType'][];
 const PROTOCOLS = ['HTTP/1', 'HTTP/1.1', 'HTTP/2'] as const satisfies HttpAccessLog['protocol'][];
