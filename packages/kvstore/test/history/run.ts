@@ -31,6 +31,7 @@ export async function runHistory(
   const working = [
     ...Array.from({ length: WRITERS }, (_, i) => workload.write(clients[i % clients.length]!)),
     ...clients.slice(0, 2).map((client) => workload.lease(client)),
+    workload.compact(clients[0]!),
   ];
   const failed = Promise.all([...working, ...watching]).then(() => undefined as never);
   failed.catch(() => {});

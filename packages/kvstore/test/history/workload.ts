@@ -23,7 +23,7 @@ export interface Clock {
   sleep: (ms: number) => Promise<unknown>;
 }
 
-/** Clients of one store that write, read, delete, swap, hold leases and watch until they are stopped. */
+/** Clients of one store that write, read, delete, swap, hold leases, watch and compact until they are stopped. */
 export class Workload {
   readonly #clock: Clock;
   readonly recorder = new Recorder();
@@ -34,6 +34,7 @@ export class Workload {
   #isOver = false;
   #values = 0;
   acknowledged = 0;
+  compactions = 0;
 
   constructor(random: () => number, clock: Clock, isUnknown = isOutage) {
     this.#clock = clock;
@@ -141,6 +142,25 @@ export class Workload {
         if (!this.#isUnknown(error) && !isGone(error)) throw error;
         await this.#clock.sleep(PAUSE_MS);
       }
+    }
+  }
+
+  /** Gives up, now and then, what all watches have been told: none may miss anything by that. */
+  async compact(client: KvstoreClient): Promise<void> {
+    let compacted = 1;
+    while (!this.#isOver) {
+      await this.#clock.sleep(this.#pick(100));
+      const told = Math.min(...this.watches.map(({ batches }) => batches.at(-1)?.at(-1)?.revision ?? 1));
+      if (told === compacted) continue;
+      try {
+        await client.compact(told);
+        this.compactions++;
+      } catch (error) {
+        // One that nobody was told of may have been done.
+        const isDone = error instanceof KvstoreError && error.code === 'COMPACTED';
+        if (!isDone && !this.#isUnknown(error)) this.recorder.surprises.push(String(error));
+      }
+      compacted = told;
     }
   }
 

@@ -13,13 +13,20 @@ import { Scheduler } from './scheduler.ts';
 const WRITERS = 5;
 const LIVES = 5;
 
+export interface Simulated {
+  history: History;
+  /** Of the power. */
+  cuts: number;
+  compactions: number;
+}
+
 /** Clients, a network and a machine, all simulated: the same seed gives the same history. */
-export async function simulate(seed: number, faults: MachineFaults = {}): Promise<{ history: History; cuts: number }> {
+export async function simulate(seed: number, faults: MachineFaults = {}): Promise<Simulated> {
   const scheduler = new Scheduler(randomFrom(seed));
   return scheduler.runUntil(live(scheduler, faults));
 }
 
-async function live(scheduler: Scheduler, faults: MachineFaults): Promise<{ history: History; cuts: number }> {
+async function live(scheduler: Scheduler, faults: MachineFaults): Promise<Simulated> {
   const { now, sleep, random } = scheduler;
   const machine = new Machine(scheduler, faults);
   await machine.start();
@@ -30,6 +37,7 @@ async function live(scheduler: Scheduler, faults: MachineFaults): Promise<{ hist
   const working = [
     ...Array.from({ length: WRITERS }, (_, i) => workload.write(clients[i % clients.length]!)),
     ...clients.slice(0, 2).map((client) => workload.lease(client)),
+    workload.compact(clients[0]!),
   ];
   for (let life = 0; life < LIVES && machine.failure === undefined; life++) {
     for (let troubles = scheduler.pick(4); troubles > 0; troubles--) {
@@ -68,12 +76,12 @@ async function live(scheduler: Scheduler, faults: MachineFaults): Promise<{ hist
     leases,
     last: { revision, pairs },
   };
-  return { history, cuts: machine.cuts };
+  return { history, cuts: machine.cuts, compactions: workload.compactions };
 }
 
 /** A store that does not come up again is the history's fault. */
-function broken({ recorder, watches, leases }: Workload, machine: Machine): { history: History; cuts: number } {
+function broken({ recorder, watches, leases, compactions }: Workload, machine: Machine): Simulated {
   const surprises = [...recorder.surprises, `the store does not start: ${machine.failure!.message}`];
   const history = { calls: recorder.calls, surprises, watches, leases, last: { revision: 1, pairs: new Map() } };
-  return { history, cuts: machine.cuts };
+  return { history, cuts: machine.cuts, compactions };
 }
