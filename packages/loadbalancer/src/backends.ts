@@ -50,7 +50,11 @@ export function backendsOfSlice({ endpoints, ports }: EndpointSlice): BackendPar
   return [...found.values()];
 }
 
-/** The backends of several slices of one service; what more than one names is active if one says so. */
+/**
+ * The backends of several slices of one service; what more than one names is active if one says so.
+ * @param slices in the order of their names: where they do not agree on a backend's node, the last one counts. In Cilium that is
+ * the one that was told last, which the objects do not say.
+ */
 export function mergeBackends(slices: Iterable<readonly BackendParams[]>): BackendParams[] {
   const found = new Map<string, BackendParams>();
   for (const backends of slices)

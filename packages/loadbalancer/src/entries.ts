@@ -64,7 +64,8 @@ export function receiversOf(
   slices: readonly EndpointSlice[],
   { port, protocol }: Omit<Frontend, 'address'>,
 ): Frontend[] | undefined {
-  const backends = mergeBackends(slices.map(backendsOfSlice));
+  const inOrder = slices.toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  const backends = mergeBackends(inOrder.map(backendsOfSlice));
   const found = shown(service, desiredFrontends(service, backends, BOTH_FAMILIES)).find(
     ({ frontend }) => frontend.port === port && frontend.protocol === protocol,
   );

@@ -136,8 +136,9 @@ export class ServiceManager {
   #desired(name: string): DesiredFrontend[] {
     const service = this.#services.get(name);
     if (service === undefined) return [];
-    const slices = [...(this.#slicesOf.get(name) ?? [])].map((slice) => this.#slices.get(slice)!.backends);
-    return desiredFrontends(service, mergeBackends(slices), this.#config);
+    const slices = [...(this.#slicesOf.get(name) ?? [])].sort();
+    const backends = mergeBackends(slices.map((slice) => this.#slices.get(slice)!.backends));
+    return desiredFrontends(service, backends, this.#config);
   }
 
   /** @returns what can be written, and why a service is not part of it */
