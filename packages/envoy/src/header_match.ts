@@ -37,7 +37,8 @@ export function compileHeaderMatch(match: HeaderMatch, at: string): HeaderAction
   const name = match.name.toLowerCase();
   if (!TOKEN.test(name) && !name.startsWith(':')) throw new RejectedPolicy(`${at}.name: no name of a header`);
   if (/[\0\r\n]/.test(match.value ?? '')) throw new RejectedPolicy(`${at}.value: ends a line`);
-  const expected = match.value ?? '';
+  // One char a byte, as in requests: headers are bytes.
+  const expected = Buffer.from(match.value ?? '').toString('latin1');
   const { matchAction = 'CONTINUE_ON_MATCH', mismatchAction = 'FAIL_ON_MISMATCH', valueSdsSecret } = match;
   // As while a secret has not come yet: a value beside it stands in for it, and without one nothing matches.
   if (valueSdsSecret && expected === '') return () => false;

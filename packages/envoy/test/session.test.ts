@@ -437,6 +437,12 @@ describe('header rules', () => {
     expect(headOf(lines(actions).at(-1), 'x-key')).toBe('x-key: new');
   });
 
+  test('a value is bytes: of none of its characters a line feed remains', () => {
+    const { client } = dial(acting('X-Key', 'a\u010ab', 'REPLACE_ON_MISMATCH'));
+    const [, forwarded] = client('GET / HTTP/1.1\r\nHost: deathstar\r\nX-Key: old\r\n\r\n');
+    expect(headOf(forwarded, 'x-key')).toBe('x-key: a\xc4\x8ab');
+  });
+
   test.each(['REPLACE_ON_MISMATCH', 'DELETE_ON_MISMATCH'] as const)(
     '%s of content-length does not change where the body ends',
     (mismatchAction) => {
