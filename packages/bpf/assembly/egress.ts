@@ -93,7 +93,7 @@ import {
   saddrAt,
   sameAddress,
 } from './packet';
-import { account, judge, PROXY_PORT, VERDICT } from './policy';
+import { account, judge, NOT_JUDGED, PROXY_PORT, VERDICT } from './policy';
 import { updateAffinity } from './affinity';
 import {
   backendId,
@@ -134,6 +134,7 @@ let endpoint: u32 = 0;
 let destination: u32 = 0;
 
 /** @param ep record of the pod's program. @returns answer of the program, NOT_USUAL or NO_NODES: then nothing is changed */
+@inline
 export function handleFromLxc<F>(ctx: u32, ep: u32, at: u32, len: u32, now: u32, device: u32): i32 {
   if (!parse<F>(at, len, now)) return NOT_USUAL;
   if (has(ctx, CHECK_SOURCE) && !sameAddress<F>(saddrAt, load<u32>(ep, isV6<F>() ? EP_ADDRESS6 : EP_ADDRESS)))
@@ -144,6 +145,7 @@ export function handleFromLxc<F>(ctx: u32, ep: u32, at: u32, len: u32, now: u32,
     service = lookupService<F>(ctx, has(ctx, NODE_PORT));
     if (service !== 0 && !expectTranslation<F>(ctx)) return NOT_USUAL;
   }
+  info = lookupRemoteEndpoint<F>(ctx, daddrAt);
   const way = expectWay<F>(ctx, ep);
   if (way === NOT_USUAL) return NOT_USUAL;
   const isNew = status === NEW && way !== NOWHERE;
@@ -173,9 +175,9 @@ function expectWay<F>(ctx: u32, ep: u32): i32 {
   let flags: u32 = 0;
   if (entry !== 0) {
     flags = entryFlags(entry);
-    if ((flags & LB_LOOPBACK) !== 0 || reopens(entry)) return NOT_USUAL;
+    if ((flags & LB_LOOPBACK) !== 0) return NOT_USUAL;
+    if (reopens(entry)) return NOT_USUAL;
   }
-  info = lookupRemoteEndpoint<F>(ctx, daddrAt);
   remote = identityOf<F>(ctx, info);
   proxyPort = 0;
   if (status === REPLY) {
@@ -183,13 +185,14 @@ function expectWay<F>(ctx: u32, ep: u32): i32 {
     if ((flags & NODE_PORT_ENTRY) !== 0 && has(ctx, NODE_PORT)) return NOT_USUAL;
   } else {
     const judged = ctx + FROM_JUDGED;
-    if (!judge<F>(ctx, ep, EGRESS, remote, judged)) return NOT_USUAL;
-    const verdict = load<i32>(judged, VERDICT);
+    const verdict = judge<F>(ctx, ep, EGRESS, remote, judged);
+    if (verdict === NOT_JUDGED) return NOT_USUAL;
     if (verdict < 0) return metric(ctx, METRIC_EGRESS, <u32>-verdict) !== 0 ? NOWHERE : NOT_USUAL;
     proxyPort = load<u32>(judged, PROXY_PORT);
     if (status === ESTABLISHED) {
-      const isStale = entryRevNat(entry) !== revNat || ((flags & PROXY_REDIRECT) !== 0) !== (proxyPort !== 0);
-      if (isStale) return NOT_USUAL;
+      // Of a service that is another one now, or of another policy.
+      if (entryRevNat(entry) !== revNat) return NOT_USUAL;
+      if (((flags & PROXY_REDIRECT) !== 0) !== (proxyPort !== 0)) return NOT_USUAL;
     }
     if (proxyPort !== 0) return TO_THE_PROXY;
   }
