@@ -102,10 +102,15 @@ export function wantedLog({ code, sees, proxied }: NameLaw, audit: boolean): Rec
   };
 }
 
-export const logOf = (lines: readonly string[], law: NameLaw, audit: boolean): Record<string, boolean> =>
-  Object.fromEntries(
-    Object.keys(wantedLog(law, audit)).map((text) => [text, lines.some((line) => line.includes(text))]),
+/** The end of a connection may be told when the policy that let it begin is gone: of TCP, only what begins one counts. */
+const isBeginning = (line: string): boolean => !/TCP Flags: (?!SYN\))/.test(line);
+
+export function logOf(lines: readonly string[], law: NameLaw, audit: boolean): Record<string, boolean> {
+  const told = lines.filter(isBeginning);
+  return Object.fromEntries(
+    Object.keys(wantedLog(law, audit)).map((text) => [text, told.some((line) => line.includes(text))]),
   );
+}
 
 export const DNS_POD = 'coredns';
 export const DNS_ADDRESS = '10.0.0.53';

@@ -1,5 +1,6 @@
 import type { SessionDeed, SessionSink } from './carrier.ts';
 import { ProxyError } from './errors.ts';
+import type { Piece } from './http1/encode.ts';
 import type { AccessLog, ProxyAction, Side } from './protocol.ts';
 
 /** Actions in order; bytes for the same side with nothing between them become one action. */
@@ -14,10 +15,10 @@ export class ActionList implements SessionSink {
     return false;
   }
 
-  bytes(direction: Side, bytes: Uint8Array): void {
+  bytes(direction: Side, bytes: Piece): void {
     if (direction !== this.#direction) this.#flush();
     this.#direction = direction;
-    this.#parts.push(bytes);
+    this.#parts.push(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
   }
 
   add(type: SessionDeed): void {

@@ -1,5 +1,6 @@
 // What a session and whoever carries its bytes (sockets, or an emulated network) say to each other.
 import type { HttpConfig } from './http_config.ts';
+import type { Piece } from './http1/encode.ts';
 import type { AccessLog, Side } from './protocol.ts';
 import type { UpstreamFailure } from './responses.ts';
 import type { TlsMaterials } from './tls/secrets.ts';
@@ -14,7 +15,7 @@ export interface SessionSink {
   readonly logs: boolean;
   /** So much waits to be written to this side that no more should come: the session waits for `resume`. */
   isFull(side: Side): boolean;
-  bytes(to: Side, bytes: Uint8Array): void;
+  bytes(to: Side, bytes: Piece): void;
   add(type: SessionDeed): void;
   /** Said at most once, before any bytes: from now on all bytes to and from the session are what is inside TLS. */
   secure(tls: TlsEnds): void;

@@ -3,6 +3,7 @@ import type { SessionOptions } from './carrier.ts';
 import { allowed } from './filter.ts';
 import { HeaderLog } from './header_match.ts';
 import type { HttpConfig } from './http_config.ts';
+import type { Piece } from './http1/encode.ts';
 import type { Headers } from './http1/message.ts';
 import type { CompiledPolicy } from './network_policy.ts';
 import type { FilterVerdict } from './port_rules.ts';
@@ -60,7 +61,7 @@ export class Exchange {
   /** How often it was tried again. */
   retries = 0;
   /** The body, or all, that went to the server, for the next attempt; undefined: too much, or none will be made. */
-  sent: Uint8Array[] | undefined = [];
+  sent: Piece[] | undefined = [];
   #sentBytes = 0;
 
   constructor(
@@ -88,16 +89,14 @@ export class Exchange {
   judge(policy: CompiledPolicy | undefined, request: AskedRequest, seed: number): Judgement {
     const { id, source, remoteIdentity, localPort, ingress } = this.connection;
     const { upgrade } = request;
-    const ownId = requestId(seed, id, this.number);
-    const headers = new RequestHeaderMap({
-      ...request,
-      headers: filterHeaders(request.headers, {
-        sourceIp: source.ip,
-        requestId: ownId,
-        upgrade,
-        secured: this.connection.secured === true,
-      }),
+    const filtered = filterHeaders(request.headers, {
+      sourceIp: source.ip,
+      requestId: requestId(seed, id, this.number),
+      upgrade,
+      secured: this.connection.secured === true,
     });
+    const { method: asked, authority: host, path: normalized } = request;
+    const headers = new RequestHeaderMap({ method: asked, path: normalized, authority: host, headers: filtered });
     const log = new HeaderLog();
     const verdict = allowed(policy, headers, log, { remoteIdentity, port: localPort, ingress });
     const method = headers.get(':method') ?? '';
@@ -110,7 +109,7 @@ export class Exchange {
   }
 
   /** Remembers what goes to the server. */
-  keep(bytes: Uint8Array): void {
+  keep(bytes: Piece): void {
     if (this.sent === undefined) return;
     this.#sentBytes += bytes.length;
     if (this.#sentBytes > MAX_KEPT_BYTES) this.sent = undefined;
@@ -145,16 +144,21 @@ export class Exchange {
 
   /** From the end of the request to `nowNs`, the head of the response; undefined if the request has not ended. */
   serviceTimeMs(nowNs: bigint): number | undefined {
-    return this.requestDoneNs === undefined ? undefined : Number((nowNs - this.requestDoneNs) / 1_000_000n);
+    return this.requestDoneNs === undefined ? undefined : Math.floor(Number(nowNs - this.requestDoneNs) / 1e6);
   }
 
   /** The access log's entry for the request, or for the response with `status`. Only once judged. */
   record(response?: { status: number; nowNs: bigint }): HttpAccessLog {
     const { method, authority, path, verdict, log } = this.#judged!;
-    return {
-      timestampNs: response?.nowNs ?? this.startedNs,
+    const ends = endsOf(this.connection);
+    const record: HttpAccessLog = {
+      timestampNs: response === undefined ? this.startedNs : response.nowNs,
       entryType: response !== undefined ? 'Response' : verdict.allowed ? 'Request' : 'Denied',
-      ...endsOf(this.connection),
+      isIngress: ends.isIngress,
+      sourceIdentity: ends.sourceIdentity,
+      destinationIdentity: ends.destinationIdentity,
+      source: ends.source,
+      destination: ends.destination,
       method,
       path,
       host: authority,
@@ -162,7 +166,12 @@ export class Exchange {
       status: response?.status,
       latencyNs: response === undefined ? undefined : response.nowNs - this.startedNs,
       rule: verdict.matchedRule,
-      ...(this.connection.secured && { scheme: 'https' as const }),
+    };
+    const { secured } = this.connection;
+    if (!secured && log.missing.length === 0 && log.rejected.length === 0) return record;
+    return {
+      ...record,
+      ...(secured && { scheme: 'https' }),
       ...(log.missing.length > 0 && { missingHeaders: log.missing }),
       ...(log.rejected.length > 0 && { rejectedHeaders: log.rejected }),
     };

@@ -1,5 +1,13 @@
 import { formatIp, type IpAddress, isIpv6 } from '@ciliate/packet';
-import { firstValue, type Headers, hasToken, type RequestStart, tokensOf, valuesOf } from './http1/message.ts';
+import {
+  firstValue,
+  type HeaderLine,
+  type Headers,
+  hasToken,
+  type RequestStart,
+  tokensOf,
+  valuesOf,
+} from './http1/message.ts';
 
 /** Cilium's HTTP request time-out, in ms, which Envoy tells the server; the route of gRPC has none. */
 const REQUEST_TIMEOUT_MS = 3_600_000;
@@ -51,7 +59,7 @@ export const isWebSocketUpgrade = (headers: Headers): boolean =>
   isUpgrade(headers) && valuesOf(headers, 'upgrade').join().toLowerCase() === 'websocket';
 
 /** What an upgrade says of itself, to the server and in its answer. */
-export const upgradeHeaders = (): [name: string, value: string][] => [
+export const upgradeHeaders = (): HeaderLine[] => [
   ['connection', 'upgrade'],
   ['upgrade', 'websocket'],
 ];
@@ -86,11 +94,13 @@ export function filterHeaders(headers: Headers, { sourceIp, requestId, upgrade, 
   const nominated = tokensOf(headers, 'connection');
   const dropped = internal ? DROPPED_INSIDE : DROPPED_OUTSIDE;
   const continues = expectsContinue(headers);
-  const out: [string, string][] = [];
-  for (const [name, value] of headers) {
+  const out: HeaderLine[] = [];
+  for (let at = 0; at < headers.length; at++) {
+    const line = headers[at]!;
+    const name = line[0];
     if (dropped.has(name) || (nominated.length > 0 && nominated.includes(name))) continue;
     if (continues && name === 'expect') continue;
-    out.push([name, value]);
+    out.push(line);
   }
   const ownId = firstValue(out, 'x-request-id');
   if (hasToken(headers, 'te', 'trailers')) out.push(['te', 'trailers']);
@@ -110,9 +120,10 @@ export function upstreamHeaders(
   authority: string,
   filtered: Headers,
   { method, framing }: Pick<RequestStart, 'method' | 'framing'>,
-): [name: string, value: string][] {
+): HeaderLine[] {
   const length = framing.kind === 'length' ? `${framing.length}` : undefined;
-  const out: [string, string][] = [['host', authority], ...forwardedHeaders(filtered, length)];
+  const out: HeaderLine[] = [['host', authority]];
+  addForwarded(out, filtered, length);
   if (framing.kind === 'chunked') out.push(['transfer-encoding', 'chunked']);
   if (framing.kind === 'none' && !BODY_NOT_EXPECTED.has(method)) out.push(['content-length', '0']);
   return out;
@@ -122,19 +133,19 @@ export function upstreamHeaders(
  * Those among them that every version of HTTP has; neither host nor authority.
  * @param length of the body as the client had it; undefined: it did not say
  */
-export function forwardedHeaders(filtered: Headers, length: string | undefined): [name: string, value: string][] {
-  const out: [string, string][] = [];
-  for (const [name, value] of filtered) {
+export function addForwarded(out: HeaderLine[], filtered: Headers, length: string | undefined): void {
+  for (let at = 0; at < filtered.length; at++) {
+    const line = filtered[at]!;
+    const name = line[0];
     const isFraming = name === 'content-length' && length === undefined;
-    if (!isFraming && (name === 'te' || !HOP_BY_HOP.has(name))) out.push([name, value]);
+    if (!isFraming && (name === 'te' || !HOP_BY_HOP.has(name))) out.push(line);
   }
   if (!isGrpc(filtered)) setHeader(out, 'x-envoy-expected-rq-timeout-ms', `${REQUEST_TIMEOUT_MS}`);
   if (length !== undefined) setHeader(out, 'content-length', length);
-  return out;
 }
 
 /** Replaces the first header of this name and removes others, or adds it at the end. */
-export function setHeader(headers: [string, string][], name: string, value: string): void {
+export function setHeader(headers: HeaderLine[], name: string, value: string): void {
   let at = 0;
   while (at < headers.length && headers[at]![0] !== name) at++;
   if (at === headers.length) {

@@ -3,18 +3,35 @@
  * that a run gives the same ids however its connections interleave.
  */
 export function requestId(seed: number, connectionId: number, request: number): string {
-  let state = mix(mix(mix(seed) ^ connectionId) ^ request);
-  const next = (): number => {
-    state = (state + 0x9e3779b9) >>> 0;
-    return mix(state);
-  };
-  const [a, b, c, d] = [next(), next(), next(), next()];
-  const variant = 0x8 | ((c >>> 28) & 3);
-  return `${hex4(a >>> 16)}${hex4(a)}-${hex4(b >>> 16)}-${hex4(0x4000 | ((b >>> 4) & 0xfff))}-${hex4((variant << 12) | ((c >>> 16) & 0xfff))}-${hex4(c)}${hex4(d >>> 16)}${hex4(d)}`;
+  const state = mix(mix(mix(seed) ^ connectionId) ^ request);
+  const a = mix(state + STEP);
+  const b = mix(state + 2 * STEP);
+  const c = mix(state + 3 * STEP);
+  const d = mix(state + 4 * STEP);
+  writeHex(0, a, 8);
+  writeHex(9, b >>> 16, 4);
+  writeHex(14, VERSION | ((b >>> 4) & 0xfff), 4);
+  writeHex(19, VARIANT | ((c >>> 16) & 0x3fff), 4);
+  writeHex(24, c, 4);
+  writeHex(28, d, 8);
+  return TEXT.toString('latin1');
 }
 
-const BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
-const hex4 = (word: number): string => BYTES[(word >>> 8) & 255]! + BYTES[word & 255]!;
+const STEP = 0x9e3779b9;
+const VERSION = 0x4000;
+const VARIANT = 0x8000;
+/** Written anew for each id: several times faster than to put strings together. */
+const TEXT = Buffer.alloc(36, '-');
+const DIGITS = Buffer.from('0123456789abcdef');
+
+/** The last so many digits of a word. */
+function writeHex(at: number, word: number, digits: number): void {
+  let left = word;
+  for (let place = at + digits - 1; place >= at; place--) {
+    TEXT[place] = DIGITS[left & 15]!;
+    left >>>= 4;
+  }
+}
 
 /** A number below 2^32 for the n-th wait of a connection; as with ids, a function of the seed and the place alone. */
 export const jitter = (seed: number, connectionId: number, n: number): number =>

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { encodeResponseHead } from './http1/encode.ts';
-import type { Headers, ResponseStart } from './http1/message.ts';
+import { firstValue, type HeaderLine, type Headers, type ResponseStart } from './http1/message.ts';
 import { setHeader } from './request_headers.ts';
 
 /** The body of the 403; the agent could set another (`--http-403-msg`). */
@@ -74,34 +74,35 @@ export function localReply(
 const percentEncoded = (text: string): string =>
   text.replace(/[^ -$&-}]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
 
-/** @param bodiless answers HEAD @param close the connection ends with it */
+/** One char a byte. @param bodiless answers HEAD @param close the connection ends with it */
 export function encodeLocalReply(
   { status, headers, body }: LocalAnswer,
   { bodiless, close }: { bodiless: boolean; close: boolean },
-): Uint8Array {
+): string {
   const lines = [...headers];
   if (close) lines.push(['connection', 'close']);
   if (body === '' && !bodiless) lines.push(['content-length', '0']);
   const head = encodeResponseHead(status, lines);
-  return bodiless ? head : Buffer.concat([head, Buffer.from(body, 'latin1')]);
+  return bodiless ? head : head + body;
 }
 
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   ...['connection', 'transfer-encoding', 'keep-alive', 'proxy-connection', 'upgrade'],
 ]);
 
-/**
- * The headers of a server's response as the client gets it.
- * @param serviceTimeMs from the end of the request to this head; undefined if the request had not ended
- */
-export function downstreamHeaders(
-  headers: Headers,
-  { nowNs, serviceTimeMs }: { nowNs: bigint; serviceTimeMs: number | undefined },
-): [name: string, value: string][] {
-  const out: [string, string][] = [];
-  for (const [name, value] of headers) if (!HOP_BY_HOP.has(name)) out.push([name, value]);
+export interface ResponseTimes {
+  /** Of the head. */
+  readonly nowNs: bigint;
+  /** From the end of the request to the head; undefined if the request had not ended. */
+  readonly serviceTimeMs: number | undefined;
+}
+
+/** The headers of a server's response as the client gets it. */
+export function downstreamHeaders(headers: Headers, { nowNs, serviceTimeMs }: ResponseTimes): HeaderLine[] {
+  const out: HeaderLine[] = [];
+  for (let at = 0; at < headers.length; at++) if (!HOP_BY_HOP.has(headers[at]![0])) out.push(headers[at]!);
   if (serviceTimeMs !== undefined) setHeader(out, 'x-envoy-upstream-service-time', `${serviceTimeMs}`);
-  if (!has(out, 'date')) out.push(['date', httpDate(nowNs)]);
+  if (firstValue(out, 'date') === undefined) out.push(['date', httpDate(nowNs)]);
   setHeader(out, 'server', 'envoy');
   return out;
 }
@@ -109,15 +110,14 @@ export function downstreamHeaders(
 /** @param close the connection ends with this response */
 export function encodeForwardedHead(
   { status, headers, framing }: ResponseStart,
-  { close, ...times }: { nowNs: bigint; serviceTimeMs: number | undefined; close: boolean },
-): Uint8Array {
+  times: ResponseTimes,
+  close: boolean,
+): string {
   const out = downstreamHeaders(headers, times);
   if (close) out.push(['connection', 'close']);
   if (framing.kind === 'chunked' || framing.kind === 'untilClose') out.push(['transfer-encoding', 'chunked']);
   return encodeResponseHead(status, out);
 }
-
-const has = (headers: Headers, name: string): boolean => headers.some(([key]) => key === name);
 
 let dateSecond = -1;
 let dateText = '';

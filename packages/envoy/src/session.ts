@@ -2,7 +2,7 @@ import { connectionDenied, unseenRequest } from './access_log.ts';
 import type { ConnectionSession, SessionOptions, SessionSink } from './carrier.ts';
 import type { AskedRequest } from './exchange.ts';
 import { allowedAtNetwork } from './filter.ts';
-import { BodyWriter, encodeRequestHead, encodeResponseHead } from './http1/encode.ts';
+import { BodyWriter, encodeRequestHead, encodeResponseHead, type Piece } from './http1/encode.ts';
 import { Http1Exchange } from './http1/exchange.ts';
 import {
   type HeadPlace,
@@ -179,7 +179,10 @@ export class Session implements ConnectionSession {
   }
 
   #continue(exchange: Http1Exchange, event: BodyEvent, nowNs: bigint): void {
-    if (exchange.forwarded) this.#toServer(exchange, exchange.requestBody.write(event));
+    if (exchange.forwarded) {
+      const piece = exchange.requestBody.write(event);
+      if (piece.length > 0) this.#toServer(exchange, piece);
+    }
     if (event.type !== 'end') return;
     exchange.requestDoneNs ??= nowNs;
     exchange.requestEnded = true;
@@ -247,7 +250,7 @@ export class Session implements ConnectionSession {
     this.#responses.expect(method, upgrade);
   }
 
-  #toServer(exchange: Http1Exchange, bytes: Uint8Array): void {
+  #toServer(exchange: Http1Exchange, bytes: Piece): void {
     exchange.keep(bytes);
     if (this.retryAtNs === undefined) this.#actions.bytes('upstream', bytes);
   }
@@ -322,8 +325,8 @@ export class Session implements ConnectionSession {
     exchange.response = 'head';
     exchange.responseBody = new BodyWriter(framing);
     this.#log(exchange, { status, nowNs });
-    const about = { nowNs, serviceTimeMs: exchange.serviceTimeMs(nowNs), close: exchange.close };
-    this.#actions.bytes('downstream', encodeForwardedHead(head, about));
+    const times = { nowNs, serviceTimeMs: exchange.serviceTimeMs(nowNs) };
+    this.#actions.bytes('downstream', encodeForwardedHead(head, times, exchange.close));
   }
 
   /** The server sent what is no HTTP response, or ended inside one. */

@@ -133,7 +133,7 @@ describe('requests', () => {
     for (let event = parser.next(); event !== undefined; event = parser.next()) events.push(event);
     expect(events.slice(1)).toEqual([
       { type: 'chunk', size: 3 },
-      { type: 'data', bytes: bytes('ab') },
+      { type: 'data', bytes: Buffer.from('ab') },
     ]);
   });
 });

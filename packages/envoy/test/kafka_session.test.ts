@@ -26,7 +26,8 @@ function dial(over = {}) {
   const sink: SessionSink = {
     logs: true,
     isFull: () => false,
-    bytes: (to, value) => said.push(`${to === 'upstream' ? '>' : '<'}${text(value)}`),
+    bytes: (to, value) =>
+      said.push(`${to === 'upstream' ? '>' : '<'}${typeof value === 'string' ? value : text(value)}`),
     add: (type) => said.push(type),
     secure: () => {},
     log: (_request, record) => log.push(wordsOf(record)),

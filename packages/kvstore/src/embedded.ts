@@ -88,6 +88,7 @@ export class EmbeddedStore implements Backend {
       const logOptions = {
         disk,
         salt,
+        nowNs: options.nowNs,
         onDurable: (revision: number) => store!.#publish(revision),
         onFailure: (error: KvstoreError) => store!.#watchers.fail(error),
       };

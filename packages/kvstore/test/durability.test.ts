@@ -80,13 +80,50 @@ test('a write is answered when it is on the disk, and nobody sees it earlier', a
   const { promise, resolve } = Promise.withResolvers<void>();
   synced = promise;
   const seen: string[] = [];
-  const answered = client.put('a', '1').then(() => seen.push('answered'));
+  const answered = Promise.all([client.put('a', '0'), client.put('a', '1')]).then(() => seen.push('answered'));
   await new Promise((done) => setImmediate(done));
   seen.push(`read ${(await client.get('a')) === undefined ? 'nothing' : 'it'} at ${store.revision}`);
   resolve();
   await answered;
   seen.push(`read ${(await client.get('a')) === undefined ? 'nothing' : 'it'} at ${store.revision}`);
-  expect(seen).toEqual(['read nothing at 1', 'answered', 'read it at 2']);
+  expect(seen).toEqual(['read nothing at 1', 'answered', 'read it at 3']);
+});
+
+const syncs: [name: string, syncMs: number, together: number, how: string][] = [
+  ['one after the other, on a quick disk: each on the spot', 0.2, 1, 'now now now now'],
+  ['one after the other, on a slow disk: by another thread, after the first one', 5, 1, 'now later later later'],
+  ['two at a time: by another thread, and one for both', 0.2, 2, 'later later later later'],
+];
+test.each(syncs)('puts are synced before they are answered, %s', async (_name, syncMs, together, how) => {
+  const disk = new SimDisk();
+  let now = 0n;
+  const done: string[] = [];
+  const create = disk.create.bind(disk);
+  disk.create = (name) => {
+    const file = create(name);
+    const { sync, syncNow } = { sync: file.sync.bind(file), syncNow: file.syncNow.bind(file) };
+    const takeTime = (): void => {
+      now += BigInt(syncMs * 1e6);
+    };
+    file.sync = async () => {
+      await sync();
+      takeTime();
+      done.push('later');
+    };
+    file.syncNow = () => {
+      syncNow();
+      takeTime();
+      done.push('now');
+    };
+    return file;
+  };
+  const { client } = await open(disk, { nowNs: () => now });
+  done.length = 0; // the segment's own
+  for (let i = 1; i <= 4; i++) {
+    await Promise.all(Array.from({ length: together }, () => client.put('a', `${i}`)));
+    expect(done.length).toBe(i);
+  }
+  expect(done.join(' ')).toBe(how);
 });
 
 async function written(): Promise<SimDisk> {
@@ -99,7 +136,7 @@ async function written(): Promise<SimDisk> {
 
 test('a torn tail is cut off, and writing goes on there', async () => {
   const disk = await written();
-  disk.rot(log, (bytes) => bytes.subarray(0, bytes.length - 3));
+  disk.rot(log, (bytes) => bytes.subarray(0, usedOf(bytes) - 3));
   const { store, client } = await open(disk);
   expect(await shown(store)).toEqual(['a=2 c2 m3 v2']);
   await client.put('a', '4');
@@ -107,8 +144,11 @@ test('a torn tail is cut off, and writing goes on there', async () => {
   expect(await shown((await open(disk)).store)).toEqual(['a=4 c2 m4 v3']);
 });
 
-const flip = (at: (length: number) => number) => (bytes: Buffer) => {
-  bytes[at(bytes.length)]! ^= 0x10;
+/** Without the zeros behind. */
+const usedOf = (bytes: Buffer): number => bytes.findLastIndex((byte) => byte !== 0) + 1;
+
+const flip = (at: (used: number) => number) => (bytes: Buffer) => {
+  bytes[at(usedOf(bytes))]! ^= 0x10;
   return bytes;
 };
 const damages: [name: string, file: string, change: (bytes: Buffer) => Buffer, message: string][] = [
@@ -117,7 +157,7 @@ const damages: [name: string, file: string, change: (bytes: Buffer) => Buffer, m
   [
     'a bit in the last write, which is there in full',
     log,
-    flip((length) => length - 1),
+    flip((used) => used - 1),
     'frame 3 is there in full and does not match its checksum',
   ],
 ];
@@ -137,7 +177,7 @@ test('damage is refused: a snapshot, whole or gone', async () => {
   const snapshot = disk.list().find((name) => name.startsWith('snapshot'))!;
   disk.rot(
     snapshot,
-    flip((length) => length >> 1),
+    flip((used) => used >> 1),
   );
   await expect(open(disk)).rejects.toMatchObject({ code: 'CORRUPT', message: expect.stringContaining(snapshot) });
   disk.remove(snapshot);

@@ -5,6 +5,8 @@ const SECTOR = 512;
 
 interface Inode {
   bytes: Buffer;
+  /** What was written lies before; the zeros behind take no room. */
+  filled: number;
   synced: Buffer;
 }
 
@@ -12,7 +14,7 @@ interface Inode {
 export class PowerCut extends Error {}
 
 export interface Faults {
-  /** The power goes at this operation (write, truncate, sync, create, rename, remove), counted from 1. */
+  /** The power goes at this operation (write, setSize, sync, create, rename, remove), counted from 1. */
   cutAt?: number;
   /** Bytes that the disk has room for. */
   capacity?: number;
@@ -42,7 +44,7 @@ export class SimDisk implements Disk {
     for (const rename of this.#renames.slice(0, kept)) rename(this.#durable);
     for (const [name, inode] of this.#durable) {
       const bytes = torn(inode, random);
-      disk.#files.set(name, { bytes, synced: bytes });
+      disk.#files.set(name, { bytes, filled: Math.min(inode.filled, bytes.length), synced: bytes });
     }
     disk.#durable = new Map(disk.#files);
     return disk;
@@ -59,7 +61,7 @@ export class SimDisk implements Disk {
 
   create(name: string): DiskFile {
     this.#step();
-    const inode = { bytes: Buffer.alloc(0), synced: Buffer.alloc(0) };
+    const inode = { bytes: Buffer.alloc(0), filled: 0, synced: Buffer.alloc(0) };
     this.#rename((names) => names.set(name, inode));
     return new SimFile(this, inode, () => this.#step());
   }
@@ -101,7 +103,7 @@ export class SimDisk implements Disk {
 
   used(): number {
     let sum = 0;
-    for (const { bytes } of this.#files.values()) sum += bytes.length;
+    for (const { filled } of this.#files.values()) sum += filled;
     return sum;
   }
 
@@ -127,9 +129,9 @@ class SimFile implements DiskFile {
   }
 
   write(bytes: Uint8Array, at: number): void {
-    const size = Math.max(this.#inode.bytes.length, at + bytes.length);
+    const grown = Math.max(0, at + bytes.length - this.#inode.filled);
     const room = (this.#disk.faults.capacity ?? Number.POSITIVE_INFINITY) - this.#disk.used();
-    if (size - this.#inode.bytes.length > room) {
+    if (grown > room) {
       if (room > 0) this.#put(bytes.subarray(0, room), at);
       throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
     }
@@ -138,12 +140,23 @@ class SimFile implements DiskFile {
     this.#step();
   }
 
-  truncate(size: number): void {
+  setSize(size: number): void {
     this.#step();
-    this.#inode.bytes = Buffer.from(this.#inode.bytes.subarray(0, size));
+    const { bytes, filled } = this.#inode;
+    this.#inode.bytes = Buffer.alloc(size);
+    bytes.copy(this.#inode.bytes);
+    this.#inode.filled = Math.min(filled, size);
   }
 
   async sync(): Promise<void> {
+    this.#store();
+  }
+
+  syncNow(): void {
+    this.#store();
+  }
+
+  #store(): void {
     this.#step();
     if (this.#disk.faults.lies) return;
     this.#inode.synced = Buffer.from(this.#inode.bytes);
@@ -156,6 +169,7 @@ class SimFile implements DiskFile {
     this.#inode.bytes.copy(grown);
     grown.set(bytes, at);
     this.#inode.bytes = grown;
+    this.#inode.filled = Math.max(this.#inode.filled, at + bytes.length);
   }
 }
 

@@ -86,9 +86,12 @@ const shuffled = (specs: readonly RuleSpec[], random: () => number): RuleSpec[] 
   }));
 };
 
+/** In 0..1, each as likely: of `fc.double`, most are next to 0. */
+const part = fc.nat(1_000_000).map((n) => n / 1_000_001);
+
 test('the order of policies and of rules changes no entry', () => {
   fc.assert(
-    fc.property(modelRules, fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true })), (model, numbers) => {
+    fc.property(modelRules, fc.infiniteStream(part), (model, numbers) => {
       const policy = resolveModel(model);
       fc.pre(policy !== undefined);
       const other = resolveSpecs(shuffled(rulesOf(model), () => numbers.next().value!));

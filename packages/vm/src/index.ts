@@ -1,8 +1,9 @@
 export { VmError, type VmErrorCode } from './errors.ts';
 export type { Helper, HelperTable } from './helpers/helper.ts';
 export { HELPERS } from './helpers/table.ts';
+export { Code } from './insn/code.ts';
 export { disassemble, type NameOf } from './insn/disasm.ts';
-export { decode, encode, type Insn } from './insn/insn.ts';
+export { encode, type Insn } from './insn/insn.ts';
 export { validate } from './insn/validate.ts';
 export { Interpreter, type Observer } from './interpreter/interpreter.ts';
 export type { LookupEngine, LookupEngineMaker } from './machine/lookup_engine.ts';

@@ -13,7 +13,7 @@ import {
 } from '@ciliate/maps';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Compiled, HELPERS, type LinkedFunction, Machine } from '../src/index.ts';
+import { Code, Compiled, encode, HELPERS, type LinkedFunction, Machine } from '../src/index.ts';
 import * as a from './support/asm.ts';
 
 const seed = Number(process.env.CILIATE_SEED ?? Date.now() & 0x7fffffff);
@@ -27,10 +27,13 @@ const scratch = memory.alloc(KEY_BYTES + 64);
 
 /** A program of two instructions and an exit: looks a key up whose address is in its packet's mark. */
 function lookupProgram(map: BpfMap): (key: number) => number {
-  const insns = [a.ldx('W', 2, 1, 8), ...a.lddw(1, BigInt(map.address)), a.call(1), a.exit()];
+  const code = Code.decode(
+    encode([a.ldx('W', 2, 1, 8), ...a.lddw(1, BigInt(map.address)), a.call(1), a.exit()]),
+    'main',
+  );
   const references = new Map([[1, { kind: 'map' as const, name: 'map' }]]);
-  const def = { name: 'main', section: 'tc', insns, references, lines: () => [], tags: [] };
-  const fn: LinkedFunction = { def, index: 1, code: insns };
+  const def = { name: 'main', section: 'tc', code, references, lines: () => [], tags: [] };
+  const fn: LinkedFunction = { def, index: 1, code };
   const compiled = new Compiled(machine, HELPERS);
   compiled.add([fn]);
   return (key) => {

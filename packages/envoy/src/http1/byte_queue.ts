@@ -1,5 +1,7 @@
+import type { HeadBytes } from './head.ts';
+
 const LF = 0x0a;
-const EMPTY_LINE = Buffer.from('\r\n\r\n', 'latin1');
+const CR = 0x0d;
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -16,6 +18,8 @@ export class ByteQueue {
   #to = 0;
   /** No LF between `#from` and here, so that a line coming byte by byte is searched once. */
   #searched = 0;
+  /** The same for empty lines. */
+  #blockSearched = 0;
 
   get length(): number {
     return this.#to - this.#from;
@@ -25,7 +29,7 @@ export class ByteQueue {
     if (this.#from === this.#to) {
       this.#room = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
       this.#owned = false;
-      this.#from = this.#searched = 0;
+      this.#from = this.#searched = this.#blockSearched = 0;
       this.#to = bytes.length;
       return;
     }
@@ -46,11 +50,9 @@ export class ByteQueue {
   }
 
   /** Up to `max` bytes; fewer if no more have come. */
-  take(max: number): Uint8Array {
-    const end = Math.min(this.#from + max, this.#to);
-    const { buffer, byteOffset } = this.#room;
-    const part = new Uint8Array(buffer, byteOffset + this.#from, end - this.#from);
-    const bytes = this.#owned ? part.slice() : part; // what was made here is written to again
+  take(max: number): Buffer {
+    const part = this.#room.subarray(this.#from, Math.min(this.#from + max, this.#to));
+    const bytes = this.#owned ? Buffer.from(part) : part; // what was made here is written to again
     this.skip(bytes.length);
     return bytes;
   }
@@ -67,14 +69,24 @@ export class ByteQueue {
     return text;
   }
 
-  /** As `line`, up to and with the first empty line; undefined also if that is beyond `max` bytes. */
-  block(max: number): string | undefined {
-    const at = this.#room.indexOf(EMPTY_LINE, this.#from);
-    const end = at + EMPTY_LINE.length;
-    if (at === -1 || end > this.#to || end - this.#from > max) return undefined;
-    const text = this.#room.toString('latin1', this.#from, end);
-    this.skip(end - this.#from);
-    return text;
+  /** Bytes up to and with the first empty line; undefined if it has not come yet, or is beyond `max` bytes. */
+  blockLength(max: number): number | undefined {
+    const room = this.#room;
+    const to = Math.min(this.#to, this.#from + max);
+    // Of any four bytes in a row one is looked at.
+    let at = Math.max(this.#blockSearched, this.#from + 3);
+    for (; at < to; at += 4) {
+      if (room[at]! > CR) continue;
+      const end = emptyLineAround(room, at, this.#from);
+      if (end !== undefined && end <= to) return end - this.#from;
+    }
+    this.#blockSearched = at - 4; // once more when what is behind it has come
+    return undefined;
+  }
+
+  /** The next bytes where they lie: they hold until something else is asked of the queue. */
+  look(length: number): HeadBytes {
+    return { bytes: this.#room, from: this.#from, end: this.#from + length };
   }
 
   #makeRoom(more: number): void {
@@ -84,7 +96,19 @@ export class ByteQueue {
     this.#room.set(waiting);
     this.#owned = true;
     this.#searched -= this.#from;
+    this.#blockSearched -= this.#from;
     this.#from = 0;
     this.#to = length;
   }
+}
+
+/** @returns the end of the CR LF CR LF that has `at` in it and does not begin before `from` */
+function emptyLineAround(bytes: Uint8Array, at: number, from: number): number | undefined {
+  const first = bytes[at] === LF ? at - 1 : at;
+  for (const start of [first - 2, first]) {
+    if (start < from) continue;
+    if (bytes[start] === CR && bytes[start + 1] === LF && bytes[start + 2] === CR && bytes[start + 3] === LF)
+      return start + 4;
+  }
+  return undefined;
 }

@@ -2,24 +2,24 @@ import { STATUS_CODES } from 'node:http';
 import type { Framing, Headers } from './message.ts';
 import type { BodyEvent } from './parser.ts';
 
-const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'latin1');
+/** Of a message on its way out: bytes, or text that has one char a byte. */
+export type Piece = Uint8Array | string;
 
-function headBytes(startLine: string, headers: Headers): Uint8Array {
+function headText(startLine: string, headers: Headers): string {
   let text = `${startLine}\r\n`;
-  for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
-  return bytesOf(`${text}\r\n`);
+  for (let at = 0; at < headers.length; at++) text += `${headers[at]![0]}: ${headers[at]![1]}\r\n`;
+  return `${text}\r\n`;
 }
 
-export const encodeRequestHead = (method: string, path: string, headers: Headers): Uint8Array =>
-  headBytes(`${method} ${path} HTTP/1.1`, headers);
+export const encodeRequestHead = (method: string, path: string, headers: Headers): string =>
+  headText(`${method} ${path} HTTP/1.1`, headers);
 
 /** The reason phrase is the status's own, whatever the server wrote. */
-export const encodeResponseHead = (status: number, headers: Headers): Uint8Array =>
-  headBytes(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}`, headers);
+export const encodeResponseHead = (status: number, headers: Headers): string =>
+  headText(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}`, headers);
 
-const CRLF = bytesOf('\r\n');
-const LAST_CHUNK = bytesOf('0\r\n\r\n');
-const NOTHING = new Uint8Array(0);
+const CRLF = Buffer.from('\r\n');
+const LAST_CHUNK = '0\r\n\r\n';
 
 /**
  * Writes a body on, piece by piece as it is read. Chunks stay as they were cut, without extensions and trailers; a body
@@ -34,22 +34,22 @@ export class BodyWriter {
     this.#framing = kind;
   }
 
-  write(event: BodyEvent): Uint8Array {
+  write(event: BodyEvent): Piece {
     switch (event.type) {
       case 'chunk':
         return this.#startChunk(event.size);
       case 'data':
         if (this.#framing === 'chunked') return this.#chunkData(event.bytes);
         if (this.#framing !== 'untilClose') return event.bytes;
-        return Buffer.concat([this.#startChunk(event.bytes.length), this.#chunkData(event.bytes)]);
+        return Buffer.concat([Buffer.from(this.#startChunk(event.bytes.length)), this.#chunkData(event.bytes)]);
       case 'end':
-        return this.#framing === 'chunked' || this.#framing === 'untilClose' ? LAST_CHUNK : NOTHING;
+        return this.#framing === 'chunked' || this.#framing === 'untilClose' ? LAST_CHUNK : '';
     }
   }
 
-  #startChunk(size: number): Uint8Array {
+  #startChunk(size: number): string {
     this.#left = size;
-    return bytesOf(`${size.toString(16)}\r\n`);
+    return `${size.toString(16)}\r\n`;
   }
 
   /** The last bytes of a chunk close it. */

@@ -1,3 +1,5 @@
+import { isText, readHeaderLines } from './header_lines.ts';
+import { KnownWords } from './known_words.ts';
 import {
   type Framing,
   type Headers,
@@ -8,151 +10,92 @@ import {
   type ResponseStart,
 } from './message.ts';
 
-/** Bytes of a head, and header lines in it. Envoy's defaults. */
+/** Of a head. Envoy's default. */
 export const MAX_HEAD_BYTES = 60 * 1024;
-export const MAX_HEADERS = 100;
 
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const REQUEST_LINE = /^([^ ]+) ([\x21-\x7e]+) HTTP\/1\.([01])$/;
-const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9][0-9])(?: (.*))?$/;
 const CONTENT_LENGTH = /^[0-9]{1,15}$/;
+const [SPACE, CR, LF, DIGIT_0, DIGIT_1] = [0x20, 0x0d, 0x0a, 0x30, 0x31];
+const STATUS_LINE = /^HTTP\/1\.[01] [1-5][0-9][0-9]/;
+const MINOR_AT = 'HTTP/1.'.length;
+const STATUS_AT = 'HTTP/1.1 '.length;
+const REASON_AT = 'HTTP/1.1 200 '.length;
+const NO_BODY: Framing = { kind: 'none' };
+const CHUNKED: Framing = { kind: 'chunked' };
+const UNTIL_CLOSE: Framing = { kind: 'untilClose' };
+const digit = (code: number): number => code - DIGIT_0;
 
 /** Envoy's HTTP/1 codec knows these and answers 400 to any other. */
-const METHODS: ReadonlySet<string> = new Set([
+const METHODS: readonly string[] = [
   ...['ACL', 'BIND', 'CHECKOUT', 'CONNECT', 'COPY', 'DELETE', 'GET', 'HEAD', 'LINK', 'LOCK', 'MERGE', 'MKACTIVITY'],
   ...['MKCALENDAR', 'MKCOL', 'MOVE', 'MSEARCH', 'NOTIFY', 'OPTIONS', 'PATCH', 'POST', 'PROPFIND', 'PROPPATCH', 'PURGE'],
   ...['PUT', 'REBIND', 'REPORT', 'SEARCH', 'SOURCE', 'SUBSCRIBE', 'TRACE', 'UNBIND', 'UNLINK', 'UNLOCK', 'UNSUBSCRIBE'],
-]);
+];
+const KNOWN_METHODS = new KnownWords(METHODS, false);
 
-const FIRST_BYTES: ReadonlySet<number> = new Set([...METHODS].map((method) => method.charCodeAt(0)));
+const FIRST_BYTES: ReadonlySet<number> = new Set(METHODS.map((method) => method.charCodeAt(0)));
 
 /** As Envoy, look at a request's first byte before its line is complete: what is no HTTP may never end a line. @throws HttpError */
 export function checkFirstByte(byte: number): void {
   if (!FIRST_BYTES.has(byte)) throw new HttpError(400, 'unknown method');
 }
 
-/** @param lines of the head, without line ends and without the empty one @throws HttpError */
-export function readRequestHead(lines: readonly string[], start: number, headEnd: number): RequestStart & HeadPlace {
-  const [, method, target, minor] = REQUEST_LINE.exec(lines[0]!) ?? [];
-  if (method === undefined || target === undefined) throw new HttpError(400, 'malformed request line');
-  if (!METHODS.has(method)) throw new HttpError(400, 'unknown method');
-  const version: HttpVersion = minor === '1' ? '1.1' : '1.0';
-  const headers = readHeaders(lines, 1);
-  return { method, target, version, headers, framing: bodyFraming(headers, version) ?? NO_BODY, start, headEnd };
+/** Where a head lies: lines that end with CR LF, the last of them empty; `end` is the place after it. */
+export interface HeadBytes {
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly end: number;
 }
 
-/** @param methodOf the method of the request that a response of this status answers @throws HttpError */
+/** @param start of the head in its stream @throws HttpError */
+export function readRequestHead({ bytes, from, end }: HeadBytes, start: number): RequestStart & HeadPlace {
+  const text = bytes.toString('latin1', from, end);
+  let at = from;
+  while (bytes[at]! > SPACE) at++;
+  const methodEnd = at;
+  const targetAt = at + 1;
+  if (bytes[at] === SPACE) at++;
+  while (isVisible(bytes[at]!)) at++;
+  const minor = bytes[at + VERSION.length]!;
+  const isLine = text.startsWith(VERSION, at - from) && (minor === DIGIT_0 || minor === DIGIT_1);
+  const headersAt = at + VERSION.length + 3;
+  if (!isLine || at === targetAt || methodEnd === from || bytes[headersAt - 2] !== CR || bytes[headersAt - 1] !== LF)
+    throw new HttpError(400, 'malformed request line');
+  const method = KNOWN_METHODS.find(bytes, from, methodEnd);
+  if (method === undefined) throw new HttpError(400, 'unknown method');
+  const target = text.slice(targetAt - from, at - from);
+  const version: HttpVersion = minor === DIGIT_1 ? '1.1' : '1.0';
+  const headers = readHeaderLines(bytes, text, from, headersAt, end);
+  const framing = bodyFraming(headers, version) ?? NO_BODY;
+  return { method, target, version, headers, framing, start, headEnd: start + end - from };
+}
+
+const VERSION = ' HTTP/1.';
+const isVisible = (code: number): boolean => code > 0x20 && code < 0x7f;
+
+/**
+ * @param start of the head in its stream @param methodOf the method of the request that a response of this status answers
+ * @throws HttpError
+ */
 export function readResponseHead(
-  lines: readonly string[],
+  { bytes, from, end }: HeadBytes,
   start: number,
-  headEnd: number,
   methodOf: (status: number) => string,
 ): ResponseStart & HeadPlace {
-  const [, minor, code, reason = ''] = STATUS_LINE.exec(lines[0]!) ?? [];
-  if (code === undefined || hasControl(reason)) throw new HttpError(400, 'malformed status line');
-  const status = Number(code);
-  const version: HttpVersion = minor === '1' ? '1.1' : '1.0';
-  const headers = readHeaders(lines, 1);
-  const declared = bodyFraming(headers, version) ?? { kind: 'untilClose' };
+  const text = bytes.toString('latin1', from, end);
+  const code = from + STATUS_AT;
+  const status = digit(bytes[code]!) * 100 + digit(bytes[code + 1]!) * 10 + digit(bytes[code + 2]!);
+  let at = code + 3;
+  const hasReason = bytes[at] === SPACE;
+  while (isText(bytes[at]!)) at++;
+  const isLine = STATUS_LINE.test(text) && (hasReason || at === code + 3) && bytes[at] === CR && bytes[at + 1] === LF;
+  if (!isLine) throw new HttpError(400, 'malformed status line');
+  const reason = hasReason ? text.slice(REASON_AT, at - from) : '';
+  const version: HttpVersion = bytes[from + MINOR_AT] === DIGIT_1 ? '1.1' : '1.0';
+  const headers = readHeaderLines(bytes, text, from, at + 2, end);
+  const declared = bodyFraming(headers, version) ?? UNTIL_CLOSE;
   const bodiless = methodOf(status) === 'HEAD' || status < 200 || status === 204 || status === 304;
-  return { status, reason, version, headers, framing: bodiless ? NO_BODY : declared, start, headEnd };
-}
-
-const NO_BODY: Framing = { kind: 'none' };
-
-/** Header or trailer lines. @throws HttpError */
-export function readHeaders(lines: readonly string[], from = 0): Headers {
-  if (lines.length - from > MAX_HEADERS) throw new HttpError(431, 'too many headers');
-  const headers: [string, string][] = [];
-  for (let at = from; at < lines.length; at++) headers.push(readHeader(lines[at]!));
-  return headers;
-}
-
-/** What a character may be part of. */
-const NAME = 1;
-const UPPER = 2;
-const VALUE = 4;
-const CLASS = Uint8Array.from({ length: 256 }, (_, code) => {
-  const char = String.fromCharCode(code);
-  const name = TOKEN.test(char) ? NAME : 0;
-  return name | (/[A-Z]/.test(char) ? UPPER : 0) | (hasControl(char) ? 0 : VALUE);
-});
-const [COLON, SPACE, TAB] = [0x3a, 0x20, 0x09];
-
-function readHeader(line: string): [name: string, value: string] {
-  let at = 0;
-  let seen = 0;
-  let code = line.charCodeAt(0);
-  if (code === SPACE || code === TAB) throw new HttpError(400, 'folded header line');
-  while (at < line.length && (CLASS[code]! & NAME) !== 0) {
-    seen |= CLASS[code]!;
-    code = line.charCodeAt(++at);
-  }
-  if (at === 0 || code !== COLON) throw new HttpError(400, 'invalid header name');
-  let from = at + 1;
-  for (let place = from; place < line.length; place++) {
-    if ((CLASS[line.charCodeAt(place)]! & VALUE) === 0) throw new HttpError(400, 'invalid character in a header value');
-  }
-  let to = line.length;
-  while (from < to && isBlank(line.charCodeAt(from))) from++;
-  while (to > from && isBlank(line.charCodeAt(to - 1))) to--;
-  const name = line.slice(0, at);
-  const value = line.slice(from, to);
-  return [KNOWN_NAMES.get(name) ?? ((seen & UPPER) === 0 ? name : name.toLowerCase()), value];
-}
-
-/** Names as most write them: found faster than made, and all later questions about them are, too. */
-const KNOWN_NAMES: ReadonlyMap<string, string> = new Map(
-  [
-    ...[
-      'Accept',
-      'Accept-Encoding',
-      'Accept-Language',
-      'Authorization',
-      'Cache-Control',
-      'Connection',
-      'Content-Length',
-    ],
-    ...[
-      'Content-Type',
-      'Cookie',
-      'Date',
-      'ETag',
-      'Expect',
-      'Host',
-      'Keep-Alive',
-      'Last-Modified',
-      'Location',
-      'Origin',
-    ],
-    ...[
-      'Referer',
-      'Server',
-      'Set-Cookie',
-      'TE',
-      'Transfer-Encoding',
-      'Upgrade',
-      'User-Agent',
-      'Vary',
-      'X-Forwarded-For',
-    ],
-    ...['X-Request-Id', 'X-Powered-By'],
-  ].flatMap((name) => [
-    [name, name.toLowerCase()],
-    [name.toLowerCase(), name.toLowerCase()],
-  ]),
-);
-
-/** Only spaces and tabs: what else JavaScript takes for white space may be part of a value. */
-const isBlank = (code: number): boolean => code === SPACE || code === TAB;
-
-/** Control characters other than a tab, DEL among them. */
-export function hasControl(text: string): boolean {
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if ((code < 0x20 && code !== 0x09) || code === 0x7f) return true;
-  }
-  return false;
+  const framing = bodiless ? NO_BODY : declared;
+  return { status, reason, version, headers, framing, start, headEnd: start + end - from };
 }
 
 /**
@@ -160,22 +103,28 @@ export function hasControl(text: string): boolean {
  * proxy might follow the other.
  */
 function bodyFraming(headers: Headers, version: HttpVersion): Framing | undefined {
-  const codings: string[] = [];
-  const lengths: string[] = [];
-  for (const [name, value] of headers) {
-    if (name === 'transfer-encoding') codings.push(value);
-    else if (name === 'content-length') lengths.push(value);
+  let codings = 0;
+  let coding = '';
+  let lengths = 0;
+  let length = '';
+  for (let at = 0; at < headers.length; at++) {
+    const [name, value] = headers[at]!;
+    if (name === 'transfer-encoding') {
+      codings++;
+      coding = value;
+    } else if (name === 'content-length') {
+      lengths++;
+      length = value;
+    }
   }
-  if (codings.length > 0) {
-    if (lengths.length > 0) throw new HttpError(400, 'both content-length and transfer-encoding');
+  if (codings > 0) {
+    if (lengths > 0) throw new HttpError(400, 'both content-length and transfer-encoding');
     if (version === '1.0') throw new HttpError(400, 'transfer-encoding in HTTP/1.0');
-    if (codings.length > 1 || codings[0]!.toLowerCase() !== 'chunked')
-      throw new HttpError(501, 'unsupported transfer encoding');
-    return { kind: 'chunked' };
+    if (codings > 1 || coding.toLowerCase() !== 'chunked') throw new HttpError(501, 'unsupported transfer encoding');
+    return CHUNKED;
   }
-  if (lengths.length > 1) throw new HttpError(400, 'more than one content-length');
-  const [length] = lengths;
-  if (length === undefined) return undefined;
+  if (lengths > 1) throw new HttpError(400, 'more than one content-length');
+  if (lengths === 0) return undefined;
   if (!CONTENT_LENGTH.test(length)) throw new HttpError(400, 'invalid content-length');
   return { kind: 'length', length: Number(length) };
 }

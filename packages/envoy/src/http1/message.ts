@@ -1,5 +1,8 @@
-/** Header lines in their order; names in lower case, values without surrounding white space, one char a byte. */
-export type Headers = readonly (readonly [name: string, value: string])[];
+/** The name in lower case, the value without surrounding white space, one char a byte. */
+export type HeaderLine = readonly [name: string, value: string];
+
+/** Header lines in their order. */
+export type Headers = readonly HeaderLine[];
 
 /** How the end of a message is known (RFC 9112, 6.3). */
 export type Framing =
@@ -56,28 +59,45 @@ export class TruncatedError extends HttpError {
   }
 }
 
-export function valuesOf(headers: Headers, name: string): string[] {
-  const values: string[] = [];
-  for (const [key, value] of headers) if (key === name) values.push(value);
-  return values;
+export function valuesOf(headers: Headers, name: string): readonly string[] {
+  let values: string[] | undefined;
+  for (let at = 0; at < headers.length; at++) {
+    const line = headers[at]!;
+    if (line[0] !== name) continue;
+    if (values === undefined) values = [line[1]];
+    else values.push(line[1]);
+  }
+  return values ?? NONE;
 }
 
 export function firstValue(headers: Headers, name: string): string | undefined {
-  for (const [key, value] of headers) if (key === name) return value;
+  for (let at = 0; at < headers.length; at++) {
+    const line = headers[at]!;
+    if (line[0] === name) return line[1];
+  }
   return undefined;
 }
 
 /** Is `token` one of the comma-separated words of this header, in any case? */
-export const hasToken = (headers: Headers, name: string, token: string): boolean =>
-  tokensOf(headers, name).includes(token);
+export function hasToken(headers: Headers, name: string, token: string): boolean {
+  const words = tokensOf(headers, name);
+  return words.length > 0 && words.includes(token);
+}
 
 const NONE: readonly string[] = [];
 
 /** The comma-separated words of all lines of this header, in lower case. */
 export function tokensOf(headers: Headers, name: string): readonly string[] {
   let words = NONE;
-  for (const [key, value] of headers) {
-    if (key === name) words = words.concat(value.split(',').map((word) => word.trim().toLowerCase()));
+  for (let at = 0; at < headers.length; at++) {
+    const line = headers[at]!;
+    if (line[0] === name) words = words === NONE ? wordsOf(line[1]) : [...words, ...wordsOf(line[1])];
   }
   return words;
 }
+
+const wordsOf = (value: string): readonly string[] =>
+  ONE_WORD.test(value) ? [value] : value.split(',').map((word) => word.trim().toLowerCase());
+
+/** What most say, and is as it should be. */
+const ONE_WORD = /^[a-z-]+$/;

@@ -1,5 +1,6 @@
 import { ByteQueue } from './byte_queue.ts';
-import { checkFirstByte, hasControl, MAX_HEAD_BYTES, readHeaders, readRequestHead, readResponseHead } from './head.ts';
+import { checkFirstByte, type HeadBytes, MAX_HEAD_BYTES, readRequestHead, readResponseHead } from './head.ts';
+import { hasControl, readHeaderLines } from './header_lines.ts';
 import {
   type Framing,
   type Headers,
@@ -35,14 +36,15 @@ type State =
   | { at: 'trailers'; lines: string[] }
   | { at: 'end'; trailers: Headers };
 
-type ReadHead<Start> = (lines: readonly string[], start: number, headEnd: number) => Start & HeadPlace;
+type ReadHead<Start> = (head: HeadBytes, start: number) => Start & HeadPlace;
 
 // States that say no more than where they are.
 const BETWEEN: State = { at: 'between' };
 const CHUNK_SIZE: State = { at: 'chunkSize' };
 const CHUNK_END: State = { at: 'chunkEnd' };
 const UNTIL_CLOSE: State = { at: 'untilClose' };
-const END: State = { at: 'end', trailers: [] };
+const NO_HEADERS: Headers = [];
+const END: State = { at: 'end', trailers: NO_HEADERS };
 
 const CHUNK_LINE = /^([0-9a-fA-F]{1,12})(?:[ \t]*;(.*))?$/;
 const MAX_CHUNK_LINE = 4096;
@@ -124,9 +126,10 @@ class MessageParser<Start extends { readonly framing: Framing }> {
       case 'between':
         return this.#skipEmptyLines();
       case 'head': {
-        const lines = state.lines.length === 0 ? this.#readBlock() : undefined;
-        if (lines === undefined && !this.#readLines(state.lines)) return undefined;
-        return this.#startMessage(state.start, lines ?? state.lines);
+        const length = state.lines.length === 0 ? this.#bytes.blockLength(MAX_HEAD_BYTES) : undefined;
+        if (length !== undefined) return this.#startWhole(state.start, length);
+        if (!this.#readLines(state.lines)) return undefined;
+        return this.#startMessage(this.#readHead(bytesOf(state.lines), state.start));
       }
       case 'length':
       case 'chunkData': {
@@ -149,7 +152,7 @@ class MessageParser<Start extends { readonly framing: Framing }> {
         this.#state = CHUNK_SIZE;
         return undefined;
       case 'trailers':
-        if (this.#readLines(state.lines)) this.#state = { at: 'end', trailers: readHeaders(state.lines) };
+        if (this.#readLines(state.lines)) this.#state = { at: 'end', trailers: readTrailers(state.lines) };
         return undefined;
       case 'end':
         this.#state = BETWEEN;
@@ -171,8 +174,22 @@ class MessageParser<Start extends { readonly framing: Framing }> {
     this.#state = { at: 'head', start: this.#bytes.offset, lines: [] };
   }
 
-  #startMessage(start: number, lines: readonly string[]): ParserEvent<Start> {
-    const head = this.#readHead(lines, start, this.#bytes.offset);
+  /** A head that came whole; one that did not is read line by line, as they come. */
+  #startWhole(start: number, length: number): ParserEvent<Start> {
+    const place = this.#bytes.look(length);
+    try {
+      const head = this.#readHead(place, start);
+      this.#bytes.skip(length);
+      return this.#startMessage(head);
+    } catch (error) {
+      // Line by line this would have been seen first. A head that could be read has none.
+      const text = place.bytes.toString('latin1', place.from, place.end);
+      if (/\r(?!\n)|(?<!\r)\n/.test(text)) throw new HttpError(400, 'CR and LF apart');
+      throw error;
+    }
+  }
+
+  #startMessage(head: Start & HeadPlace): ParserEvent<Start> {
     const { framing } = head;
     if (framing.kind === 'chunked') this.#state = CHUNK_SIZE;
     else if (framing.kind === 'untilClose') this.#state = UNTIL_CLOSE;
@@ -192,13 +209,6 @@ class MessageParser<Start extends { readonly framing: Framing }> {
     this.#lineBytes = 0;
     this.#state = size === 0 ? { at: 'trailers', lines: [] } : { at: 'chunkData', left: size };
     return size === 0 ? undefined : { type: 'chunk', size };
-  }
-
-  /** The lines of a head that came whole; undefined: read them one by one, as they come, or to say what is wrong. */
-  #readBlock(): string[] | undefined {
-    const lines = this.#bytes.block(MAX_HEAD_BYTES)?.slice(0, -4).split('\r\n');
-    if (lines?.some((line) => line.includes('\n') || line.includes('\r'))) throw new HttpError(400, 'CR and LF apart');
-    return lines;
   }
 
   /** Adds the lines that came, up to the empty one. @returns whether that came */
@@ -221,6 +231,17 @@ class MessageParser<Start extends { readonly framing: Framing }> {
 function withoutCr(line: string): string {
   if (line === '' || line.indexOf('\r') !== line.length - 1) throw new HttpError(400, 'CR and LF apart');
   return line.slice(0, -1);
+}
+
+/** Lines that came one by one, as they came. */
+function bytesOf(lines: readonly string[]): HeadBytes {
+  const bytes = Buffer.from([...lines, '', ''].join('\r\n'), 'latin1');
+  return { bytes, from: 0, end: bytes.length };
+}
+
+function readTrailers(lines: readonly string[]): Headers {
+  const { bytes, end } = bytesOf(lines);
+  return lines.length === 0 ? NO_HEADERS : readHeaderLines(bytes, bytes.toString('latin1'), 0, 0, end);
 }
 
 /** The requests in the bytes that a client sends. */
@@ -246,7 +267,7 @@ export class ResponseParser extends MessageParser<ResponseStart> {
   constructor() {
     const expected: Expected[] = [];
     const methodOf = (status: number): string => methodFor(expected, status);
-    super((lines, start, headEnd) => readResponseHead(lines, start, headEnd, methodOf));
+    super((head, start) => readResponseHead(head, start, methodOf));
     this.#expected = expected;
   }
 
@@ -259,7 +280,11 @@ export class ResponseParser extends MessageParser<ResponseStart> {
 function methodFor(expected: Expected[], status: number): string {
   if (status === 101 && expected[0]?.upgrade !== true)
     throw new HttpError(400, 'protocol switch that nobody asked for');
-  const request = status < 200 && status !== 101 ? expected[0] : expected.shift();
+  const isLast = status >= 200 || status === 101;
+  const request = isLast ? takeFirst(expected) : expected[0];
   if (request === undefined) throw new HttpError(400, 'response to no request');
   return request.method;
 }
+
+/** Nearly always there is but one, and nothing to move. */
+const takeFirst = <T>(list: T[]): T | undefined => (list.length === 1 ? list.pop() : list.shift());

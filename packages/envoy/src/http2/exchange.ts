@@ -1,10 +1,10 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { unseenRequest } from '../access_log.ts';
 import { type AskedRequest, Exchange } from '../exchange.ts';
-import { firstValue, type Headers } from '../http1/message.ts';
+import { firstValue, type HeaderLine, type Headers } from '../http1/message.ts';
 import type { Runtime } from '../live/runtime.ts';
 import type { ProxyConnection } from '../protocol.ts';
-import { expectsContinue, forwardedHeaders } from '../request_headers.ts';
+import { addForwarded, expectsContinue } from '../request_headers.ts';
 import { downstreamHeaders, type LocalReply, localReply, timedOut, upstreamFailed } from '../responses.ts';
 import { routeStream } from '../target.ts';
 import { type RawHeaders, readBlock, trailerObject, writeBlock } from './lines.ts';
@@ -129,7 +129,8 @@ export class Http2Exchange extends Exchange {
       [':authority', authority],
       [':path', path],
     ];
-    const lines = forwardedHeaders(headers, firstValue(this.#headers, 'content-length'));
+    const lines: HeaderLine[] = [];
+    addForwarded(lines, headers, firstValue(this.#headers, 'content-length'));
     const bodiless = this.requestDoneNs !== undefined && this.sent?.length === 0 && this.#requestTrailers.length === 0;
     const up = this.#owner.upstream.request(writeBlock(target, lines), bodiless);
     this.#up = up;
@@ -173,7 +174,7 @@ export class Http2Exchange extends Exchange {
       mine(() => this.#onUpstreamClosed(up.failure(error))),
     );
     if (bodiless) return;
-    for (const bytes of this.sent ?? []) stream.write(bytes);
+    for (const bytes of this.sent ?? []) stream.write(bytes, 'latin1');
     if (this.requestDoneNs !== undefined) stream.end();
   }
 

@@ -1,5 +1,6 @@
 import type { ClientSessionOptions, ServerSessionOptions } from 'node:http2';
-import { MAX_HEAD_BYTES, MAX_HEADERS } from '../http1/head.ts';
+import { MAX_HEAD_BYTES } from '../http1/head.ts';
+import { MAX_HEADERS } from '../http1/header_lines.ts';
 
 const HEADERS = { maxHeaderListSize: MAX_HEAD_BYTES } as const;
 

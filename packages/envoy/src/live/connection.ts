@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { formatIp } from '@ciliate/packet';
 import type { ConnectionSession, SessionDeed, SessionSink, TlsEnds } from '../carrier.ts';
+import type { Piece } from '../http1/encode.ts';
 import { Http2Connection } from '../http2/connection.ts';
 import { speaksHttp2 } from '../http2/preface.ts';
 import type { AccessLog, Side } from '../protocol.ts';
@@ -103,7 +104,7 @@ export class LiveConnection implements SessionSink {
     return this.#held ? this.#toServer.bytes > MAX_UNREAD : this.#up?.writableNeedDrain === true;
   }
 
-  bytes(to: Side, bytes: Uint8Array): void {
+  bytes(to: Side, bytes: Piece): void {
     if (to === 'downstream') this.#toClient.add(bytes);
     else {
       if (this.#up === undefined) this.#connect();
@@ -222,8 +223,11 @@ export class LiveConnection implements SessionSink {
         onread: {
           buffer: readRoom,
           // The room is every connection's: what came is copied out before anything else is read.
-          callback: (count, room) => {
-            if (this.#up === up) this.#onData('upstream', Buffer.from(room.subarray(0, count)));
+          callback: (count) => {
+            if (this.#up !== up) return true;
+            const bytes = Buffer.allocUnsafe(count);
+            readRoom.copy(bytes, 0, 0, count);
+            this.#onData('upstream', bytes);
             return true;
           },
         },

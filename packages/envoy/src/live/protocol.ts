@@ -3,6 +3,7 @@
 import type { HttpConfig } from '../http_config.ts';
 import type { AccessLog } from '../protocol.ts';
 import type { L7Parser } from '../sessions.ts';
+import type { LogMessage } from './log_batch.ts';
 import type { Preamble } from './preamble.ts';
 
 /** Where redirected connections of one kind come in. */
@@ -46,5 +47,4 @@ export type FromServerWorker =
   | { readonly type: 'listening'; readonly seq: number; readonly port: number }
   | { readonly type: 'closed'; readonly seq: number }
   | { readonly type: 'refused'; readonly seq: number; readonly message: string }
-  /** As in log_lines.ts. */
-  | { readonly type: 'log'; readonly lines: string };
+  | { readonly type: 'log'; readonly message: LogMessage };

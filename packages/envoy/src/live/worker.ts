@@ -2,23 +2,20 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { NetworkPolicyMap } from '../network_policy.ts';
 import { encodeDiscoveryRequest } from '../npds.ts';
 import { Listeners } from './listeners.ts';
-import { logLine } from './log_lines.ts';
+import { LogBatch } from './log_batch.ts';
 import type { FromServerWorker, ServerCall, ServerWorkerInit, ToServerWorker } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
 
 const SWEEP_MS = 1000;
 /** Entries wait so long for others, unless there are many. */
-const LOG_DELAY_MS = 2;
-const MAX_LOG_CHARS = 1 << 20;
+const LOG_DELAY_MS = 10;
 const port = parentPort!;
 const { seed, http, logs } = workerData as ServerWorkerInit;
 const send = (message: FromServerWorker): void => port.postMessage(message);
 
-let lines = '';
+const batch = new LogBatch();
 function flushLog(): void {
-  if (lines === '') return;
-  send({ type: 'log', lines });
-  lines = '';
+  if (!batch.empty) send({ type: 'log', message: batch.take() });
 }
 
 const runtime: Runtime = {
@@ -29,9 +26,9 @@ const runtime: Runtime = {
   connections: new Set(),
   nowNs: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6)),
   log: (connection, request, record) => {
-    if (lines === '') setTimeout(flushLog, LOG_DELAY_MS);
-    lines += logLine(connection, request, record);
-    if (lines.length > MAX_LOG_CHARS) flushLog();
+    if (batch.empty) setTimeout(flushLog, LOG_DELAY_MS);
+    batch.add(connection, request, record);
+    if (batch.full) flushLog();
   },
 };
 const listeners = new Listeners(runtime);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { ProxyError } from '../errors.ts';
-import { readLogLines } from './log_lines.ts';
+import { readLogMessage } from './log_batch.ts';
 import type {
   FromServerWorker,
   ListenerSpec,
@@ -71,7 +71,7 @@ export class WorkerHandle {
   }
 
   #onMessage(message: FromServerWorker): void {
-    if (message.type === 'log') this.#events.onLog(readLogLines(message.lines));
+    if (message.type === 'log') this.#events.onLog(readLogMessage(message.message));
     if (message.type === 'log' || message.type === 'ready') return;
     const waiting = this.#waiting.get(message.seq);
     this.#waiting.delete(message.seq);

@@ -8,6 +8,8 @@ export interface LogOptions {
   disk: Disk;
   /** A random u32 for each new file. */
   salt: () => number;
+  /** Nanoseconds of a clock that never goes back. */
+  nowNs: () => bigint;
   /** Everything up to this revision is on the disk. Called before those who wait for it go on. */
   onDurable: (revision: number) => void;
   /** A write or sync failed: nothing later will be on the disk. */
@@ -19,6 +21,8 @@ export interface LogPlace {
   salt: number;
   /** Where the next frame goes. */
   at: number;
+  /** The file's length: zeros follow the frames, so that a sync need not store a new length each time. */
+  size: number;
   /** The next frame's sequence. */
   sequence: number;
 }
@@ -30,9 +34,17 @@ export interface Rotation {
   revision: number;
 }
 
+/** What a segment grows by. */
+const GROWTH = 1 << 20;
+/** A disk that took longer for its last sync is given to another thread. */
+const QUICK_SYNC_NS = 1_000_000n;
+
 /**
  * The write-ahead log: commands go into frames, frames into segments. While one frame is being synced the commands that
  * arrive gather for the next: one sync serves them all, and their answers wait for it.
+ *
+ * A command that is alone, as those before it were, is synced on the spot where the disk is quick: the way to another
+ * thread and back would take as long again, and there is nobody who could use the time.
  */
 export class CommandLog {
   readonly #options: LogOptions;
@@ -42,6 +54,7 @@ export class CommandLog {
   /** That gather, and that went into the last frame. */
   #commands = 0;
   #lastCommands = 0;
+  #lastSyncNs = 0n;
   #revision: number;
   /** For those whose commands gather; and for those whose commands are being written. */
   #waiting: PromiseWithResolvers<void> | undefined;
@@ -99,8 +112,8 @@ export class CommandLog {
   }
 
   async #run(): Promise<void> {
-    // The requests that this turn of the event loop brings go into one frame. Where they come one by one, none is waited for.
-    await (this.#lastCommands > 1 ? new Promise((resolve) => setImmediate(resolve)) : undefined);
+    // The requests that this turn of the event loop brings go into one frame.
+    await new Promise((resolve) => setImmediate(resolve));
     while (this.#failure === undefined && (this.#waiting !== undefined || this.#rotation !== undefined)) {
       try {
         if (this.#waiting !== undefined) await this.#writeFrame();
@@ -117,12 +130,22 @@ export class CommandLog {
     this.#writing = this.#waiting!;
     this.#waiting = undefined;
     const revision = this.#revision;
+    const isAlone = this.#commands === 1 && this.#lastCommands <= 1;
     this.#lastCommands = this.#commands;
     this.#commands = 0;
     const frame = encodeFrame(salt, sequence, this.#gathering.take());
+    const end = at + frame.length;
+    if (end > this.#place.size) {
+      this.#place.size = end - (end % GROWTH) + GROWTH;
+      file.setSize(this.#place.size);
+    }
     file.write(frame, at);
-    await file.sync();
-    this.#place.at = at + frame.length;
+    const { nowNs } = this.#options;
+    const start = nowNs();
+    if (isAlone && this.#lastSyncNs < QUICK_SYNC_NS) file.syncNow();
+    else await file.sync();
+    this.#lastSyncNs = nowNs() - start;
+    this.#place.at = end;
     this.#place.sequence = sequence + 1;
     this.#bytesSinceRotation += frame.length;
     this.#durable = revision;
@@ -162,5 +185,5 @@ export async function createSegment({ disk, salt: nextSalt }: LogOptions, sequen
   file.write(header, 0);
   await file.sync();
   await disk.syncNames();
-  return { file, salt, at: header.length, sequence };
+  return { file, salt, at: header.length, size: header.length, sequence };
 }

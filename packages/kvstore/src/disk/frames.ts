@@ -46,14 +46,16 @@ export interface Frame {
 export interface FrameFile {
   salt: number;
   frames: Frame[];
-  /** Where the whole frames end; what follows was never acknowledged. 0: not even the header was written. */
+  /** Where the whole frames end. 0: not even the header was written. */
   end: number;
+  /** What follows is the rest of a write that was never acknowledged, and not just zeros. */
+  isTorn: boolean;
 }
 
 /**
- * The whole frames of a file, in sequence.
+ * The whole frames of a file, in sequence. Zeros may follow them.
  *
- * What follows the last whole frame is the torn tail of a write that nobody was told of, if it is torn as disks tear:
+ * What else follows the last whole frame is the torn tail of a write that nobody was told of, if it is torn as disks tear:
  * it lacks whole sectors, and no whole frame comes after it. Anything else is damage.
  *
  * @param first the sequence that the first frame must have
@@ -69,23 +71,25 @@ export function readFrames(name: string, bytes: Uint8Array, magic: Magic, first:
     header.readUInt32LE(12) === crc32(header.subarray(0, 12));
   if (!isHeader) {
     // The first write into a new file is its header alone, synced before anything follows.
-    if (mayTear && (buffer.length < HEADER_SIZE || isZero(buffer))) return { salt: 0, frames: [], end: 0 };
+    if (mayTear && (buffer.length < HEADER_SIZE || isZero(buffer)))
+      return { salt: 0, frames: [], end: 0, isTorn: true };
     throw damaged(name, 0, 'the header is not one of this store, or does not match its checksum');
   }
   const salt = header.readUInt32LE(8);
   const frames: Frame[] = [];
+  const used = usedOf(buffer);
   let at = HEADER_SIZE;
-  for (let sequence = first; at < buffer.length; sequence++) {
+  for (let sequence = first; at < used; sequence++) {
     const payload = frameAt(buffer, at, salt, sequence);
     if (payload === undefined) {
-      const problem = mayTear ? notTorn(buffer, at, salt, sequence) : 'the frame does not match its checksum';
+      const problem = mayTear ? notTorn(buffer, at, used, salt, sequence) : 'the frame does not match its checksum';
       if (problem !== undefined) throw damaged(name, at, problem);
       break;
     }
     frames.push({ sequence, payload });
     at += FRAME_HEADER_SIZE + payload.length;
   }
-  return { salt, frames, end: at };
+  return { salt, frames, end: at, isTorn: at < used };
 }
 
 function frameAt(buffer: Buffer, at: number, salt: number, sequence: number): Uint8Array | undefined {
@@ -99,14 +103,15 @@ function frameAt(buffer: Buffer, at: number, salt: number, sequence: number): Ui
 }
 
 /** Why the bytes from `at` on are not the torn tail of one write; undefined: they are. */
-function notTorn(buffer: Buffer, at: number, salt: number, sequence: number): string | undefined {
+function notTorn(buffer: Buffer, at: number, used: number, salt: number, sequence: number): string | undefined {
   // One write is in flight at a time: it holds the next sequence, so a later one was written after it was synced.
-  const later = nextFrame(buffer, at + 1, salt, sequence);
+  const later = nextFrame(buffer, at + 1, used, salt, sequence);
   if (later !== undefined)
     return `frame ${sequence} does not match its checksum, but frame ${later.sequence} at byte ${later.at} does`;
-  if (buffer.length - at < FRAME_HEADER_SIZE) return undefined;
-  if (at + FRAME_HEADER_SIZE + buffer.readUInt32LE(at) > buffer.length) return undefined;
-  for (let sector = at - (at % SECTOR); sector < buffer.length; sector += SECTOR)
+  if (used - at < FRAME_HEADER_SIZE) return undefined;
+  const end = at + FRAME_HEADER_SIZE + buffer.readUInt32LE(at);
+  if (end > used) return undefined; // no frame's last byte is 0: numbers end records, and their last byte is not
+  for (let sector = at - (at % SECTOR); sector < end; sector += SECTOR)
     if (isZero(buffer.subarray(Math.max(at, sector), sector + SECTOR))) return undefined;
   return `frame ${sequence} is there in full and does not match its checksum`;
 }
@@ -115,16 +120,24 @@ function notTorn(buffer: Buffer, at: number, salt: number, sequence: number): st
 function nextFrame(
   buffer: Buffer,
   from: number,
+  to: number,
   salt: number,
   sequence: number,
 ): { at: number; sequence: number } | undefined {
-  for (let at = from; at + FRAME_HEADER_SIZE <= buffer.length; at++) {
+  for (let at = from; at < to && at + FRAME_HEADER_SIZE <= buffer.length; at++) {
     if (buffer.readUInt32LE(at + 8) !== Math.floor(sequence / 2 ** 32)) continue;
     const found = Number(buffer.readBigUInt64LE(at + 4));
     if (found <= sequence || frameAt(buffer, at, salt, found) === undefined) continue;
     return { at, sequence: found };
   }
   return undefined;
+}
+
+/** Where the zeros begin that the file ends with. */
+function usedOf(buffer: Buffer): number {
+  let used = buffer.length;
+  while (used > 0 && buffer[used - 1] === 0) used--;
+  return used;
 }
 
 const isZero = (buffer: Buffer): boolean => buffer.every((byte) => byte === 0);

@@ -1,6 +1,7 @@
 import {
   closeSync,
   fdatasync,
+  fdatasyncSync,
   fsync,
   ftruncateSync,
   linkSync,
@@ -129,13 +130,17 @@ class NodeFile implements DiskFile {
     for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done, bytes.length - done, at + done);
   }
 
-  truncate(size: number): void {
-    ftruncateSync(this.#fd, size);
+  setSize(bytes: number): void {
+    ftruncateSync(this.#fd, bytes);
   }
 
   /** fdatasync: it also stores the new length of a file that grew. */
   sync(): Promise<void> {
     return fdatasyncAsync(this.#fd);
+  }
+
+  syncNow(): void {
+    fdatasyncSync(this.#fd);
   }
 
   close(): void {

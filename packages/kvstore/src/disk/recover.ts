@@ -30,17 +30,17 @@ export async function recover(options: LogOptions, state: StoreState): Promise<L
     const isLast = index === segments.length - 1;
     const name = segmentName(first);
     const bytes = disk.read(name);
-    const { salt, frames, end } = readFrames(`${disk.name}/${name}`, bytes, 'ciliwal1', first, isLast);
+    const { salt, frames, end, isTorn } = readFrames(`${disk.name}/${name}`, bytes, 'ciliwal1', first, isLast);
     for (const { payload } of frames) for (const record of readRecords(payload)) replay(state, record, name);
     sequence += frames.length;
     if (!isLast) continue;
     if (end === 0) return createSegment(options, first); // not even the header was there
     const file = disk.open(name);
-    if (end < bytes.length) {
-      file.truncate(end);
+    if (isTorn) {
+      file.setSize(end);
       await file.sync();
     }
-    place = { file, salt, at: end, sequence };
+    place = { file, salt, at: end, size: isTorn ? end : bytes.length, sequence };
   }
   if (snapshot !== undefined) removeBefore(disk, snapshot);
   state.leases.renewAll();

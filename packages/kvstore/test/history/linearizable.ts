@@ -31,6 +31,12 @@ interface Entry {
   end: Entry | undefined;
 }
 
+/**
+ * An order of a right store's history is found in some thousands of states. Where there is none, operations of unknown
+ * outcome double them each: after so many, there is held to be none.
+ */
+const MOST_STATES = 300_000;
+
 /** @returns undefined: it is; otherwise the longest beginning that could be put in order, and what none could follow */
 export function notLinearizable<State, Input, Output>(
   model: Model<State, Input, Output>,
@@ -64,7 +70,7 @@ export function notLinearizable<State, Input, Output>(
     if (done.length >= longest.done.length)
       longest = { done: done.map((step) => step.entry.index), stuck: entry.index };
     const last = done.pop();
-    if (last === undefined)
+    if (last === undefined || seen.size > MOST_STATES)
       return { done: longest.done.map((index) => operations[index]!), stuck: operations[longest.stuck]! };
     bits &= ~(1n << BigInt(last.entry.index));
     state = last.state;

@@ -134,8 +134,13 @@ class SlowDisk implements Disk {
   #file(file: DiskFile): DiskFile {
     return {
       write: (bytes, at) => this.#do(() => file.write(bytes, at)),
-      truncate: (size) => this.#do(() => file.truncate(size)),
+      setSize: (bytes) => this.#do(() => file.setSize(bytes)),
       sync: () => this.#slowly(() => file.sync()),
+      syncNow: () => {
+        this.#step();
+        file.syncNow();
+        this.#step();
+      },
       close: () => file.close(),
     };
   }

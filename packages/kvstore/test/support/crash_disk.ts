@@ -67,10 +67,15 @@ export class CrashDisk implements Disk {
         }
         file.write(bytes, at);
       },
-      truncate: (size) => file.truncate(size),
+      setSize: (bytes) => file.setSize(bytes),
       sync: async () => {
         if (isLog) this.#dieAt('before the sync');
         await file.sync();
+        if (isLog) this.#dieAt('after the sync, before the answer');
+      },
+      syncNow: () => {
+        if (isLog) this.#dieAt('before the sync');
+        file.syncNow();
         if (isLog) this.#dieAt('after the sync, before the answer');
       },
       close: () => file.close(),

@@ -65,38 +65,49 @@ const TRAILING_BYTES: Readonly<Record<number, number>> = {
 };
 const MAX_DEPTH = 32;
 
-/** The types of an object, by number; 0 is void. */
+const VOID: BtfType = { kind: 0, name: 'void', sizeOrType: 0, members: [], component: -1 };
+
+/** The types of an object, by number; 0 is void. Each is read when it is first asked for: of most, nobody asks. */
 export class Btf {
-  readonly types: readonly BtfType[];
-  private readonly strings: ByteReader;
+  private readonly file: ByteReader;
   private readonly known = new Map<number, string>();
   private readonly stringsAt: number;
   private readonly stringBytes: number;
+  /** Where each type begins; of void, nowhere. */
+  private readonly places: number[] = [0];
+  private readonly types: (BtfType | undefined)[] = [VOID];
 
   /** @throws VmError BAD_INPUT */
   constructor(bytes: Uint8Array, name: string) {
     const file = new ByteReader(bytes, `${name}: .BTF`);
     if (file.u16(0) !== MAGIC) throw badInput(`${file.what}: no BTF`);
     const start = file.u32(HEADER.headerBytes);
-    this.strings = file;
+    this.file = file;
     this.stringsAt = start + file.u32(HEADER.textAt);
     this.stringBytes = file.u32(HEADER.textBytes);
     const from = start + file.u32(HEADER.typeAt);
     const to = from + file.u32(HEADER.typeBytes);
-    const types: BtfType[] = [{ kind: 0, name: 'void', sizeOrType: 0, members: [], component: -1 }];
     for (let at = from; at < to; ) {
-      const info = file.u32(at + 4);
-      const kind = (info >>> 24) & 31;
-      const count = info & 0xffff;
+      const kind = this.kindAt(at);
       if (kind === 0 || kind > BTF_KIND.ENUM64)
-        throw badInput(`${file.what}: a type of unknown kind`, { type: types.length, kind });
-      types.push(this.readType(file, at, kind, count));
-      at += 12 + count * (ENTRY_BYTES[kind] ?? 0) + (TRAILING_BYTES[kind] ?? 0);
+        throw badInput(`${file.what}: a type of unknown kind`, { type: this.places.length, kind });
+      this.places.push(at);
+      at += 12 + this.countAt(at) * (ENTRY_BYTES[kind] ?? 0) + (TRAILING_BYTES[kind] ?? 0);
     }
-    this.types = types;
   }
 
-  private readType(file: ByteReader, at: number, kind: number, count: number): BtfType {
+  private kindAt(at: number): number {
+    return (this.file.u32(at + 4) >>> 24) & 31;
+  }
+
+  private countAt(at: number): number {
+    return this.file.u32(at + 4) & 0xffff;
+  }
+
+  private readType(at: number): BtfType {
+    const { file } = this;
+    const kind = this.kindAt(at);
+    const count = this.countAt(at);
     const body = at + 12;
     const type: BtfType = {
       kind,
@@ -126,11 +137,11 @@ export class Btf {
 
   /** A string of the string section. */
   text(offset: number): string {
-    if (offset >= this.stringBytes) throw badInput(`${this.strings.what}: a name outside of the names`, { offset });
+    if (offset >= this.stringBytes) throw badInput(`${this.file.what}: a name outside of the names`, { offset });
     // Lines of one function name the same file again and again.
     let text = this.known.get(offset);
     if (text === undefined) {
-      text = this.strings.text(this.stringsAt + offset);
+      text = this.file.text(this.stringsAt + offset);
       this.known.set(offset, text);
     }
     return text;
@@ -138,9 +149,18 @@ export class Btf {
 
   /** @throws VmError BAD_INPUT */
   type(id: number): BtfType {
-    const type = this.types[id];
-    if (type === undefined) throw badInput(`${this.strings.what}: a type that is not there`, { type: id });
+    const known = this.types[id];
+    if (known !== undefined) return known;
+    const at = this.places[id];
+    if (at === undefined) throw badInput(`${this.file.what}: a type that is not there`, { type: id });
+    const type = this.readType(at);
+    this.types[id] = type;
     return type;
+  }
+
+  /** All of a kind, in the order of their numbers. */
+  ofKind(kind: number): BtfType[] {
+    return this.places.flatMap((at, id) => (id > 0 && this.kindAt(at) === kind ? [this.type(id)] : []));
   }
 
   /** The type behind typedef, const, volatile, restrict and type tags. */
@@ -157,7 +177,7 @@ export class Btf {
       if (!isModifier) return type;
       type = this.type(type.sizeOrType);
     }
-    throw badInput(`${this.strings.what}: a type that is named after itself`, { type: id });
+    throw badInput(`${this.file.what}: a type that is named after itself`, { type: id });
   }
 
   /** Bytes. */
@@ -165,15 +185,15 @@ export class Btf {
     const type = this.resolve(id);
     if (type.kind === BTF_KIND.PTR) return 8;
     if (type.kind !== BTF_KIND.ARRAY) return type.sizeOrType;
-    if (depth > MAX_DEPTH) throw badInput(`${this.strings.what}: an array of itself`, { type: id });
+    if (depth > MAX_DEPTH) throw badInput(`${this.file.what}: an array of itself`, { type: id });
     return this.sizeOf(type.array!.type, depth + 1) * type.array!.count;
   }
 
   /** Tags (`__attribute__((btf_decl_tag("...")))`) of functions, by the function's name. */
   functionTags(): Map<string, string[]> {
     const tags = new Map<string, string[]>();
-    for (const { kind, name, sizeOrType, component } of this.types) {
-      if (kind !== BTF_KIND.DECL_TAG || component !== -1) continue;
+    for (const { name, sizeOrType, component } of this.ofKind(BTF_KIND.DECL_TAG)) {
+      if (component !== -1) continue;
       const target = this.type(sizeOrType);
       if (target.kind === BTF_KIND.FUNC) tags.set(target.name, [...(tags.get(target.name) ?? []), name]);
     }

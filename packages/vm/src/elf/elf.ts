@@ -24,6 +24,7 @@ const EM_BPF = 247;
 const SHT_SYMTAB = 2;
 const SHT_NOBITS = 8;
 const SHT_REL = 9;
+const SHF_ALLOC = 2;
 const SHF_EXECINSTR = 4;
 const SHN_LORESERVE = 0xff00;
 const MAX_BSS = 64 * 1024 * 1024;
@@ -61,6 +62,7 @@ export interface Section {
   isCode: boolean;
   /** A copy of nothing: a part of the file; zeros for a section without bytes (.bss). */
   bytes: Uint8Array;
+  /** Of a section that is loaded; those of debugging data, which are most, are nobody's business. */
   relocations: Relocation[];
 }
 
@@ -88,7 +90,7 @@ export function readElf(bytes: Uint8Array, name: string): ElfFile {
     return {
       index,
       name: nameAt < names.size ? file.text(names.offset + nameAt) : '',
-      isCode: (file.u32(header.at + SECTION.flags) & SHF_EXECINSTR) !== 0,
+      isCode: (header.flags & SHF_EXECINSTR) !== 0,
       bytes: sectionBytes(file, header),
       relocations: [],
     };
@@ -97,7 +99,7 @@ export function readElf(bytes: Uint8Array, name: string): ElfFile {
   const symbols = table === undefined ? [] : readSymbols(file, table, headers, sections);
   for (const header of headers) {
     const target = sections[header.info];
-    if (header.type === SHT_REL && target !== undefined) {
+    if (header.type === SHT_REL && target !== undefined && (headers[header.info]!.flags & SHF_ALLOC) !== 0) {
       target.relocations.push(...readRelocations(file, header, symbols, target.name));
     }
   }
@@ -107,6 +109,7 @@ export function readElf(bytes: Uint8Array, name: string): ElfFile {
 interface Header {
   at: number;
   type: number;
+  flags: number;
   offset: number;
   size: number;
   link: number;
@@ -122,6 +125,7 @@ function sectionHeaders(file: ByteReader): Header[] {
     return {
       at,
       type: file.u32(at + SECTION.type),
+      flags: file.u32(at + SECTION.flags),
       offset: file.u64(at + SECTION.offset),
       size: file.u64(at + SECTION.bytes),
       link: file.u32(at + SECTION.link),

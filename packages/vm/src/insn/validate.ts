@@ -1,4 +1,5 @@
 import { badInput } from '../errors.ts';
+import { blankInsn, type Code } from './code.ts';
 import type { Insn } from './insn.ts';
 import {
   ALU,
@@ -18,6 +19,7 @@ import {
 } from './opcodes.ts';
 
 const FRAME_POINTER = 10;
+const SWAPS: readonly number[] = [16, 32, 64];
 const ATOMICS: readonly number[] = [ATOMIC.ADD, ATOMIC.OR, ATOMIC.AND, ATOMIC.XOR].flatMap((op) => [
   op,
   op | ATOMIC.FETCH,
@@ -40,24 +42,25 @@ export const isUnconditional = (insn: Insn): boolean =>
  * What a verifier knows beyond that (types, bounds, loops) is checked while the program runs.
  * @throws VmError BAD_INPUT with the number of the instruction
  */
-export function validate(insns: readonly Insn[], where: string): void {
+export function validate(code: Code, where: string): void {
+  const { length } = code;
+  const insn = blankInsn();
   const refuse = (slot: number, why: string): never => {
     throw badInput(`${where}: instruction ${slot}: ${why}`);
   };
-  if (insns.length === 0) throw badInput(`${where}: a function without instructions`);
-  const isSecondHalf = (slot: number): boolean => slot > 0 && insns[slot - 1]!.op === LDDW;
-  for (let slot = 0; slot < insns.length; slot++) {
-    const insn = insns[slot]!;
+  if (length === 0) throw badInput(`${where}: a function without instructions`);
+  const isSecondHalf = (slot: number): boolean => slot > 0 && code.op(slot - 1) === LDDW;
+  for (let slot = 0; slot < length; slot++) {
+    code.read(slot, insn);
     const why = problem(insn);
     if (why !== undefined) refuse(slot, why);
     const target = jumpTarget(insn, slot);
     if (target !== undefined) {
-      if (target < 0 || target >= insns.length) refuse(slot, `jumps out of the function, to ${target}`);
+      if (target < 0 || target >= length) refuse(slot, `jumps out of the function, to ${target}`);
       if (isSecondHalf(target)) refuse(slot, `jumps into a 64-bit constant, to ${target}`);
     }
     const next = slot + (insn.op === LDDW ? 2 : 1);
-    if (next >= insns.length && insn.op !== EXIT && !isUnconditional(insn))
-      refuse(slot, 'runs past the end of the function');
+    if (next >= length && insn.op !== EXIT && !isUnconditional(insn)) refuse(slot, 'runs past the end of the function');
     if (insn.op === LDDW) slot++;
   }
 }
@@ -83,12 +86,12 @@ function aluProblem(insn: Insn): string | undefined {
   switch (codeOf(insn.op)) {
     case ALU.END:
       if (insn.src !== 0 || insn.off !== 0 || (is64 && isX)) return unknown(insn);
-      return [16, 32, 64].includes(insn.imm) ? undefined : `swaps ${insn.imm} bits, not 16, 32 or 64`;
+      return SWAPS.includes(insn.imm) ? undefined : `swaps ${insn.imm} bits, not 16, 32 or 64`;
     case ALU.NEG:
       return isX || insn.src !== 0 || insn.imm !== 0 || insn.off !== 0 ? unknown(insn) : undefined;
     case ALU.MOV: {
-      const widths = isX ? (is64 ? [0, 8, 16, 32] : [0, 8, 16]) : [0];
-      return widths.includes(insn.off) ? operand(insn) : unknown(insn);
+      const isWidth = insn.off === 0 || (isX && (insn.off === 8 || insn.off === 16 || (is64 && insn.off === 32)));
+      return isWidth ? operand(insn) : unknown(insn);
     }
     case ALU.DIV:
     case ALU.MOD:
@@ -142,8 +145,7 @@ function memoryProblem(insn: Insn): string | undefined {
     if ((mode !== MODE.MEM && !isSigned) || insn.imm !== 0) return unknown(insn);
     return insn.dst === FRAME_POINTER ? 'writes r10, the frame pointer' : undefined;
   }
-  if (mode === MODE.MEM)
-    return cls === CLASS.ST ? (insn.src === 0 ? undefined : unknown(insn)) : operand({ ...insn, op: insn.op | X });
+  if (mode === MODE.MEM) return (cls === CLASS.ST ? insn.src : insn.imm) === 0 ? undefined : unknown(insn);
   if (mode !== MODE.ATOMIC || cls !== CLASS.STX) return unknown(insn);
   const size = insn.op & 0x18;
   if (size !== SIZE.W && size !== SIZE.DW) return 'an atomic operation on less than 4 bytes';

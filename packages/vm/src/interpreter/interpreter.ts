@@ -65,11 +65,12 @@ export class Interpreter {
   private execute(start: LinkedFunction, frame: Address): void {
     const r = this.registers;
     let fn = start;
+    let insns = fn.code.all;
     let slot = 0;
     this.current = fn;
     r.u64[10] = BigInt(frame + FRAME_BYTES);
     for (;;) {
-      const insn = fn.code[slot]!;
+      const insn = insns[slot]!;
       this.slot = slot;
       if (--this.budget < 0) throw fault('ran for too many instructions');
       this.observer?.(fn, slot, r, this.depth);
@@ -106,6 +107,7 @@ export class Interpreter {
             const target = this.tailCall();
             if (target !== undefined) {
               fn = target;
+              insns = fn.code.all;
               slot = -1;
               r.u64[10] = BigInt(frame + FRAME_BYTES);
             }

@@ -24,16 +24,16 @@ const helperName = (id: number): string => {
 
 /** A function as text: each instruction, under the source line that it comes from. */
 export function dumpFunction(fn: FunctionDef): string[] {
-  const lines = [`${fn.name}: section ${fn.section}, ${fn.insns.length} instructions`];
+  const lines = [`${fn.name}: section ${fn.section}, ${fn.code.length} instructions`];
   const nameOf = namesOf(fn);
   const sources = new Map(fn.lines().map((line) => [line.slot, line]));
   let shown = '';
-  for (let slot = 0; slot < fn.insns.length; slot++) {
+  for (let slot = 0; slot < fn.code.length; slot++) {
     const source = sources.get(slot);
     const text = source === undefined ? shown : `; ${source.file}:${source.line}: ${source.text}`;
     if (text !== shown) lines.push(text);
     shown = text;
-    const insn = fn.insns[slot]!;
+    const insn = fn.code.at(slot);
     lines.push(`${String(slot).padStart(6)}: ${disassemble(insn, slot, nameOf)}`);
     if (insn.op === LDDW) slot++;
   }

@@ -10,11 +10,11 @@ import {
   Scratch,
 } from '@ciliate/maps';
 import { badInput, VmError } from '../errors.ts';
-import { CALL, LDDW } from '../insn/opcodes.ts';
+import type { Code } from '../insn/code.ts';
 import type { Region } from '../machine/regions.ts';
 import { checkCallDepth } from './call_depth.ts';
 import type { LinkedFunction } from './linked.ts';
-import type { BpfObject, DataSection, FunctionDef, MapDef } from './object.ts';
+import type { BpfObject, DataSection, FunctionDef, MapDef, Reference } from './object.ts';
 
 const TAIL_TAG = /^tail:([^/]+)\/(\d+)$/;
 
@@ -63,7 +63,7 @@ export function link(
   }
   const functions = new Map<string, LinkedFunction>();
   for (const def of object.functions.values())
-    functions.set(def.name, { def, index: firstIndex + functions.size, code: [] });
+    functions.set(def.name, { def, index: firstIndex + functions.size, code: def.code });
   for (const fn of functions.values()) fn.code = patch(fn.def, functions, maps, data);
   fillMaps(object, memory, functions, maps);
   return { object, functions, maps, data };
@@ -101,23 +101,26 @@ function patch(
   functions: ReadonlyMap<string, LinkedFunction>,
   maps: ReadonlyMap<string, BpfMap>,
   data: readonly Region[],
-): LinkedFunction['code'] {
-  return def.insns.map((insn, slot) => {
-    const reference = def.references.get(slot);
-    if (reference === undefined) return insn;
-    const number = (): number => {
-      switch (reference.kind) {
-        case 'map':
-          return maps.get(reference.name)!.address;
-        case 'data':
-          return data.find(({ name }) => name === reference.section)!.from + reference.offset;
-        case 'function':
-          return functions.get(reference.name)!.index;
-      }
-    };
-    if (insn.op === CALL) return { ...insn, imm: number() };
-    return insn.op === LDDW ? { ...insn, imm64: BigInt(number()) } : insn;
-  });
+): Code {
+  const numbers = new Map<number, number>();
+  for (const [slot, reference] of def.references) numbers.set(slot, numberOf(reference, functions, maps, data));
+  return def.code.withNumbers(numbers);
+}
+
+function numberOf(
+  reference: Reference,
+  functions: ReadonlyMap<string, LinkedFunction>,
+  maps: ReadonlyMap<string, BpfMap>,
+  data: readonly Region[],
+): number {
+  switch (reference.kind) {
+    case 'map':
+      return maps.get(reference.name)!.address;
+    case 'data':
+      return data.find(({ name }) => name === reference.section)!.from + reference.offset;
+    case 'function':
+      return functions.get(reference.name)!.index;
+  }
 }
 
 /** Static initialisers, and programs whose tag names their slot. */

@@ -10,7 +10,8 @@ import {
   type Section,
 } from '../elf/elf.ts';
 import { badInput } from '../errors.ts';
-import { decode, INSN_BYTES, type Insn } from '../insn/insn.ts';
+import { blankInsn, Code } from '../insn/code.ts';
+import { INSN_BYTES, type Insn } from '../insn/insn.ts';
 import { CALL, LDDW, PSEUDO_CALL } from '../insn/opcodes.ts';
 import { validate } from '../insn/validate.ts';
 import { type PlacedMap, readMapDefs } from './map_defs.ts';
@@ -91,18 +92,20 @@ function functionPlaces(elf: ElfFile, name: string): Place[] {
 function readFunction(place: Place, context: Context): FunctionDef {
   const { section, from, size } = place;
   const where = `${context.name}: ${place.name}`;
-  const insns = decode(section.bytes.subarray(from, from + size), where);
-  validate(insns, where);
+  const code = Code.decode(section.bytes.subarray(from, from + size), where);
+  validate(code, where);
   const references = new Map<number, Reference>();
   for (const relocation of relocationsOf(context, section, from, from + size)) {
     const slot = (relocation.offset - from) / INSN_BYTES;
-    const insn = insns[slot];
-    if (insn === undefined)
+    if (!Number.isInteger(slot) || slot >= code.length)
       throw badInput(`${where}: a relocation between instructions`, { offset: relocation.offset });
-    references.set(slot, resolve(relocation, insn, slot, where, context));
+    references.set(slot, resolve(relocation, code.at(slot), slot, where, context));
   }
-  for (const [slot, insn] of insns.entries()) {
-    if (insn.op !== CALL || insn.src !== PSEUDO_CALL.LOCAL || references.has(slot)) continue;
+  const insn = blankInsn();
+  for (let slot = 0; slot < code.length; slot++) {
+    if (code.op(slot) !== CALL) continue;
+    code.read(slot, insn);
+    if (insn.src !== PSEUDO_CALL.LOCAL || references.has(slot)) continue;
     const target = from + (slot + 1 + insn.imm) * INSN_BYTES;
     references.set(slot, { kind: 'function', name: functionAt(context.places, section.index, target, where, slot) });
   }
@@ -111,11 +114,11 @@ function readFunction(place: Place, context: Context): FunctionDef {
   return {
     name: place.name,
     section: section.name,
-    insns,
+    code,
     references,
     lines() {
       lines ??= (context.lines().get(section.name) ?? [])
-        .filter(({ slot }) => slot >= first && slot < first + insns.length)
+        .filter(({ slot }) => slot >= first && slot < first + code.length)
         .map((line) => ({ ...line, slot: line.slot - first }));
       return lines;
     },

@@ -23,7 +23,7 @@ export interface PlacedMap {
 export function readMapDefs(elf: ElfFile, btf: Btf | undefined, name: string): PlacedMap[] {
   const section = elf.sections.find((s) => s.name === MAPS_SECTION);
   if (section === undefined || section.bytes.length === 0) return [];
-  const datasec = btf?.types.find((t) => t.kind === BTF_KIND.DATASEC && t.name === MAPS_SECTION);
+  const datasec = btf?.ofKind(BTF_KIND.DATASEC).find((t) => t.name === MAPS_SECTION);
   if (btf === undefined || datasec === undefined) throw badInput(`${name}: maps without BTF; build with -g`);
   const maps = datasec.members.map(({ type, offset: declared, size }): PlacedMap => {
     const variable = btf.type(type);

@@ -1,6 +1,6 @@
 import type { SourceLine } from '../btf/lines.ts';
 import { badInput } from '../errors.ts';
-import type { Insn } from '../insn/insn.ts';
+import type { Code } from '../insn/code.ts';
 
 /** What the operand of an instruction stands for, until the object is linked. */
 export type Reference =
@@ -41,7 +41,7 @@ export interface Variable {
 export interface FunctionDef {
   name: string;
   section: string;
-  insns: Insn[];
+  code: Code;
   /** By slot: of LDDW and CALL. */
   references: Map<number, Reference>;
   /** Ordered; slots count from the function's start. Read when first asked for. @throws VmError BAD_INPUT */

@@ -80,7 +80,7 @@ export class Stepper {
 
   private disassembled(fn: LinkedFunction, slot: number): string {
     // With the object's own instruction: names stand where addresses have been put.
-    return `${String(slot).padStart(6)}: ${disassemble(fn.def.insns[slot]!, slot, namesOf(fn.def))}`;
+    return `${String(slot).padStart(6)}: ${disassemble(fn.def.code.at(slot), slot, namesOf(fn.def))}`;
   }
 
   private nameOf(value: bigint): string {

@@ -1,4 +1,3 @@
-import { CALL, PSEUDO_CALL } from '../insn/opcodes.ts';
 import type { LookupEngineMaker } from '../machine/lookup_engine.ts';
 import { loadObject } from '../object/load.ts';
 import { programType } from '../object/object.ts';
@@ -36,8 +35,6 @@ export function runSuite(bytes: Uint8Array, name: string, options: SuiteOptions)
   const tests = findTests(image);
   const outcomes = tests.map((test) => runTest(vm, image, test));
   const isXdp = tests.some(({ check }) => programType(check.def.section) === 'xdp');
-  const hashesFlows = [...image.functions.values()].some(({ code }) =>
-    code.some(({ op, src, imm }) => op === CALL && src === PSEUDO_CALL.HELPER && imm === GET_HASH_RECALC),
-  );
+  const hashesFlows = [...image.functions.values()].some(({ code }) => code.helpers().has(GET_HASH_RECALC));
   return { outcomes, record: objectRecord(image, outcomes, isXdp), hashesFlows };
 }

@@ -4,13 +4,15 @@ import { checkArguments, type Helper, type HelperTable, widthOf } from '../helpe
 import { HELPERS } from '../helpers/table.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { LinkedFunction } from '../object/linked.ts';
-import { lookupImport, type TranslateOptions, translate } from './translate.ts';
+import { entryModule } from './entry.ts';
+import { lookupImport, type TranslateOptions, translate, withCallees } from './translate.ts';
 
 /** Node's types do not declare it. */
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;
   Instance: new (module: object, imports: object) => { readonly exports: object };
   Table: new (descriptor: { element: 'anyfunc'; initial: number }) => Table;
+  Global: new (descriptor: { value: 'i32'; mutable: true }, value: number) => object;
   RuntimeError: new () => Error;
 };
 interface Table {
@@ -27,14 +29,28 @@ export interface CompiledOptions extends TranslateOptions {
   isWatched?: boolean;
 }
 
-/** Programs as WebAssembly on one machine. Several objects may be added; their programs call each other by prog arrays. */
+/** The functions of an object, by their indices, and what their modules import. */
+interface Loaded {
+  functions: ReadonlyMap<number, LinkedFunction>;
+  env: object;
+}
+
+/**
+ * Programs as WebAssembly on one machine. Several objects may be added; their programs call each other by prog arrays.
+ * A program is compiled when it is first entered.
+ */
 export class Compiled {
   private readonly machine: Machine;
   private readonly helpers: HelperTable;
   private readonly options: CompiledOptions;
   private readonly table: Table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
-  /** By the function's index. */
-  private readonly exports: (Exports | undefined)[] = [];
+  private readonly globals = {
+    budget: new WebAssembly.Global({ value: 'i32', mutable: true }, 0),
+    callbackFrame: new WebAssembly.Global({ value: 'i32', mutable: true }, 0),
+  };
+  /** By a function's index. */
+  private readonly loaded: (Loaded | undefined)[] = [];
+  private exports: Exports | undefined;
 
   constructor(machine: Machine, helpers: HelperTable, options: CompiledOptions = {}) {
     this.machine = machine;
@@ -42,16 +58,21 @@ export class Compiled {
     this.options = options;
   }
 
-  /** @param functions of one object, with consecutive indices */
+  /** @param functions of one object */
   add(functions: readonly LinkedFunction[]): void {
-    const last = functions.at(-1);
-    if (last === undefined) return;
-    if (this.table.length <= last.index) this.table.grow(last.index + 1 - this.table.length);
+    const indices = functions.map(({ index }) => index);
+    this.table.grow(Math.max(0, ...indices.map((index) => index + 1 - this.table.length)));
+    const loaded = { functions: new Map(functions.map((fn) => [fn.index, fn])), env: this.imports() };
+    for (const index of indices) this.loaded[index] = loaded;
+    this.exports = instance(entryModule(indices), loaded.env) as Exports;
+  }
+
+  /** Puts a function and those that it calls in the place of their stubs. */
+  private compile(index: number): void {
+    const { functions, env } = this.loaded[index]!;
     const { memory, engines } = this.machine;
     const options = { memory, engines: new Set(engines.keys()), ...this.options };
-    const module = new WebAssembly.Module(translate(functions, this.helpers, options));
-    const { exports } = new WebAssembly.Instance(module, { env: this.imports() });
-    for (const { index } of functions) this.exports[index] = exports as Exports;
+    instance(translate(withCallees(functions.get(index)!, functions), this.helpers, options), env);
   }
 
   /**
@@ -62,8 +83,8 @@ export class Compiled {
    * @throws VmError FAULT
    */
   run(fn: LinkedFunction, budget: number, times = 1): number {
-    const exports = this.exports[fn.index];
-    if (exports === undefined) throw fault(`${fn.def.name} has not been compiled`);
+    const { exports } = this;
+    if (exports === undefined || this.loaded[fn.index] === undefined) throw fault(`${fn.def.name} has not been loaded`);
     this.machine.callFunction = exports.callback;
     try {
       return exports.run(fn.index, this.machine.stack, this.machine.context, budget, times) >>> 0;
@@ -78,6 +99,8 @@ export class Compiled {
       memory: machine.memory.wasm,
       table: this.table,
       state: machine.state,
+      ...this.globals,
+      compile: (index: number) => this.compile(index),
       exhausted: () => {
         throw fault('ran for too many turns of a loop');
       },
@@ -110,6 +133,9 @@ export class Compiled {
     return Object.fromEntries([...fast].filter(([id]) => isUsual(id)).map(([id, run]) => [`helper_${id}`, run]));
   }
 }
+
+const instance = (code: Uint8Array, env: object): object =>
+  new WebAssembly.Instance(new WebAssembly.Module(code), { env }).exports;
 
 type Import = (a: number, b: number, c: number, d: number, e: number, f: number) => number;
 

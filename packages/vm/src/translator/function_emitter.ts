@@ -4,6 +4,8 @@ import { FRAME_BYTES } from '../machine/machine.ts';
 import { CodeWriter, OP, TYPE } from './wasm.ts';
 
 const FRAME_POINTER = 10;
+/** About as much code as an instruction becomes; more is found when it is needed. */
+const BYTES_PER_SLOT = 8;
 /** Locals: the frame's address, then r1 to r5 as parameters, then r0 and r6 to r9. */
 const FRAME = 0;
 const LOCAL_OF = [8, 1, 2, 3, 4, 5, 9, 10, 11, 12] as const;
@@ -16,13 +18,18 @@ export const BPF_FUNCTION = {
 
 /** Code of one function: registers are locals, and what many instructions do with them. */
 export class FunctionEmitter {
-  readonly w = new CodeWriter();
+  readonly w: CodeWriter;
   readonly temp32 = 6;
   /** Which block comes next, where that is not written as structure. */
   readonly selector = 7;
   readonly temp64 = 13;
   readonly i32Locals = 2;
   readonly i64Locals = 6;
+
+  /** @param slots of the function */
+  constructor(slots: number) {
+    this.w = new CodeWriter(slots * BYTES_PER_SLOT);
+  }
 
   getRegister(n: number): CodeWriter {
     if (n !== FRAME_POINTER) return this.w.get(LOCAL_OF[n]!);

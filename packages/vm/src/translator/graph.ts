@@ -1,4 +1,4 @@
-import type { Insn } from '../insn/insn.ts';
+import { blankInsn, type Code } from '../insn/code.ts';
 import { EXIT, LDDW } from '../insn/opcodes.ts';
 import { isUnconditional, jumpTarget } from '../insn/validate.ts';
 
@@ -20,60 +20,71 @@ export interface Graph {
   isReducible: boolean;
 }
 
-export function controlFlow(code: readonly Insn[]): Graph {
-  const raw = splitBlocks(code);
-  const order = reversePostorder(raw);
-  const place = new Map(order.map((id, i) => [id, i]));
-  const blocks = order.map((id) => {
-    const block = raw.get(id)!;
-    return { ...block, next: block.next.map((next) => place.get(next)!) };
+export function controlFlow(code: Code): Graph {
+  const { blocks: raw, startingAt } = splitBlocks(code);
+  const order = reversePostorder(raw, startingAt);
+  const place = new Int32Array(code.length);
+  for (const [i, id] of order.entries()) place[raw[id]!.from] = i;
+  const blocks = order.map((id): Block => {
+    const { from, to, next } = raw[id]!;
+    return { from, to, next: next.map((slot) => place[slot]!) };
   });
   const dominator = dominators(blocks);
   const isReducible = blocks.every(({ next }, id) => next.every((to) => to > id || dominates(dominator, to, id)));
   return { blocks, dominator, isReducible };
 }
 
-/** By the slot that they start at, which `next` names too. */
-function splitBlocks(code: readonly Insn[]): Map<number, Block> {
+/** In the order of the code; `next` names slots. `startingAt`: the number of the block that starts at a slot. */
+function splitBlocks(code: Code): { blocks: Block[]; startingAt: Int32Array } {
+  const insn = blankInsn();
   const isStart = new Uint8Array(code.length + 1);
   for (let slot = 0; slot < code.length; slot++) {
-    const insn = code[slot]!;
-    const target = slot > 0 && code[slot - 1]!.op === LDDW ? undefined : jumpTarget(insn, slot);
+    code.read(slot, insn);
+    const target = jumpTarget(insn, slot);
     if (target !== undefined) isStart[target] = 1;
     if (target !== undefined || insn.op === EXIT) isStart[slot + 1] = 1;
+    if (insn.op === LDDW) slot++;
   }
-  const blocks = new Map<number, Block>();
+  const blocks: Block[] = [];
+  const startingAt = new Int32Array(code.length);
   for (let from = 0; from < code.length; ) {
     const next = isStart.indexOf(1, from + 1);
     const to = next < 0 ? code.length : next;
-    blocks.set(from, { from, to, next: nextOf(code, from, to) });
+    startingAt[from] = blocks.length;
+    blocks.push({ from, to, next: nextOf(code, from, to) });
     from = to;
   }
-  return blocks;
+  return { blocks, startingAt };
 }
 
-function nextOf(code: readonly Insn[], from: number, to: number): number[] {
+function nextOf(code: Code, from: number, to: number): number[] {
   const last = to - 1;
-  const insn = code[last]!;
-  if (last > from && code[last - 1]!.op === LDDW) return [to];
+  if (last > from && code.op(last - 1) === LDDW) return [to];
+  const insn = code.at(last);
   if (insn.op === EXIT) return [];
   const target = jumpTarget(insn, last);
   if (target === undefined) return [to];
   return isUnconditional(insn) || target === to ? [target] : [target, to];
 }
 
-function reversePostorder(blocks: ReadonlyMap<number, Block>): number[] {
-  const seen = new Set([0]);
+/** Numbers of those blocks that something reaches. */
+function reversePostorder(blocks: readonly Block[], startingAt: Int32Array): number[] {
+  const isSeen = new Uint8Array(blocks.length);
+  isSeen[0] = 1;
   const order: number[] = [];
   const path = [{ id: 0, visited: 0 }];
   while (path.length > 0) {
     const top = path.at(-1)!;
-    const next = blocks.get(top.id)!.next[top.visited++];
-    if (next === undefined) order.push(path.pop()!.id);
-    else if (!seen.has(next)) {
-      seen.add(next);
-      path.push({ id: next, visited: 0 });
+    const slot = blocks[top.id]!.next[top.visited++];
+    if (slot === undefined) {
+      order.push(top.id);
+      path.pop();
+      continue;
     }
+    const id = startingAt[slot]!;
+    if (isSeen[id] === 1) continue;
+    isSeen[id] = 1;
+    path.push({ id, visited: 0 });
   }
   return order.reverse();
 }

@@ -15,6 +15,8 @@ export interface ModuleFunction {
   exportedAs?: string;
 }
 
+/** Bytes that most of the small parts of a module take at most. */
+const PART = 32;
 /** 2 GiB, as `Memory` has at most. */
 const MAX_PAGES = 32_768;
 
@@ -26,7 +28,7 @@ export class ModuleBuilder {
   private readonly types: Signature[] = [];
   private readonly imports: { name: string; type: number }[] = [];
   private readonly functions: ModuleFunction[] = [];
-  private readonly importedGlobals: string[] = [];
+  private readonly importedGlobals: { name: string; isMutable: boolean }[] = [];
   private readonly globals: (string | undefined)[] = [];
   private readonly hasTable: boolean;
   private readonly elements: { at: number; functions: number[] }[] = [];
@@ -46,8 +48,8 @@ export class ModuleBuilder {
   }
 
   /** An i32 that the instance is given. @returns the global's index */
-  importGlobal(name: string): number {
-    return this.importedGlobals.push(name) - 1;
+  importGlobal(name: string, { isMutable = false } = {}): number {
+    return this.importedGlobals.push({ name, isMutable }) - 1;
   }
 
   /** An i32 of the instance, at first 0. Declare after all imported globals. @returns the global's index */
@@ -72,14 +74,14 @@ export class ModuleBuilder {
   }
 
   bytes(): Uint8Array<ArrayBuffer> {
-    const out = new CodeWriter().u8(0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00);
+    const out = new CodeWriter().u8(0x00, 0x61, 0x73, 0x6d).u8(0x01, 0x00, 0x00, 0x00);
     const section = (id: number, parts: readonly CodeWriter[]): void => {
       if (parts.length === 0) return;
       const body = new CodeWriter().unsigned(parts.length);
       for (const part of parts) body.append(part.bytes);
       out.u8(id).sized(body.bytes);
     };
-    const part = (): CodeWriter => new CodeWriter();
+    const part = (): CodeWriter => new CodeWriter(PART);
     section(
       1,
       this.types.map(({ params, results }) =>
@@ -89,7 +91,12 @@ export class ModuleBuilder {
     section(2, [
       part().text('env').text('memory').u8(0x02, 0x03).unsigned(1).unsigned(MAX_PAGES),
       ...(this.hasTable ? [part().text('env').text('table').u8(0x01, TYPE.funcref, 0x00).unsigned(1)] : []),
-      ...this.importedGlobals.map((name) => part().text('env').text(name).u8(0x03, TYPE.i32, 0x00)),
+      ...this.importedGlobals.map(({ name, isMutable }) =>
+        part()
+          .text('env')
+          .text(name)
+          .u8(0x03, TYPE.i32, isMutable ? 0x01 : 0x00),
+      ),
       ...this.imports.map(({ name, type }) => part().text('env').text(name).u8(0x00).unsigned(type)),
     ]);
     section(
@@ -117,13 +124,14 @@ export class ModuleBuilder {
     section(
       10,
       this.functions.map((fn) => {
-        const body = part().unsigned(3).unsigned(fn.i32Locals).u8(TYPE.i32).unsigned(fn.i64Locals).u8(TYPE.i64);
-        body.unsigned(fn.v128Locals ?? 0).u8(TYPE.v128);
-        body.append(fn.code.bytes).u8(OP.end);
-        return part().sized(body.bytes);
+        const locals = part().unsigned(3).unsigned(fn.i32Locals).u8(TYPE.i32).unsigned(fn.i64Locals).u8(TYPE.i64);
+        locals.unsigned(fn.v128Locals ?? 0).u8(TYPE.v128);
+        const code = fn.code.bytes;
+        const body = new CodeWriter(code.length + PART).unsigned(locals.bytes.length + code.length + 1);
+        return body.append(locals.bytes).append(code).u8(OP.end);
       }),
     );
-    return new Uint8Array(out.bytes);
+    return out.bytes;
   }
 }
 

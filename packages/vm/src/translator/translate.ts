@@ -1,11 +1,13 @@
 import { type Address, CLOCK_WORD, MAP_HEADER, type Memory } from '@ciliate/maps';
 import { type Helper, type HelperTable, widthOf } from '../helpers/helper.ts';
+import { blankInsn } from '../insn/code.ts';
 import type { Insn } from '../insn/insn.ts';
-import { ATOMIC, CALL, CLASS, classOf, EXIT, LDDW, MODE, modeOf, PSEUDO_CALL } from '../insn/opcodes.ts';
+import { ATOMIC, CALL, CLASS, classOf, EXIT, LDDW, MODE, modeOf } from '../insn/opcodes.ts';
 import { MAX_TAIL_CALLS, STATE } from '../machine/machine.ts';
 import type { LinkedFunction } from '../object/linked.ts';
 import { emitAlu } from './alu.ts';
 import { type CallTargets, emitCall, TAIL_CALL } from './calls.ts';
+import { countTurn, importGlobals } from './entry.ts';
 import { BPF_FUNCTION, FunctionEmitter } from './function_emitter.ts';
 import { controlFlow } from './graph.ts';
 import { emitCondition } from './jump.ts';
@@ -14,9 +16,6 @@ import { emitLoad, emitStore } from './memory.ts';
 import { ModuleBuilder, type ModuleFunction } from './module.ts';
 import { emitStructured } from './structure.ts';
 import { CodeWriter, OP, TYPE } from './wasm.ts';
-
-/** Behind the BPF functions: tail, run, callback. */
-const SUPPORT_FUNCTIONS = 3;
 
 export interface TranslateOptions {
   /** Every access to memory and every argument of a helper is checked, as in the interpreter. */
@@ -28,15 +27,10 @@ export interface TranslateOptions {
 }
 
 /**
- * All functions of an object as one WebAssembly module, which puts them into the table at their indices and exports
- *
- *     run(index, stack, context, budget, times): i32   r0's low half, of the last of the runs; `budget`: turns of loops of each
- *     callback(index, a, b, c, d): i32                 for helpers that take a function
- *
- * It imports `env`: memory, table, `state` (address of `STATE`), `exhausted()` for a loop that does not end, `missing(id)`, `check` (see
- * memory.ts) if checked, `helper_N` for each helper that the functions call, and `lookup_ADDRESS`.
- *
- * @param functions with consecutive indices
+ * A program and what it calls as one WebAssembly module, which puts them into the table at their indices. It imports `env`:
+ * memory, table, `state` (address of `STATE`), the globals `budget` and `callbackFrame` (see entry.ts), `exhausted()` for a
+ * loop that does not end, `missing(id)`, `check` (see memory.ts) if checked, `helper_N` for each helper that the functions
+ * call, and `lookup_ADDRESS`.
  */
 export function translate(
   functions: readonly LinkedFunction[],
@@ -44,7 +38,7 @@ export function translate(
   { isChecked = false, memory, engines = new Set() }: TranslateOptions = {},
 ): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder({ hasTable: true });
-  const state = module.importGlobal('state');
+  const globals = importGlobals(module);
   const imports = new Map<number, number>();
   for (const helper of usedHelpers(functions, helpers)) {
     const params = Array.from({ length: widthOf(helper) }, () => TYPE.i32);
@@ -60,48 +54,47 @@ export function translate(
   const imported = [...maps]
     .filter((map) => engines.has(map))
     .map((map): [Address, number] => [map, module.importFunction(lookupImport(map), lookupType)]);
-  const first = functions[0]?.index ?? 1;
+  const places = new Map(functions.map(({ index }, nth) => [index, nth]));
+  const tail = functions.length;
   const targets: CallTargets = {
     helpers,
-    functionOf: (index) => module.indexOf(index - first),
+    functionOf: (index) => module.indexOf(places.get(index)!),
     missing,
     importOf: (helper) => imports.get(helper.id)!,
-    tailTarget: module.indexOf(functions.length),
+    tailTarget: module.indexOf(tail),
     bpfType: module.type(BPF_FUNCTION),
-    callbackFrame: module.addGlobal(),
+    callbackFrame: globals.callbackFrame,
     clock: CLOCK_WORD,
     lookups: new Map(imported),
   };
-  const budget = module.addGlobal();
-  const lookups = memory === undefined ? [] : mapLookups(maps, targets.lookups, memory, state);
-  for (const [i, { map }] of lookups.entries())
-    targets.lookups.set(map, module.indexOf(functions.length + SUPPORT_FUNCTIONS + i));
-  const loopHead = (e: FunctionEmitter): void => countTurn(e.w, budget, exhausted, e.temp32);
+  const lookups = memory === undefined ? [] : mapLookups(maps, targets.lookups, memory, globals.state);
+  for (const [i, { map }] of lookups.entries()) targets.lookups.set(map, module.indexOf(tail + 1 + i));
+  const loopHead = (e: FunctionEmitter): void => countTurn(e.w, globals.budget, exhausted, e.temp32);
   for (const fn of functions) {
     const e = emitFunction(fn, targets, loopHead, check);
     module.addFunction({ signature: BPF_FUNCTION, i32Locals: e.i32Locals, i64Locals: e.i64Locals, code: e.w });
   }
-  addTailTarget(module, state);
-  addRun(module, targets, budget, state);
-  addCallback(module, targets, budget, exhausted);
+  addTailTarget(module, globals.state);
   for (const { fn } of lookups) module.addFunction(fn);
-  module.addElements(
-    first,
-    functions.map(({ index }) => targets.functionOf(index)),
-  );
+  for (const { index } of functions) module.addElements(index, [targets.functionOf(index)]);
   return module.bytes();
+}
+
+/** A program and the functions that it calls, directly or not. @param all of its object, by their indices */
+export function withCallees(fn: LinkedFunction, all: ReadonlyMap<number, LinkedFunction>): LinkedFunction[] {
+  const found = new Set([fn]);
+  for (const { def, code } of found) {
+    for (const [slot, { kind }] of def.references) {
+      if (kind === 'function' && code.op(slot) === CALL) found.add(all.get(code.at(slot).imm)!);
+    }
+  }
+  return [...found];
 }
 
 /** The helpers that some function calls; tail calls and the clock are written as code. */
 function usedHelpers(functions: readonly LinkedFunction[], helpers: HelperTable): Helper[] {
-  const used = new Set<number>();
-  for (const { code } of functions) {
-    for (let slot = 0; slot < code.length; slot++) {
-      const { op, src, imm } = code[slot]!;
-      if (op === CALL && src === PSEUDO_CALL.HELPER && imm !== TAIL_CALL) used.add(imm);
-    }
-  }
-  return [...helpers.values()].filter(({ id, returns }) => used.has(id) && returns !== 'clock');
+  const used = new Set(functions.flatMap(({ code }) => [...code.helpers()]));
+  return [...helpers.values()].filter(({ id, returns }) => used.has(id) && id !== TAIL_CALL && returns !== 'clock');
 }
 
 /** Name of the import that looks up in this map. */
@@ -110,7 +103,7 @@ export const lookupImport = (map: Address): string => `lookup_${map}`;
 function namedMaps(functions: readonly LinkedFunction[]): Set<Address> {
   const maps = new Set<Address>();
   for (const { def, code } of functions) {
-    for (const [slot, { kind }] of def.references) if (kind === 'map') maps.add(Number(code[slot]!.imm64));
+    for (const [slot, { kind }] of def.references) if (kind === 'map') maps.add(Number(code.at(slot).imm64));
   }
   return maps;
 }
@@ -134,8 +127,9 @@ function emitFunction(
   loopHead: (e: FunctionEmitter) => void,
   check: number | undefined,
 ): FunctionEmitter {
-  const e = new FunctionEmitter();
+  const e = new FunctionEmitter(fn.code.length);
   const { code } = fn;
+  const insn = blankInsn();
   const graph = controlFlow(code);
   emitStructured(
     graph,
@@ -145,7 +139,7 @@ function emitFunction(
         const { from, to } = graph.blocks[id]!;
         let map: Address | undefined; // in r1, if it is known
         for (let slot = from; slot < to; slot++) {
-          const insn = code[slot]!;
+          code.read(slot, insn);
           if (insn.op === CALL) emitCall(e, insn, targets, map);
           if (insn.op === LDDW && fn.def.references.get(slot)?.kind === 'map' && insn.dst === 1)
             map = Number(insn.imm64);
@@ -173,7 +167,7 @@ function emitFunction(
         }
       },
       condition(id) {
-        emitCondition(e, code[graph.blocks[id]!.to - 1]!);
+        emitCondition(e, code.read(graph.blocks[id]!.to - 1, insn));
       },
       loopHead: () => loopHead(e),
     },
@@ -195,12 +189,6 @@ function writesRegister({ op, dst, src, imm }: Insn, register: number): boolean 
     default:
       return false;
   }
-}
-
-/** Stops the run when its budget is used up. @param temp an i32 local */
-function countTurn(w: CodeWriter, budget: number, exhausted: number, temp: number): void {
-  w.u8(OP.globalGet).unsigned(budget).i32(1).u8(OP.i32Sub).tee(temp).u8(OP.globalSet).unsigned(budget);
-  w.get(temp).u8(OP.i32Eqz, OP.if, TYPE.none).call(exhausted).u8(OP.end);
 }
 
 /** tail(map, index): what the prog array holds there, 0 behind its end or after too many tail calls; counts. */
@@ -225,34 +213,4 @@ function addTailTarget(module: ModuleBuilder, state: number): void {
     i64Locals: 0,
     code: w,
   });
-}
-
-function addRun(module: ModuleBuilder, { bpfType }: CallTargets, budget: number, state: number): void {
-  const [index, stack, context, turns, times, answer] = [0, 1, 2, 3, 4, 5];
-  const w = new CodeWriter().u8(OP.loop, TYPE.none);
-  w.get(turns).u8(OP.globalSet).unsigned(budget).u8(OP.globalGet).unsigned(state).i32(0);
-  w.memory(OP.i32Store, STATE.tailCalls, 2).get(stack).get(context).u8(OP.i64ExtendI32U);
-  for (let n = 2; n <= 5; n++) w.i64(0);
-  w.get(index).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64).set(answer);
-  w.get(times).i32(1).u8(OP.i32Sub).tee(times).u8(OP.brIf).unsigned(0).u8(OP.end).get(answer);
-  const signature = { params: Array.from({ length: 5 }, () => TYPE.i32), results: [TYPE.i32] };
-  module.addFunction({ signature, i32Locals: 1, i64Locals: 0, code: w, exportedAs: 'run' });
-}
-
-/** The frame of the callbacks is the one behind their caller's; a callback may call a helper that has callbacks. */
-function addCallback(
-  module: ModuleBuilder,
-  { bpfType, callbackFrame }: CallTargets,
-  budget: number,
-  exhausted: number,
-): void {
-  const saved = 5;
-  const w = new CodeWriter();
-  countTurn(w, budget, exhausted, saved);
-  w.u8(OP.globalGet).unsigned(callbackFrame).tee(saved);
-  for (let n = 1; n <= 4; n++) w.get(n).u8(OP.i64ExtendI32U);
-  w.i64(0).get(0).u8(OP.callIndirect).unsigned(bpfType).unsigned(0).u8(OP.i32WrapI64);
-  w.get(saved).u8(OP.globalSet).unsigned(callbackFrame);
-  const signature = { params: Array.from({ length: 5 }, () => TYPE.i32), results: [TYPE.i32] };
-  module.addFunction({ signature, i32Locals: 1, i64Locals: 0, code: w, exportedAs: 'callback' });
 }

@@ -112,12 +112,16 @@ export class CodeWriter {
     this.buffer = new Uint8Array(capacity);
   }
 
-  get bytes(): Uint8Array {
+  get bytes(): Uint8Array<ArrayBuffer> {
     return this.buffer.subarray(0, this.length);
   }
 
-  u8(...values: readonly number[]): this {
-    for (const value of values) this.push(value);
+  /** One byte, or up to four; not a list: this is called for every instruction, and a list would be garbage each time. */
+  u8(first: number, second?: number, third?: number, fourth?: number): this {
+    this.push(first);
+    if (second !== undefined) this.push(second);
+    if (third !== undefined) this.push(third);
+    if (fourth !== undefined) this.push(fourth);
     return this;
   }
 
@@ -168,13 +172,16 @@ export class CodeWriter {
   }
 
   get(local: number): this {
-    return this.u8(OP.localGet).unsigned(local);
+    this.push(OP.localGet);
+    return this.unsigned(local);
   }
   set(local: number): this {
-    return this.u8(OP.localSet).unsigned(local);
+    this.push(OP.localSet);
+    return this.unsigned(local);
   }
   tee(local: number): this {
-    return this.u8(OP.localTee).unsigned(local);
+    this.push(OP.localTee);
+    return this.unsigned(local);
   }
   call(index: number): this {
     return this.u8(OP.call).unsigned(index);

@@ -165,7 +165,7 @@ SEC("tc") int seven_events(struct __sk_buff *skb)
 	return TC_ACT_OK;
 }
 
-SEC("tc") int established(struct __sk_buff *skb)
+static __always_inline int do_established(struct __sk_buff *skb)
 {
 	struct packet packet = { 0 };
 	struct connection *connection;
@@ -186,7 +186,12 @@ SEC("tc") int established(struct __sk_buff *skb)
 	return bpf_redirect(3, 0);
 }
 
-SEC("tc") int translate(struct __sk_buff *skb)
+SEC("tc") int established(struct __sk_buff *skb)
+{
+	return do_established(skb);
+}
+
+static __always_inline int do_translate(struct __sk_buff *skb)
 {
 	struct packet packet = { 0 };
 	struct tuple frontend = { 0 };
@@ -209,8 +214,13 @@ SEC("tc") int translate(struct __sk_buff *skb)
 	return TC_ACT_OK;
 }
 
+SEC("tc") int translate(struct __sk_buff *skb)
+{
+	return do_translate(skb);
+}
+
 /* A hash over the packet, byte by byte, 8 times: loops and arithmetic. */
-SEC("tc") int compute(struct __sk_buff *skb)
+static __always_inline int do_compute(struct __sk_buff *skb)
 {
 	__u32 hash = 0x811c9dc5;
 
@@ -225,6 +235,11 @@ SEC("tc") int compute(struct __sk_buff *skb)
 		}
 	}
 	return hash & 0x7fff;
+}
+
+SEC("tc") int compute(struct __sk_buff *skb)
+{
+	return do_compute(skb);
 }
 
 int called(struct __sk_buff *skb);

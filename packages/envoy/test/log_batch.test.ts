@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { AccessLog, HttpAccessLog, KafkaAccessLog } from '../src/index.ts';
-import { logLine, readLogLines } from '../src/live/log_lines.ts';
+import { LogBatch, readLogMessage } from '../src/live/log_batch.ts';
 import { NOW } from './support.ts';
 
 test('log entries come out of a worker as they went in', () => {
@@ -43,8 +43,12 @@ test('log entries come out of a worker as they went in', () => {
     ...{ apiKey: 'fetch', apiVersion: 11, correlationId: -1, topic: 'a\n\0b' },
   };
   const bare: AccessLog = { ...base, source: undefined, destination: undefined };
-  const lines = logLine(1, 0, request) + logLine(2 ** 40, 9, response) + logLine(3, 1, kafka) + logLine(4, 0, bare);
-  expect(readLogLines(lines)).toEqual([
+  const batch = new LogBatch();
+  batch.add(1, 0, request);
+  batch.add(2 ** 40, 9, response);
+  batch.add(3, 1, kafka);
+  batch.add(4, 0, bare);
+  expect(readLogMessage(structuredClone(batch.take()))).toEqual([
     { connection: 1, request: 0, record: request },
     { connection: 2 ** 40, request: 9, record: response },
     { connection: 3, request: 1, record: kafka },
