@@ -222,7 +222,10 @@ export class Known {
     if (dp.program(ep.id) !== ep || skb.tcIndex !== 0) return NOT_USUAL;
     const answer = this.#code.fromContainer(this.#block, ep.id, skb.data, skb.len, dp.nowSeconds(), skb.ifindex);
     if (answer === NO_NODES) return prepareNodes(dp) ? this.fromContainer(dp, ep, skb) : NOT_USUAL;
-    return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
+    if (answer <= 0) return answer;
+    if (answer !== MARKED) return this.#conclude(dp, skb, answer);
+    skb.mark = this.#words[BLOCK.mark >> 2]!;
+    return 0;
   }
 
   /** cilFromOverlay once it has told of the packet. @param identity of the sender. @returns its answer, or NOT_USUAL */
