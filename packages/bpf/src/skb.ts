@@ -57,7 +57,7 @@ export class Skb {
 
   /** As `load`, for a frame that already lies in the same memory. */
   loadFrom(at: Address, len: number, ifindex: number): void {
-    this.len = len < SKB_MAX_LEN ? len : SKB_MAX_LEN;
+    this.len = Math.min(len, SKB_MAX_LEN);
     this.#copy(this.data, at, this.len);
     this.reset(ifindex, 0);
   }
