@@ -203,7 +203,7 @@ function report(entry: u32, lifetime: u32, dir: u32, flags: u32): u32 {
   const known: u32 = load<u8>(seenAt);
   const seen = known | (flags & REPORT_FLAGS);
   const due: u64 = <u64>load<u32>(lastAt) + REPORT_INTERVAL;
-  if (seen === known && due >= <u64>now) return 0;
+  if (seen === known) if (due >= <u64>now) return 0;
   store<u8>(seenAt, <u8>seen);
   store<u32>(lastAt, now);
   return TRACE_PAYLOAD_LEN;

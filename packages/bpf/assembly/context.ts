@@ -69,6 +69,8 @@ export const KEY: u32 = 344;
 export const ORIG_SADDR: u32 = 384;
 /** Which backends belong to which services, for affinity: a table. */
 export const AFFINITY_MATCH: u32 = 920;
+/** What of direction, protocol and port is in the key of the counter of an entry with a prefix of 0..31 bits: a mask. */
+export const COUNTED: u32 = 936;
 /** Masks of the first 0..64 bits of a key. */
 export const MASKS: u32 = 400;
 

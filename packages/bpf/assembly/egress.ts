@@ -93,7 +93,7 @@ import {
   saddrAt,
   sameAddress,
 } from './packet';
-import { account, judge, PROXY_PORT, VERDICT } from './policy';
+import { account, judge, NOT_JUDGED, PROXY_PORT, VERDICT } from './policy';
 import { updateAffinity } from './affinity';
 import {
   backendId,
@@ -134,22 +134,28 @@ let endpoint: u32 = 0;
 let destination: u32 = 0;
 
 /** @param ep record of the pod's program. @returns answer of the program, NOT_USUAL or NO_NODES: then nothing is changed */
+@inline
 export function handleFromLxc<F>(ctx: u32, ep: u32, at: u32, len: u32, now: u32, device: u32): i32 {
   if (!parse<F>(at, len, now)) return NOT_USUAL;
-  if (has(ctx, CHECK_SOURCE) && !sameAddress<F>(saddrAt, load<u32>(ep, isV6<F>() ? EP_ADDRESS6 : EP_ADDRESS)))
-    return NOT_USUAL;
+  if (has(ctx, CHECK_SOURCE))
+    if (!sameAddress<F>(saddrAt, load<u32>(ep, isV6<F>() ? EP_ADDRESS6 : EP_ADDRESS))) return NOT_USUAL;
   service = 0;
   revNat = 0;
   if (has(ctx, LOOK_FOR_SERVICE)) {
     service = lookupService<F>(ctx, has(ctx, NODE_PORT));
-    if (service !== 0 && !expectTranslation<F>(ctx)) return NOT_USUAL;
+    if (service !== 0) if (!expectTranslation<F>(ctx)) return NOT_USUAL;
   }
+  info = lookupRemoteEndpoint<F>(ctx, daddrAt);
   const way = expectWay<F>(ctx, ep);
   if (way === NOT_USUAL) return NOT_USUAL;
-  const isNew = status === NEW && way !== NOWHERE;
-  const flows: u32 = (isNew ? 1 : 0) + (way === TO_A_POD ? newDeliveries : 0);
-  const room = roomForService<F>(ctx, service, flows);
-  return room !== 0 ? room : go<F>(ctx, ep, way, isNew, device);
+  let flows: u32 = 0;
+  if (status === NEW) if (way !== NOWHERE) flows = 1;
+  if (way === TO_A_POD) flows += newDeliveries;
+  if ((flows | service) !== 0) {
+    const room = roomForService<F>(ctx, service, flows);
+    if (room !== 0) return room;
+  }
+  return go<F>(ctx, ep, way, device);
 }
 
 /** The packet's destination is a service's: from here on, it is the backend's. */
@@ -167,15 +173,15 @@ function expectTranslation<F>(ctx: u32): bool {
 function expectWay<F>(ctx: u32, ep: u32): i32 {
   // A pod that reaches itself.
   if (sameAddress<F>(saddrAt, daddrAt)) return NOT_USUAL;
-  if (!isTcp && dport() === load<u32>(ctx, TUNNEL_PORT)) return NOT_USUAL;
+  if (!isTcp) if (dport() === load<u32>(ctx, TUNNEL_PORT)) return NOT_USUAL;
   entry = peek<F>(ctx, EGRESS, service !== 0);
   status = found;
   let flags: u32 = 0;
   if (entry !== 0) {
     flags = entryFlags(entry);
-    if ((flags & LB_LOOPBACK) !== 0 || reopens(entry)) return NOT_USUAL;
+    if ((flags & LB_LOOPBACK) !== 0) return NOT_USUAL;
+    if (reopens(entry)) return NOT_USUAL;
   }
-  info = lookupRemoteEndpoint<F>(ctx, daddrAt);
   remote = identityOf<F>(ctx, info);
   proxyPort = 0;
   if (status === REPLY) {
@@ -183,13 +189,14 @@ function expectWay<F>(ctx: u32, ep: u32): i32 {
     if ((flags & NODE_PORT_ENTRY) !== 0 && has(ctx, NODE_PORT)) return NOT_USUAL;
   } else {
     const judged = ctx + FROM_JUDGED;
-    if (!judge<F>(ctx, ep, EGRESS, remote, judged)) return NOT_USUAL;
-    const verdict = load<i32>(judged, VERDICT);
+    const verdict = judge<F>(ctx, ep, EGRESS, remote, judged);
+    if (verdict === NOT_JUDGED) return NOT_USUAL;
     if (verdict < 0) return metric(ctx, METRIC_EGRESS, <u32>-verdict) !== 0 ? NOWHERE : NOT_USUAL;
     proxyPort = load<u32>(judged, PROXY_PORT);
     if (status === ESTABLISHED) {
-      const isStale = entryRevNat(entry) !== revNat || ((flags & PROXY_REDIRECT) !== 0) !== (proxyPort !== 0);
-      if (isStale) return NOT_USUAL;
+      // Of a service that is another one now, or of another policy.
+      if (entryRevNat(entry) !== revNat) return NOT_USUAL;
+      if (((flags & PROXY_REDIRECT) !== 0) !== (proxyPort !== 0)) return NOT_USUAL;
     }
     if (proxyPort !== 0) return TO_THE_PROXY;
   }
@@ -216,9 +223,9 @@ function expectForwarding<F>(ctx: u32, ep: u32, flags: u32): i32 {
   return routes && !mayHop<F>() ? NOT_USUAL : TO_THE_STACK;
 }
 
-/** Does all of it. @param isNew the connection gets an entry */
+/** Does all of it. */
 @inline
-function go<F>(ctx: u32, ep: u32, way: i32, isNew: bool, device: u32): i32 {
+function go<F>(ctx: u32, ep: u32, way: i32, device: u32): i32 {
   const id = load<u32>(ep, EP_ID);
   const identity = load<u32>(ep, EP_IDENTITY);
   if (service !== 0) translate<F>(ctx);
@@ -226,12 +233,21 @@ function go<F>(ctx: u32, ep: u32, way: i32, isNew: bool, device: u32): i32 {
   if (status !== REPLY) {
     const judged = ctx + FROM_JUDGED;
     account(ctx, judged);
-    if (way === NOWHERE || status === NEW) policyVerdict<F>(ctx, ep, EGRESS, remote, judged);
     if (way === NOWHERE) {
+      policyVerdict<F>(ctx, ep, EGRESS, remote, judged);
       drop(ctx, id, identity, remote, 0, load<i32>(judged, VERDICT), METRIC_EGRESS, device);
       return DROPPED;
     }
-    if (isNew) create<F>(ctx, EGRESS, identity, revNat, proxyPort !== 0 ? PROXY_REDIRECT : 0);
+    if (status === NEW) {
+      policyVerdict<F>(ctx, ep, EGRESS, remote, judged);
+      create<F>(ctx, EGRESS, identity, revNat, proxyPort !== 0 ? PROXY_REDIRECT : 0);
+    }
+  }
+  if (way === TO_THE_STACK) {
+    if (has(ctx, ROUTING)) routeL3<F>(0, load<u32>(ep, EP_MAC));
+    store<u32>(ctx, ((identity & 0xffff) << 16) | ((identity >> 16) & 0xff) | MARK_MAGIC_IDENTITY, MARK);
+    trace<F>(ctx, id, TO_STACK, identity, remote, 0, 0, status, monitor, false);
+    return OK | MARKED;
   }
   if (way === TO_A_POD) {
     routeL3<F>(nodeMacAt(endpoint), macAt(endpoint));
@@ -243,11 +259,7 @@ function go<F>(ctx: u32, ep: u32, way: i32, isNew: bool, device: u32): i32 {
     markForProxy(ctx, proxyPort);
     return OK | MARKED;
   }
-  if (way === TO_A_TUNNEL) return encapAndRedirect<F>(ctx, id, identity, monitor);
-  if (has(ctx, ROUTING)) routeL3<F>(0, load<u32>(ep, EP_MAC));
-  store<u32>(ctx, ((identity & 0xffff) << 16) | ((identity >> 16) & 0xff) | MARK_MAGIC_IDENTITY, MARK);
-  trace<F>(ctx, id, TO_STACK, identity, remote, 0, 0, status, monitor, false);
-  return OK | MARKED;
+  return encapAndRedirect<F>(ctx, id, identity, monitor);
 }
 
 /** What `expectTranslation` found. The service's own entry has the destination that the client knows. */

@@ -1,6 +1,6 @@
 import { EVENT, has, INGRESS, isV6, METRICS, ORIG_SADDR, RING, TELL_AGAIN, TRACE_PAYLOAD_LEN, EP_ID, EP_LOG_FILTER } from './context';
 import { at, len, dport, ntohs, protocol } from './packet';
-import { MATCH, PROXY_PORT, VERDICT } from './policy';
+import { matchType, PROXY_PORT, VERDICT } from './policy';
 
 /* Notifications, written into the ring of the worker (packages/maps: event_ring.ts), and metrics. Layouts: lib/notify.ts. */
 
@@ -170,7 +170,7 @@ export function policyVerdict<F>(ctx: u32, ep: u32, dir: u32, remote: u32, judge
   header(event, POLICY_VERDICT, 0, load<u32>(ep, EP_ID), CAPTURE_VER);
   store<u32>(event, remote, 16);
   store<u32>(event, verdict === 0 ? ntohs(load<u32>(judged, PROXY_PORT)) : <u32>verdict, 20);
-  const bits = direction | (isV6<F>() ? 4 : 0) | (load<u32>(judged, MATCH) << 3);
+  const bits = direction | (isV6<F>() ? 4 : 0) | (matchType(judged) << 3);
   store<u32>(event, ntohs(dport()) | (protocol << 16) | (bits << 24), 24);
   store<u32>(event, 0, 28);
   output(ctx, VERDICT_SIZE);

@@ -3,6 +3,9 @@ import { NO_NODES, NOT_USUAL } from './context';
 /*
  * Hashes of the maps (packages/maps: hash_table.ts, slab.ts, lru_list.ts say how they lie in memory). A table is three words:
  * the links to the first nodes, the mask that chooses one, the map's header.
+ *
+ * On the way of every packet conditions that are joined by `&&` are `if`s in each other: the compiler makes branches of these,
+ * and of the others values that are branched on.
  */
 
 // Nodes: next, the slab's two words, hash, key, value; in front of those of LRU hashes: neighbours, used, list.
@@ -73,24 +76,14 @@ export function find1(table: u32, word: u32): u32 {
 @inline
 export function find3(table: u32, word0: u32, word1: u32, word2: u32): u32 {
   const hash = end(mix(mix(0, word0), word1), word2);
+  const words01 = (<u64>word1 << 32) | word0;
   let node = load<u32>(bucket(table, hash));
   while (node !== 0) {
-    if (
-      load<u32>(node, HASH) === hash &&
-      load<u64>(node, NODE_KEY) === ((<u64>word1 << 32) | word0) &&
-      load<u32>(node, NODE_KEY + 8) === word2
-    )
-      return node;
+    if (load<u32>(node, HASH) === hash)
+      if (load<u64>(node, NODE_KEY) === words01) if (load<u32>(node, NODE_KEY + 8) === word2) return node;
     node = load<u32>(node);
   }
   return 0;
-}
-
-@inline
-function is4(node: u32, hash: u32, words01: u64, words23: u64): bool {
-  return (
-    load<u32>(node, HASH) === hash && load<u64>(node, NODE_KEY) === words01 && load<u64>(node, NODE_KEY + 8) === words23
-  );
 }
 
 /** The same for one of four words. */
@@ -101,7 +94,8 @@ export function find4(table: u32, word0: u32, word1: u32, word2: u32, tail: u32)
   const words23 = (<u64>tail << 32) | word2;
   let node = load<u32>(bucket(table, hash));
   while (node !== 0) {
-    if (is4(node, hash, words01, words23)) return node;
+    if (load<u32>(node, HASH) === hash)
+      if (load<u64>(node, NODE_KEY) === words01) if (load<u64>(node, NODE_KEY + 8) === words23) return node;
     node = load<u32>(node);
   }
   return 0;

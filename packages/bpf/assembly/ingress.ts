@@ -32,7 +32,7 @@ import {
 } from './conntrack';
 import { drop, FORWARDED, metric, METRIC_INGRESS, policyVerdict, TO_LXC, TO_PROXY, trace } from './events';
 import { addressBytes, copyAddress, hasChecksum, ntohs, rewriteToService, saddrAt } from './packet';
-import { account, judge, PROXY_PORT, VERDICT } from './policy';
+import { account, judge, NOT_JUDGED, PROXY_PORT, VERDICT } from './policy';
 import { lookupRevNat } from './services';
 
 /*
@@ -83,8 +83,8 @@ export function expectDelivery<F>(ctx: u32, ep: u32, src: u32): bool {
     const loopback = load<u32>(family<F>(ctx), LOOPBACK);
     if (addressBytes<F>() === 4 && loopback !== 0 && load<u32>(saddrAt) === loopback) return false;
     const judged = ctx + TO_JUDGED;
-    if (!judge<F>(ctx, ep, INGRESS, src, judged)) return false;
-    const verdict = load<i32>(judged, VERDICT);
+    const verdict = judge<F>(ctx, ep, INGRESS, src, judged);
+    if (verdict === NOT_JUDGED) return false;
     if (verdict < 0) return metric(ctx, METRIC_INGRESS, <u32>-verdict) !== 0;
     proxyPort = load<u32>(judged, PROXY_PORT);
     if (status === NEW) newFlows = 1;

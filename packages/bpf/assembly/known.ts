@@ -6,7 +6,7 @@ import { deliver, expectDelivery, newFlows, setDevice } from './ingress';
 import { identityOf, lookupRemoteEndpoint } from './ipcache';
 import { daddrAt, parse } from './packet';
 import { handleFromOverlay } from './overlay';
-import { judge, VERDICT } from './policy';
+import { judge } from './policy';
 
 /*
  * AssemblyScript, not TypeScript: the programs in ../src once more, for packets of the usual kind, each in one call. It changes
@@ -22,11 +22,14 @@ const FROM_TUNNEL: u32 = 2;
 const ETH_P_IP: u32 = 0x0008;
 const ETH_P_IPV6: u32 = 0xdd86;
 
+/** What the packet is, if its family is switched on; else 0. */
 @inline
-function isFamily<F>(ctx: u32, at: u32, len: u32): bool {
-  if (len < 14) return false;
+function familyOf(ctx: u32, at: u32, len: u32): u32 {
+  if (len < 14) return 0;
   const type: u32 = load<u16>(at, 12);
-  return sizeof<F>() == 8 ? type === ETH_P_IPV6 && has(ctx, WITH_IPV6) : type === ETH_P_IP && has(ctx, WITH_IPV4);
+  if (type === ETH_P_IP) if (has(ctx, WITH_IPV4)) return ETH_P_IP;
+  if (type === ETH_P_IPV6) if (has(ctx, WITH_IPV6)) return ETH_P_IPV6;
+  return 0;
 }
 
 /** cilFromContainer, once it has told of the packet. */
@@ -34,15 +37,17 @@ export function fromContainer(ctx: u32, id: u32, at: u32, len: u32, now: u32, de
   const ep = programOf(ctx, id);
   if (ep === 0) return NOT_USUAL;
   setDevice(device);
-  if (isFamily<V4>(ctx, at, len)) return handleFromLxc<V4>(ctx, ep, at, len, now, device);
-  return isFamily<V6>(ctx, at, len) ? handleFromLxc<V6>(ctx, ep, at, len, now, device) : NOT_USUAL;
+  const family = familyOf(ctx, at, len);
+  if (family === ETH_P_IP) return handleFromLxc<V4>(ctx, ep, at, len, now, device);
+  return family === ETH_P_IPV6 ? handleFromLxc<V6>(ctx, ep, at, len, now, device) : NOT_USUAL;
 }
 
 /** cilFromOverlay, once it has told of the packet. @param identity of the sender */
 export function fromOverlay(ctx: u32, at: u32, len: u32, now: u32, device: u32, identity: u32): i32 {
   setDevice(device);
-  if (isFamily<V4>(ctx, at, len)) return handleFromOverlay<V4>(ctx, at, len, now, identity);
-  return isFamily<V6>(ctx, at, len) ? handleFromOverlay<V6>(ctx, at, len, now, identity) : NOT_USUAL;
+  const family = familyOf(ctx, at, len);
+  if (family === ETH_P_IP) return handleFromOverlay<V4>(ctx, at, len, now, identity);
+  return family === ETH_P_IPV6 ? handleFromOverlay<V6>(ctx, at, len, now, identity) : NOT_USUAL;
 }
 
 /** cilLxcPolicy. @param identity of the sender. @param flags REDIRECTS, FROM_TUNNEL */
@@ -59,9 +64,9 @@ export function lxcPolicy(
   const ep = programOf(ctx, id);
   if (ep === 0) return NOT_USUAL;
   setDevice(device);
-  if (isFamily<V4>(ctx, at, len)) return policy<V4>(ctx, ep, at, len, now, identity, flags);
-  if (isFamily<V6>(ctx, at, len)) return policy<V6>(ctx, ep, at, len, now, identity, flags);
-  return NOT_USUAL;
+  const family = familyOf(ctx, at, len);
+  if (family === ETH_P_IP) return policy<V4>(ctx, ep, at, len, now, identity, flags);
+  return family === ETH_P_IPV6 ? policy<V6>(ctx, ep, at, len, now, identity, flags) : NOT_USUAL;
 }
 
 function policy<F>(
@@ -84,14 +89,20 @@ function policy<F>(
  */
 export function lookUp(ctx: u32, id: u32, at: u32, len: u32, now: u32): i32 {
   const ep = programOf(ctx, id);
-  if (!isFamily<V4>(ctx, at, len) || !parse<V4>(at, len, now)) return 1;
+  if (familyOf(ctx, at, len) !== ETH_P_IP || !parse<V4>(at, len, now)) return 1;
+  const info = lookupRemoteEndpoint<V4>(ctx, daddrAt);
   const entry = peek<V4>(ctx, EGRESS, false);
   if (status === NEW) return 1;
   const isReply = status === REPLY;
   keep<V4>(ctx, entry, EGRESS, 0);
-  const remote = identityOf<V4>(ctx, lookupRemoteEndpoint<V4>(ctx, daddrAt));
+  const remote = identityOf<V4>(ctx, info);
   count(ctx, METRIC_EGRESS, FORWARDED);
   if (isReply) return 0;
   const judged = ctx + FROM_JUDGED;
-  return judge<V4>(ctx, ep, EGRESS, remote, judged) ? load<i32>(judged, VERDICT) : 1;
+  return judge<V4>(ctx, ep, EGRESS, remote, judged);
+}
+
+/** Skb.loadFrom. */
+export function copyFrame(to: u32, from: u32, len: u32): void {
+  memory.copy(to, from, len);
 }

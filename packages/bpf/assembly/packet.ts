@@ -70,10 +70,17 @@ export function parse<F>(data: u32, bytes: u32, seconds: u32): bool {
     if (header < 20) return false;
     l4 = l3 + header;
   }
-  isTcp = protocol === TCP;
-  // Conntrack also looks at the flags of TCP.
-  if ((!isTcp && protocol !== UDP) || l4 + (isTcp ? 14 : 4) > data + bytes) return false;
-  tcpFlags = isTcp ? load<u8>(l4, 13) : 0;
+  if (protocol === TCP) {
+    // Conntrack also looks at the flags of TCP.
+    if (l4 + 14 > data + bytes) return false;
+    isTcp = true;
+    tcpFlags = load<u8>(l4, 13);
+  } else {
+    if (protocol !== UDP) return false;
+    if (l4 + 4 > data + bytes) return false;
+    isTcp = false;
+    tcpFlags = 0;
+  }
   ports = load<u32>(l4);
   return !isZeroAddress<F>(saddrAt) && !isZeroAddress<F>(daddrAt);
 }

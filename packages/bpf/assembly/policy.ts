@@ -1,4 +1,5 @@
 import {
+  COUNTED,
   has,
   EP_ID,
   EP_POLICY,
@@ -14,12 +15,19 @@ import { longestMatch64 } from './trie';
 
 /*
  * What an endpoint's policy says of the packet, left in a block of the context: the return code, where the proxy listens
- * (host order), which parts of the key the entry names (POLICY_MATCH_*), and the counter of the entry.
+ * (host order), what it is about, and the counter of the entry.
  */
 export const VERDICT: u32 = 0;
 export const PROXY_PORT: u32 = 4;
-export const MATCH: u32 = 8;
+const RULE: u32 = 8;
 const COUNTER: u32 = 12;
+
+// Of the entry that decided: that there is one, that it names the identity, and its prefix.
+const FOUND: u32 = 0x40;
+const NAMES: u32 = 0x20;
+const PREFIX: u32 = 0x1f;
+
+export const NOT_JUDGED: i32 = 1;
 
 const ENTRY: u32 = 32; // in a node
 const STATS_VALUE: u32 = 32;
@@ -43,17 +51,20 @@ function authType(value: u32): u32 {
 function proxyPort(value: u32): u32 {
   return ((value & 0xff) << 8) | ((value >> 8) & 0xff);
 }
-/** A deny is the highest, nothing the lowest; then the priority, then the prefix. */
+/** A deny is the highest; then the priority, then the prefix. */
 @inline
 function rank(node: u32, value: u32): u32 {
-  if (node === 0) return 0;
   if ((value & DENY) !== 0) return 0x8000_0000;
   return ((load<u8>(node, ENTRY + 4) << 5) | prefixBits(value)) + 1;
 }
 
-/** POLICY_MATCH_* of an entry with so many bits for protocol and port. */
+/** POLICY_MATCH_* of the entry that decided. */
 @inline
-function matchType(prefix: u32, names: bool): u32 {
+export function matchType(judged: u32): u32 {
+  const rule = load<u32>(judged, RULE);
+  if (rule === 0) return 0;
+  const names = (rule & NAMES) !== 0;
+  const prefix = rule & PREFIX;
   if (prefix > 8) return names ? 2 : 3;
   if (prefix > 0) return names ? 5 : 6;
   return names ? 1 : 4;
@@ -62,10 +73,10 @@ function matchType(prefix: u32, names: bool): u32 {
 /**
  * policyCanAccess for the packet.
  * @param ep record of the endpoint's program. @param remote identity of the peer. @param judged the block that is filled
- * @returns false if it asks for authentication, or has a counter that is not there yet
+ * @returns the verdict, or NOT_JUDGED if it asks for authentication, or has a counter that is not there yet
  */
 @inline
-export function judge<F>(ctx: u32, ep: u32, dir: u32, remote: u32, judged: u32): bool {
+export function judge<F>(ctx: u32, ep: u32, dir: u32, remote: u32, judged: u32): i32 {
   const masks = ctx + MASKS;
   const word1: u32 = <u32>(dir === INGRESS ? 0 : 1) | (protocol << 8) | (dport() << 16);
   const first = load<u32>(load<u32>(ep, EP_POLICY));
@@ -77,7 +88,8 @@ export function judge<F>(ctx: u32, ep: u32, dir: u32, remote: u32, judged: u32):
     l4 = longestMatch64(masks, first, <u64>word1 << 32, false);
     if (l4 !== 0) l4Value = load<u32>(l4, ENTRY);
   }
-  const names = l3 !== 0 && rank(l3, l3Value) >= rank(l4, l4Value);
+  let names = l3 !== 0;
+  if (names) if (l4 !== 0) names = rank(l3, l3Value) >= rank(l4, l4Value);
   const chosen = names ? l3 : l4;
   const value = names ? l3Value : l4Value;
   let verdict: i32 = 0;
@@ -86,36 +98,30 @@ export function judge<F>(ctx: u32, ep: u32, dir: u32, remote: u32, judged: u32):
   else if ((value & DENY) !== 0) verdict = DROP_POLICY_DENY;
   else {
     port = proxyPort(value);
-    if (authType(value) !== 0) return false;
-    if ((value & EXPLICIT_AUTH) === 0 && authType(names ? l4Value : l3Value) !== 0) return false;
+    if (authType(value) !== 0) return NOT_JUDGED;
+    if ((value & EXPLICIT_AUTH) === 0) if (authType(names ? l4Value : l3Value) !== 0) return NOT_JUDGED;
   }
   store<i32>(judged, verdict, VERDICT);
   store<u32>(judged, port, PROXY_PORT);
   let counter: u32 = 0;
-  let match: u32 = 0;
+  let rule: u32 = 0;
   if (chosen !== 0) {
     const prefix = prefixBits(value);
-    match = matchType(prefix, names);
+    rule = FOUND | prefix | (names ? NAMES : 0);
     if (has(ctx, POLICY_ACCOUNTING)) {
       counter = counterOf(ctx, load<u32>(ep, EP_ID), names ? remote : 0, prefix, word1);
-      if (counter === 0) return false;
+      if (counter === 0) return NOT_JUDGED;
     }
   }
-  store<u32>(judged, match, MATCH);
+  store<u32>(judged, rule, RULE);
   store<u32>(judged, counter, COUNTER);
-  return true;
+  return verdict;
 }
 
 /** @returns the node of the counter of an entry with such a prefix */
 @inline
 function counterOf(ctx: u32, endpoint: u32, identity: u32, prefix: u32, word1: u32): u32 {
-  let asked = word1 & 0xff; // direction
-  if (prefix >= 8) asked |= word1 & 0xff00;
-  if (prefix > 8) {
-    // The port's bytes are in the order of the network.
-    const mask: u32 = (0xffff << (24 - prefix)) & 0xffff;
-    asked |= (((mask >> 8) | (mask << 8)) << 16) & word1;
-  }
+  const asked = word1 & load<u32>(ctx + COUNTED + (prefix << 2));
   return find3(ctx + STATS, endpoint | (prefix << 24), identity, asked);
 }
 

@@ -77,8 +77,9 @@ function lookupScope<F>(ctx: u32, begun: u32, scope: u32): u32 {
 export function lookupService<F>(ctx: u32, switchScope: bool): u32 {
   const begun = begin<F>(ctx, dport());
   const service = lookupScope<F>(ctx, begun, 0);
-  if (service === 0 || !switchScope || (load<u8>(service, FLAGS2) & TWO_SCOPES) === 0) return service;
-  return lookupScope<F>(ctx, begun, 1);
+  if (service === 0) return 0;
+  if (!switchScope) return service;
+  return (load<u8>(service, FLAGS2) & TWO_SCOPES) === 0 ? service : lookupScope<F>(ctx, begun, 1);
 }
 
 /** As entries have it. */

@@ -1,5 +1,6 @@
 import { type Address, type Memory, NULL } from '@ciliate/maps';
 import { ETH_HLEN } from './lib/common.ts';
+import { type CopyFrame, copierOf } from './lib/known.ts';
 
 /** Longest frame an `Skb` holds, in bytes: a 64 KiB packet and its Ethernet header. */
 export const SKB_MAX_LEN = 65_535 + 14;
@@ -39,9 +40,11 @@ export class Skb {
   tunnelIdIn: number | undefined = undefined;
   /** PACKET_* that the program made of it; undefined: unchanged. */
   packetType: number | undefined = undefined;
+  readonly #copy: CopyFrame;
 
   constructor(memory: Memory) {
     this.memory = memory;
+    this.#copy = copierOf(memory);
     this.data = memory.alloc(SKB_MAX_LEN + NET_IP_ALIGN) + NET_IP_ALIGN;
   }
 
@@ -55,7 +58,7 @@ export class Skb {
   /** As `load`, for a frame that already lies in the same memory. */
   loadFrom(at: Address, len: number, ifindex: number): void {
     this.len = Math.min(len, SKB_MAX_LEN);
-    this.memory.u8.copyWithin(this.data, at, at + this.len);
+    this.#copy(this.data, at, this.len);
     this.reset(ifindex, 0);
   }
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module';
 
-enableCompileCache(); // types are stripped and code is compiled once, not at every start: half the time of a short command
+// Types are stripped and code is compiled once, not at every start: half the time of a short command. Threads have it by the variable.
+const { directory } = enableCompileCache();
+if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory;
 const { run } = await import('./program.ts');
 
 // A reader that has seen enough (`ciliate … | head`) ends the program, as it ends any other.

@@ -7,8 +7,8 @@ import { generateTrace } from '../src/index.ts';
 import { BatchRing } from '../src/packets/batch_ring.ts';
 import { flushConnections } from '../src/packets/flush.ts';
 import { FragmentTable } from '../src/packets/fragment_table.ts';
-import { podInterfaces } from '../src/packets/interfaces.ts';
 import { PacketWorker } from '../src/packets/packet_worker.ts';
+import { podInterfaces } from '../src/packets/pod_interfaces.ts';
 import { TraceState } from '../src/packets/trace_state.ts';
 import { CLUSTER, startAgent, temporaryFolder } from './support.ts';
 

@@ -9,10 +9,11 @@ import type { Family } from './family.ts';
 import { redirect } from './icmp6.ts';
 import { KNOWN_WASM } from './known_code.ts';
 import { PACKET_HOST } from './local_delivery.ts';
+import { LPM_PROTO_PREFIX_BITS, portMask } from './policy.ts';
 
 /** The block that the code reads and writes, u32 each (assembly/context.ts). */
 const BLOCK = {
-  size: 936,
+  size: 1064,
   options: 0,
   tunnelPort: 4,
   encapIfindex: 8,
@@ -34,6 +35,7 @@ const BLOCK = {
   tunnelInfo: 276,
   masks: 400,
   affinityMatch: 920,
+  counted: 936,
 } as const;
 /** Of a family in the block. */
 const FAMILY = {
@@ -50,6 +52,13 @@ const MAX_PROGRAMS = 4096;
 const NO_PORT = 0x1_0000;
 /** Aggregation from which a packet of a flow that was reported lately is not told of. */
 const AGGREGATES_FLOWS = 3;
+
+/** The longest prefix that an entry of a policy map has room for. */
+const LPM_LONGEST = 31;
+/** Which bits of direction, protocol and port (as they lie in the key) are in a counter's key: policy_check.ts, account. */
+function countedOf(prefix: number): number {
+  return 0xff | (prefix < LPM_PROTO_PREFIX_BITS ? 0 : 0xff00) | (htons(portMask(prefix)) << 16);
+}
 
 /** Answers: that of the program in the low bits, and what is to be done with the packet. */
 export const NOT_USUAL = -1;
@@ -78,7 +87,10 @@ interface Code {
     flags: number,
   ): number;
   lookUp(ctx: Address, id: number, at: Address, len: number, now: number): number;
+  copyFrame: CopyFrame;
 }
+
+export type CopyFrame = (to: Address, from: Address, bytes: number) => void;
 
 /** Once for all memories: V8 optimises a module once. */
 let compiled: Module | undefined;
@@ -94,6 +106,12 @@ function codeOf(memory: Memory): Code {
   return code;
 }
 
+/** Copies within the memory. `copyWithin` goes byte by byte in a shared one, unless both places lie alike on 8 bytes. */
+export function copierOf(memory: Memory): CopyFrame {
+  if (memory.hasWasm) return codeOf(memory).copyFrame;
+  return (to, from, bytes) => void memory.u8.copyWithin(to, from, from + bytes);
+}
+
 /**
  * The programs once more, each in one call of WebAssembly on the same memory (assembly/known.ts), for packets of the usual
  * kind: TCP or UDP over IPv4 or IPv6, no fragment, to a service only if no proxy takes its traffic, with entries
@@ -104,6 +122,8 @@ export class Known {
   readonly #memory: Memory;
   readonly #code: Code;
   readonly #block: Address;
+  /** The block as words. */
+  readonly #words: Uint32Array;
   readonly #programs: Address;
   readonly #records = new Map<number, Address>();
 
@@ -123,6 +143,7 @@ export class Known {
     this.#memory = memory;
     this.#code = codeOf(memory);
     this.#block = memory.alloc(BLOCK.size);
+    this.#words = new Uint32Array(memory.buffer, this.#block, BLOCK.size >> 2);
     this.#programs = memory.alloc(4 * MAX_PROGRAMS);
     this.#set(BLOCK.options, optionsOf(config));
     this.#set(BLOCK.tunnelPort, config.tunnelMode ? htons(config.node.tunnelPort) : NO_PORT);
@@ -144,10 +165,11 @@ export class Known {
     for (let bits = 0; bits <= 64; bits++)
       for (let bit = 0; bit < bits; bit++)
         memory.u8[this.#block + BLOCK.masks + 8 * bits + (bit >> 3)]! |= 0x80 >> (bit & 7);
+    for (let prefix = 0; prefix <= LPM_LONGEST; prefix++) this.#set(BLOCK.counted + 4 * prefix, countedOf(prefix));
   }
 
   #set(offset: number, value: number): void {
-    this.#memory.u32[(this.#block + offset) >> 2] = value;
+    this.#words[offset >> 2] = value;
   }
 
   #setTable(offset: number, { buckets, bucketMask, address }: HashMap | PerCpuHashMap): void {
@@ -200,7 +222,10 @@ export class Known {
     if (dp.program(ep.id) !== ep || skb.tcIndex !== 0) return NOT_USUAL;
     const answer = this.#code.fromContainer(this.#block, ep.id, skb.data, skb.len, dp.nowSeconds(), skb.ifindex);
     if (answer === NO_NODES) return prepareNodes(dp) ? this.fromContainer(dp, ep, skb) : NOT_USUAL;
-    return answer <= 0 ? answer : this.#conclude(dp, skb, answer);
+    if (answer <= 0) return answer;
+    if (answer !== MARKED) return this.#conclude(dp, skb, answer);
+    skb.mark = this.#words[BLOCK.mark >> 2]!;
+    return 0;
   }
 
   /** cilFromOverlay once it has told of the packet. @param identity of the sender. @returns its answer, or NOT_USUAL */
@@ -244,19 +269,16 @@ export class Known {
 
   /** Does what the answer says. @returns that of the program */
   #conclude(dp: Datapath, skb: Skb, answer: number): number {
-    const { u32 } = this.#memory;
-    const block = this.#block >> 2;
-    if ((answer & MARKED) !== 0) skb.mark = u32[block + (BLOCK.mark >> 2)]!;
+    if ((answer & MARKED) !== 0) skb.mark = this.#words[BLOCK.mark >> 2]!;
     if ((answer & TO_HOST) !== 0) skb.packetType = PACKET_HOST;
     if ((answer & TUNNELLED) !== 0) this.#setTunnel(dp, skb);
     const action = answer & ACTION;
-    return action === REDIRECTED ? redirect(skb, u32[block + (BLOCK.ifindex >> 2)]!, 0) : action;
+    return action === REDIRECTED ? redirect(skb, this.#words[BLOCK.ifindex >> 2]!, 0) : action;
   }
 
   #setTunnel(dp: Datapath, skb: Skb): void {
-    const { u32 } = this.#memory;
-    const info = u32[(this.#block + BLOCK.tunnelInfo) >> 2]!;
-    skb.tunnelId = u32[(this.#block + BLOCK.tunnelId) >> 2]!;
+    const info = this.#words[BLOCK.tunnelInfo >> 2]!;
+    skb.tunnelId = this.#words[BLOCK.tunnelId >> 2]!;
     setTunnelRemote(dp, skb, info);
   }
 }

@@ -41,7 +41,12 @@ export class PolicyVerdict {
 }
 
 /** Bits of an entry's prefix that name the protocol; longer ones name a port or a part of one. */
-const LPM_PROTO_PREFIX_BITS = 8;
+export const LPM_PROTO_PREFIX_BITS = 8;
+const LPM_FULL_PREFIX_BITS = 24;
+
+/** The bits of a port, host order, that an entry with such a prefix names. */
+export const portMask = (prefixBits: number): number =>
+  prefixBits <= LPM_PROTO_PREFIX_BITS ? 0 : (0xffff << (LPM_FULL_PREFIX_BITS - prefixBits)) & 0xffff;
 
 /**
  * Decides by an endpoint's policy map whether traffic may pass: two lookups, then a choice between what they found.

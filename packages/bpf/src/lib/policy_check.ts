@@ -20,13 +20,11 @@ import { lookupRemoteEndpoint, tunnelEndpointOf } from './endpoints.ts';
 import type { Family } from './family.ts';
 import { add64 } from './metrics.ts';
 import { directionName, sendPolicyVerdictNotify } from './notify.ts';
-import { policyCanAccess } from './policy.ts';
+import { LPM_PROTO_PREFIX_BITS, policyCanAccess, portMask } from './policy.ts';
 import { tupleDport, tupleNexthdr } from './tuple.ts';
 
 const ICMP_FRAG_NEEDED = 4;
 const ICMP_HEADER_LEN = 8;
-const LPM_PROTO_PREFIX_BITS = 8;
-const LPM_FULL_PREFIX_BITS = 24;
 
 /**
  * Asks an endpoint's policy about the packet whose tuple conntrack just looked up, sees to authentication and audit mode,
@@ -219,8 +217,7 @@ function account(
   m.u32[(statsKey + POLICY_STATS_KEY.sec_label) >> 2] = identity;
   m.u8[statsKey + POLICY_STATS_KEY.egress] = egress;
   m.u8[statsKey + POLICY_STATS_KEY.protocol] = prefix < LPM_PROTO_PREFIX_BITS ? 0 : proto;
-  const mask = prefix <= LPM_PROTO_PREFIX_BITS ? 0 : (0xffff << (LPM_FULL_PREFIX_BITS - prefix)) & 0xffff;
-  m.u16[(statsKey + POLICY_STATS_KEY.dport) >> 1] = htons(port & mask);
+  m.u16[(statsKey + POLICY_STATS_KEY.dport) >> 1] = htons(port & portMask(prefix));
   let value = dp.policyStats.lookup(statsKey);
   if (value === NULL) {
     dp.policyStats.update(statsKey, statsValue); // which stays 0

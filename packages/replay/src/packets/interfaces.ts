@@ -1,14 +1,4 @@
-import { type Agent, podName } from '@ciliate/agent';
-import {
-  bytesOfIp,
-  type CaptureInterface,
-  ETH_P_IP,
-  ETH_P_IPV6,
-  IPV4,
-  IPV6,
-  type IpAddress,
-  isIpv6,
-} from '@ciliate/packet';
+import { type CaptureInterface, ETH_P_IP, ETH_P_IPV6, IPV4, IPV6 } from '@ciliate/packet';
 import { NODE, type Places } from './places.ts';
 import { HOOK_FROM_CONTAINER, HOOK_FROM_HOST, HOOK_FROM_NETDEV, HOOK_FROM_OVERLAY } from './protocol.ts';
 
@@ -24,12 +14,6 @@ export interface PodInterface {
   readonly ipv4: Int32Array | undefined;
   readonly ipv6: Int32Array | undefined;
 }
-
-export const podInterfaces = (agent: Agent): PodInterface[] =>
-  agent.endpoints.map((pod) => {
-    const ipv4 = pod.addresses.find((address) => !isIpv6(address));
-    return { name: podName(pod), endpoint: pod.id, ipv4: wordsOf(ipv4), ipv6: wordsOf(pod.addresses.find(isIpv6)) };
-  });
 
 /**
  * Says at which hook a packet enters this node. On an interface named after a pod: `from-container` of that pod, but for
@@ -86,12 +70,6 @@ export class Interfaces {
     const name = this.#declared[id]?.name ?? '';
     return this.#byName.get(name.includes('/') ? name : `default/${name}`);
   }
-}
-
-function wordsOf(address: IpAddress | undefined): Int32Array | undefined {
-  if (address === undefined) return undefined;
-  const bytes = bytesOfIp(address);
-  return Int32Array.from({ length: bytes.length / 4 }, (_, i) => word(bytes, 4 * i));
 }
 
 /** Does this address lie there? */
