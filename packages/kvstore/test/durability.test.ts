@@ -185,13 +185,13 @@ test('damage is refused: a snapshot, whole or gone', async () => {
 });
 
 test('a full disk: writes are refused, reads go on, and nothing acknowledged is lost', async () => {
-  const disk = new SimDisk({ capacity: 600 });
+  const disk = new SimDisk({ capacity: 600_000 });
   const { store, client } = await open(disk);
   let acknowledged = 0;
   const refused = await (async () => {
     for (;;) {
       try {
-        acknowledged = await client.put('a', 'v'.repeat(50));
+        acknowledged = await client.put('a', 'v'.repeat(5000));
       } catch (error) {
         return error;
       }
@@ -204,7 +204,7 @@ test('a full disk: writes are refused, reads go on, and nothing acknowledged is 
   expect((await client.get('a'))!.modRevision).toBe(acknowledged);
   await expect(client.leaseGrant(10)).rejects.toMatchObject({ code: 'NO_SPACE' });
   await store.close();
-  disk.faults.capacity = 1000;
+  disk.faults.capacity = 1_000_000;
   const after = await open(disk);
   expect(after.store.revision).toBe(acknowledged);
   expect(await after.client.put('a', '1')).toBe(acknowledged + 1);

@@ -5,8 +5,6 @@ const SECTOR = 512;
 
 interface Inode {
   bytes: Buffer;
-  /** What was written lies before; the zeros behind take no room. */
-  filled: number;
   synced: Buffer;
 }
 
@@ -14,7 +12,7 @@ interface Inode {
 export class PowerCut extends Error {}
 
 export interface Faults {
-  /** The power goes at this operation (write, setSize, sync, create, rename, remove), counted from 1. */
+  /** The power goes at this operation (write, truncate, sync, create, rename, remove), counted from 1. */
   cutAt?: number;
   /** Bytes that the disk has room for. */
   capacity?: number;
@@ -44,7 +42,7 @@ export class SimDisk implements Disk {
     for (const rename of this.#renames.slice(0, kept)) rename(this.#durable);
     for (const [name, inode] of this.#durable) {
       const bytes = torn(inode, random);
-      disk.#files.set(name, { bytes, filled: Math.min(inode.filled, bytes.length), synced: bytes });
+      disk.#files.set(name, { bytes, synced: bytes });
     }
     disk.#durable = new Map(disk.#files);
     return disk;
@@ -61,7 +59,7 @@ export class SimDisk implements Disk {
 
   create(name: string): DiskFile {
     this.#step();
-    const inode = { bytes: Buffer.alloc(0), filled: 0, synced: Buffer.alloc(0) };
+    const inode = { bytes: Buffer.alloc(0), synced: Buffer.alloc(0) };
     this.#rename((names) => names.set(name, inode));
     return new SimFile(this, inode, () => this.#step());
   }
@@ -103,7 +101,7 @@ export class SimDisk implements Disk {
 
   used(): number {
     let sum = 0;
-    for (const { filled } of this.#files.values()) sum += filled;
+    for (const { bytes } of this.#files.values()) sum += bytes.length;
     return sum;
   }
 
@@ -129,7 +127,7 @@ class SimFile implements DiskFile {
   }
 
   write(bytes: Uint8Array, at: number): void {
-    const grown = Math.max(0, at + bytes.length - this.#inode.filled);
+    const grown = Math.max(0, at + bytes.length - this.#inode.bytes.length);
     const room = (this.#disk.faults.capacity ?? Number.POSITIVE_INFINITY) - this.#disk.used();
     if (grown > room) {
       if (room > 0) this.#put(bytes.subarray(0, room), at);
@@ -140,12 +138,9 @@ class SimFile implements DiskFile {
     this.#step();
   }
 
-  setSize(size: number): void {
+  truncate(size: number): void {
     this.#step();
-    const { bytes, filled } = this.#inode;
-    this.#inode.bytes = Buffer.alloc(size);
-    bytes.copy(this.#inode.bytes);
-    this.#inode.filled = Math.min(filled, size);
+    this.#inode.bytes = Buffer.from(this.#inode.bytes.subarray(0, size));
   }
 
   async sync(): Promise<void> {
@@ -169,7 +164,6 @@ class SimFile implements DiskFile {
     this.#inode.bytes.copy(grown);
     grown.set(bytes, at);
     this.#inode.bytes = grown;
-    this.#inode.filled = Math.max(this.#inode.filled, at + bytes.length);
   }
 }
 

@@ -21,7 +21,7 @@ export interface LogPlace {
   salt: number;
   /** Where the next frame goes. */
   at: number;
-  /** The file's length: zeros follow the frames, so that a sync need not store a new length each time. */
+  /** The file's length. Zeros follow the frames: a sync then stores bytes alone, and waits for no file system's journal. */
   size: number;
   /** The next frame's sequence. */
   sequence: number;
@@ -35,7 +35,7 @@ export interface Rotation {
 }
 
 /** What a segment grows by. */
-const GROWTH = 1 << 20;
+const ZEROS = new Uint8Array(256 << 10);
 /** A disk that took longer for its last sync is given to another thread. */
 const QUICK_SYNC_NS = 1_000_000n;
 
@@ -126,7 +126,7 @@ export class CommandLog {
   }
 
   async #writeFrame(): Promise<void> {
-    const { file, salt, at, sequence } = this.#place;
+    const { file, salt, at, size, sequence } = this.#place;
     this.#writing = this.#waiting!;
     this.#waiting = undefined;
     const revision = this.#revision;
@@ -135,9 +135,10 @@ export class CommandLog {
     this.#commands = 0;
     const frame = encodeFrame(salt, sequence, this.#gathering.take());
     const end = at + frame.length;
-    if (end > this.#place.size) {
-      this.#place.size = end - (end % GROWTH) + GROWTH;
-      file.setSize(this.#place.size);
+    // The zeros go first: where the disk has no room for them, nothing of a frame that is refused is found later.
+    if (end > size) {
+      file.write(ZEROS, size);
+      this.#place.size = Math.max(size + ZEROS.length, end);
     }
     file.write(frame, at);
     const { nowNs } = this.#options;

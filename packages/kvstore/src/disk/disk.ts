@@ -23,8 +23,8 @@ export interface Disk {
 export interface DiskFile {
   /** Write at a place; all or, when it throws, some of the bytes. */
   write(bytes: Uint8Array, at: number): void;
-  /** Cut off what lies beyond, or let the file go on with zeros, which need take no room. */
-  setSize(bytes: number): void;
+  /** Cut off what lies beyond. */
+  truncate(size: number): void;
   sync(): Promise<void>;
   /** The same in one go: nothing else runs meanwhile. */
   syncNow(): void;

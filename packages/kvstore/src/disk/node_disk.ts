@@ -130,8 +130,8 @@ class NodeFile implements DiskFile {
     for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done, bytes.length - done, at + done);
   }
 
-  setSize(bytes: number): void {
-    ftruncateSync(this.#fd, bytes);
+  truncate(size: number): void {
+    ftruncateSync(this.#fd, size);
   }
 
   /** fdatasync: it also stores the new length of a file that grew. */

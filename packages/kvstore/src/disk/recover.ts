@@ -37,7 +37,7 @@ export async function recover(options: LogOptions, state: StoreState): Promise<L
     if (end === 0) return createSegment(options, first); // not even the header was there
     const file = disk.open(name);
     if (isTorn) {
-      file.setSize(end);
+      file.truncate(end);
       await file.sync();
     }
     place = { file, salt, at: end, size: isTorn ? end : bytes.length, sequence };

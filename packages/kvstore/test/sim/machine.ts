@@ -134,7 +134,7 @@ class SlowDisk implements Disk {
   #file(file: DiskFile): DiskFile {
     return {
       write: (bytes, at) => this.#do(() => file.write(bytes, at)),
-      setSize: (bytes) => this.#do(() => file.setSize(bytes)),
+      truncate: (size) => this.#do(() => file.truncate(size)),
       sync: () => this.#slowly(() => file.sync()),
       syncNow: () => {
         this.#step();

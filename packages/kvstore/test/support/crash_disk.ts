@@ -67,7 +67,7 @@ export class CrashDisk implements Disk {
         }
         file.write(bytes, at);
       },
-      setSize: (bytes) => file.setSize(bytes),
+      truncate: (size) => file.truncate(size),
       sync: async () => {
         if (isLog) this.#dieAt('before the sync');
         await file.sync();
