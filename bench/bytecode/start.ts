@@ -35,8 +35,7 @@ export function startRows({ object, say }: BenchOptions): QuestionResult {
   };
 }
 
-const size = ({ functions }: BpfObject): number =>
-  [...functions.values()].reduce((sum, fn) => sum + fn.code.length, 0);
+const size = ({ functions }: BpfObject): number => [...functions.values()].reduce((sum, fn) => sum + fn.code.length, 0);
 
 function row(mode: string, bytes: Uint8Array, program?: string): ResultRow {
   const times: number[] = [];
