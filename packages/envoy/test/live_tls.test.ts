@@ -85,9 +85,12 @@ class TlsClient {
     this.#socket.setEncoding('latin1').on('data', (text: string) => {
       this.received += text;
     });
-    this.#socket.on('error', (error: Error & { code?: string }) => {
-      this.ended ??= error.code ?? error.message;
-    });
+    // A reset that comes before the first flight has left is told as a broken pipe, or to the socket below alone.
+    const failed = ({ code, message }: Error & { code?: string }): void => {
+      this.ended ??= code === 'EPIPE' ? 'ECONNRESET' : (code ?? message);
+    };
+    socket.on('error', failed);
+    this.#socket.on('error', failed);
     this.#socket.on('end', () => {
       this.ended ??= 'closed';
     });
