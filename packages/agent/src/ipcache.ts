@@ -87,9 +87,9 @@ export class AgentIpcache {
   deletePod(address: IpAddress): void {
     this.#ofPods.delete(address);
     const prefix = prefixOf(address);
-    this.entries.deleteEndpoint(prefix, this.#source);
     const told = this.toldOf(address);
-    if (told !== undefined) this.entries.upsertEndpoint({ ...told, source: this.#source });
+    if (told === undefined) this.entries.deleteEndpoint(prefix, this.#source);
+    else this.entries.upsertEndpoint({ ...told, source: this.#source });
   }
 
   /**

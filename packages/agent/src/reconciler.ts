@@ -83,7 +83,7 @@ export class Reconciler {
     const remote = registry?.take() ?? NOTHING_TOLD;
 
     if (changes.nodes.has(nodeName)) endpoints.host.labels = hostLabelsOf(store, nodeName);
-    const { added, moved, left, told, refused } = await this.#takeIdentities(pods, problems);
+    const { added, moved, left, told, refused } = await this.#takeIdentities(pods, mayChangeRules(changes), problems);
     this.#refusedPods = [...pods.refused, ...refused];
     this.#changeRules(changes, problems);
     this.#changePrefixes(changes, remote, problems);
@@ -107,8 +107,15 @@ export class Reconciler {
     return problems;
   }
 
-  /** Every pod that came or was relabelled gets its identity, if there is one to have; nothing shows it yet. */
-  async #takeIdentities({ added, relabelled, gone, elsewhere }: PodChanges, problems: Problems) {
+  /**
+   * Every pod that came or was relabelled gets its identity, if there is one to have; nothing shows it yet. The address of one
+   * that goes is one outside of the cluster at once if rules stay, as they say the same of it before and after; else nobody's.
+   */
+  async #takeIdentities(
+    { added, relabelled, gone, elsewhere }: PodChanges,
+    rulesMayChange: boolean,
+    problems: Problems,
+  ) {
     const { endpoints, allocation, ipcache, lockdown } = this.#parts;
     const taken = { added: [] as PodChanges['added'][number][], moved: [] as Endpoint[], left: [] as Left[] };
     const refused: string[] = [];
@@ -123,7 +130,11 @@ export class Reconciler {
     };
     for (const endpoint of gone) {
       endpoints.withdraw(endpoint);
-      for (const address of endpoint.addresses) if (!endpoints.ofAddress(address)) ipcache.disown(address);
+      for (const address of endpoint.addresses) {
+        if (endpoints.ofAddress(address) !== undefined) continue;
+        if (rulesMayChange) ipcache.disown(address);
+        else ipcache.deletePod(address);
+      }
     }
     for (const one of added) {
       const { pod, labels } = one;
@@ -277,6 +288,10 @@ export class Reconciler {
     await regeneration.identitiesChanged(identityChanges.tellRemoved(), problems);
   }
 }
+
+/** Whether rules, or the addresses that they speak of, may be others afterwards. */
+const mayChangeRules = ({ services, policies, cidrGroups, nodes }: Changes): boolean =>
+  services || policies.size > 0 || cidrGroups.size > 0 || nodes.size > 0;
 
 /** @returns whether it was done */
 function attempt(problems: Problems, change: () => unknown): boolean {

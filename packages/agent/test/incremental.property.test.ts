@@ -194,6 +194,26 @@ const AMBIGUOUS_UNTIL_GONE: [[object[], Change[], Change[]]] = [
   ],
 ];
 
+/** Everybody may come but pods and the addresses of pods: one that goes must not get through while it is neither. */
+const DENIED_AS_POD_AND_AS_ADDRESS: [[object[], Change[], Change[]]] = [
+  [
+    PODS.map((_, index) => podOf(index, 'x', 80)),
+    [
+      applied({
+        apiVersion: 'cilium.io/v2',
+        kind: 'CiliumNetworkPolicy',
+        metadata: { name: 'p' },
+        spec: {
+          endpointSelector: {},
+          ingress: [{ fromEntities: ['all'] }],
+          ingressDeny: [{ fromEndpoints: [{}] }, { fromCIDRSet: [{ cidr: '10.0.0.0/8' }] }],
+        },
+      }),
+    ],
+    [removed('Pod', 'default', PODS[1]!)],
+  ],
+];
+
 function perform(store: ObjectStore, { apply, remove }: Change): void {
   for (const object of apply)
     for (const decoded of decodeObjects(JSON.stringify(object), 'objects.json')) store.apply(decoded);
@@ -239,7 +259,7 @@ test('after each change the maps say what the objects say, and meanwhile never m
         await agent.stop();
       }
     }),
-    { seed, numRuns: 16, endOnFailure: true, examples: [AMBIGUOUS_UNTIL_GONE] },
+    { seed, numRuns: 16, endOnFailure: true, examples: [AMBIGUOUS_UNTIL_GONE, DENIED_AS_POD_AND_AS_ADDRESS] },
   );
 }, 120_000);
 

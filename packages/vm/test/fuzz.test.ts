@@ -23,7 +23,7 @@ const change = fc.tuple(fc.nat(PARTS), fc.nat(255), fc.boolean());
 /** What a user's command would do with these bytes. @returns how many programs ran to their end */
 function tryObject(bytes: Uint8Array, engine: 'interpreter' | 'checked'): number {
   let ran = 0;
-  const vm = new Vm({ memory: Memory.create(MEMORY_BYTES), engine, budget: 20_000 });
+  const vm = new Vm({ memory: Memory.create(MEMORY_BYTES), engine, budget: 5_000 });
   const image = vm.load(loadObject(bytes, 'fuzz.o'));
   for (const fn of image.functions.values()) {
     const type = programType(fn.def.section);
