@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Code, encode, type Insn, VmError, validate } from '../src/index.ts';
+import { Code, encode, HELPERS, type Insn, VmError, validate } from '../src/index.ts';
 import { loadObject } from '../src/object/load.ts';
 import * as a from './support/asm.ts';
 import { writeElf } from './support/elf_writer.ts';
@@ -31,10 +31,15 @@ const stopped: [name: string, code: Insn[], why: string][] = [
   ['a pointer with a high half', [...a.lddw(1, 1n << 40n), a.ldx('W', 0, 1, 0), a.exit()], 'no pointer'],
   ['a place below the stack', [a.movx(1, 10), a.alu64('ADD', 1, -513), a.ldx('B', 0, 1, 0), a.exit()], 'reads 1 bytes'],
   ['a place behind the context', [a.ldx('W', 0, 1, 189), a.exit()], 'past the end of what lies at context + 189'],
+  [
+    'a helper that reads much of nothing',
+    [a.mov(1, 0), a.mov(2, 0x2000_0000), a.mov(3, 0), a.mov(4, 0), a.mov(5, 0), a.call(28), a.exit()],
+    'a NULL pointer',
+  ],
   ['a write anywhere', [a.mov(1, 4_000_000), a.st('DW', 1, 0, 1), a.exit()], 'writes 8 bytes'],
 ];
 describe.each(['interpreter', 'compiled, checked'] as const)('stopped by the %s', (backEnd) => {
-  test.each(stopped)('%s', (_name, code, why) => expect(runInsns(code, backEnd).result).toContain(why));
+  test.each(stopped)('%s', (_name, code, why) => expect(runInsns(code, backEnd, HELPERS).result).toContain(why));
   test('a loop without an end', () => {
     expect(runInsns([a.goto(-1), a.exit()], backEnd).result).toMatch(/ran for too many (instructions|turns of a loop)/);
   });

@@ -53,9 +53,10 @@ export function checkArguments(machine: Machine, helper: Helper, args: readonly 
     if (kind === 'map') map = value;
     else if (kind === 'key') machine.regions.check(value, machine.map(map).spec.keySize, false);
     else if (kind === 'value') machine.regions.check(value, machine.map(map).spec.valueSize, false);
-    else if (kind === 'memory' || kind === 'written' || (kind === 'memory?' && value !== 0)) {
+    else if (kind === 'memory' || kind === 'written' || kind === 'memory?') {
       const size = helper.args[i + 1] === 'size' ? args[at]! : 0;
-      machine.regions.check(value, size, kind === 'written');
+      // NULL is allowed where there is nothing to read.
+      if (kind !== 'memory?' || value !== 0 || size !== 0) machine.regions.check(value, size, kind === 'written');
     }
   }
 }
