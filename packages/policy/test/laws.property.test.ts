@@ -187,18 +187,28 @@ test('a range of ports in two parts says the same', () => {
 const change = fc.tuple(fc.integer({ min: 0, max: IDENTITIES.length - 1 }), fc.constantFrom('come', 'go', 'relabel'));
 
 /**
- * Whether at most one rule asks for authentication or denies. Of more, Cilium takes the first narrow key that does to stand
- * between a broad one that comes and all other narrow ones: what they inherit depends on which came first
+ * The keys of each direction and identity that ask for authentication themselves, or deny. Of several, Cilium takes the first
+ * narrow one to stand between a broad one that comes and all other narrow keys: what these inherit depends on which came first
  * (pkg/policy/mapstate.go, authPreferredInsert).
  */
-function inheritsInAnyOrder(model: readonly ModelRule[]): boolean {
-  const peers = model.flatMap(({ lists }) => [
-    ...[...lists.ingress, ...lists.egress].filter(({ authentication }) => authentication !== undefined),
-    ...[...lists.ingressDeny, ...lists.egressDeny],
-  ]);
-  return peers.reduce((sum, { ports }) => sum + Math.max(1, ports.length), 0) <= 1;
+class Standing {
+  readonly #keys = new Map<string, Set<string>>();
+
+  note({ mapState }: EndpointPolicy): void {
+    for (const { key, deny, authExplicit } of mapState) {
+      if (!deny && !authExplicit) continue;
+      const place = `${key.egress} ${key.identity}`;
+      this.#keys.set(place, (this.#keys.get(place) ?? new Set()).add(formatKey(key)));
+    }
+  }
+
+  /** @returns without what was inherited, where that depends on the order */
+  wordOf({ mapState }: EndpointPolicy, flow: Flow): string {
+    const word = inWords(lookupMapState(mapState, flow));
+    const isOrdered = [flow.identity, 0].some((one) => (this.#keys.get(`${flow.egress} ${one}`)?.size ?? 0) > 1);
+    return isOrdered ? word.replace(/ auth \d+ derived$/, '') : word;
+  }
 }
-const withoutInherited = (word: string): string => word.replace(/ auth \d+ derived$/, '');
 
 test('identity by identity says the same as from scratch, and tells what it changed', () => {
   const rounds = fc.array(fc.array(change, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 6 });
@@ -208,6 +218,8 @@ test('identity by identity says the same as from scratch, and tells what it chan
       const selectors = cache();
       const policy = resolveModel(model, selectors);
       fc.pre(policy !== undefined);
+      const standing = new Standing();
+      standing.note(policy);
       for (const round of list) {
         const [added, deleted] = [new Map<number, (typeof IDENTITIES)[0][1]>(), new Set<number>()];
         for (const [index, what] of round) {
@@ -226,8 +238,8 @@ test('identity by identity says the same as from scratch, and tells what it chan
         expect(deletes.map(formatKey).sort()).toEqual([...before.keys()].filter((key) => !now.has(key)).sort());
         const fresh = resolveModel(model, new SelectorCache(known))!;
         const flows = FLOWS.filter(({ identity }) => known.has(identity));
-        const word = inheritsInAnyOrder(model) ? (text: string) => text : withoutInherited;
-        const full = (one: EndpointPolicy) => flows.map((flow) => word(inWords(lookupMapState(one.mapState, flow))));
+        for (const one of [policy, fresh]) standing.note(one);
+        const full = (one: EndpointPolicy) => flows.map((flow) => standing.wordOf(one, flow));
         expect(full(policy)).toEqual(full(fresh));
       }
     }),

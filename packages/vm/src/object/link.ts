@@ -39,6 +39,9 @@ export interface Image {
   data: readonly Region[];
 }
 
+/** What references stand for. */
+type Made = Omit<Image, 'object'>;
+
 /**
  * Creates the maps of an object, fills those that the object gives values, and writes addresses and indices where the
  * instructions refer to maps, variables and functions.
@@ -64,7 +67,7 @@ export function link(
   const functions = new Map<string, LinkedFunction>();
   for (const def of object.functions.values())
     functions.set(def.name, { def, index: firstIndex + functions.size, code: def.code });
-  for (const fn of functions.values()) fn.code = patch(fn.def, functions, maps, data);
+  for (const fn of functions.values()) fn.code = patch(fn.def, { functions, maps, data });
   fillMaps(object, memory, functions, maps);
   return { object, functions, maps, data };
 }
@@ -96,23 +99,13 @@ function makeMap(memory: Memory, def: MapDef, cpus: number, file: string): BpfMa
   }
 }
 
-function patch(
-  def: FunctionDef,
-  functions: ReadonlyMap<string, LinkedFunction>,
-  maps: ReadonlyMap<string, BpfMap>,
-  data: readonly Region[],
-): Code {
+function patch(def: FunctionDef, made: Made): Code {
   const numbers = new Map<number, number>();
-  for (const [slot, reference] of def.references) numbers.set(slot, numberOf(reference, functions, maps, data));
+  for (const [slot, reference] of def.references) numbers.set(slot, numberOf(reference, made));
   return def.code.withNumbers(numbers);
 }
 
-function numberOf(
-  reference: Reference,
-  functions: ReadonlyMap<string, LinkedFunction>,
-  maps: ReadonlyMap<string, BpfMap>,
-  data: readonly Region[],
-): number {
+function numberOf(reference: Reference, { functions, maps, data }: Made): number {
   switch (reference.kind) {
     case 'map':
       return maps.get(reference.name)!.address;

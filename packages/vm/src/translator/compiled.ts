@@ -29,9 +29,10 @@ export interface CompiledOptions extends TranslateOptions {
   isWatched?: boolean;
 }
 
-/** The functions of an object, by their indices, and what their modules import. */
+/** The functions of an object, by their indices, how they are compiled, and what their modules import. */
 interface Loaded {
   functions: ReadonlyMap<number, LinkedFunction>;
+  options: TranslateOptions;
   env: object;
 }
 
@@ -58,20 +59,22 @@ export class Compiled {
     this.options = options;
   }
 
-  /** @param functions of one object */
+  /** @param functions of one object, with consecutive indices */
   add(functions: readonly LinkedFunction[]): void {
+    const last = functions.at(-1);
+    if (last === undefined) return;
+    if (this.table.length <= last.index) this.table.grow(last.index + 1 - this.table.length);
+    const { memory, engines } = this.machine;
+    const options = { memory, engines: new Set(engines.keys()), ...this.options };
+    const loaded = { functions: new Map(functions.map((fn) => [fn.index, fn])), options, env: this.imports() };
     const indices = functions.map(({ index }) => index);
-    this.table.grow(Math.max(0, ...indices.map((index) => index + 1 - this.table.length)));
-    const loaded = { functions: new Map(functions.map((fn) => [fn.index, fn])), env: this.imports() };
     for (const index of indices) this.loaded[index] = loaded;
     this.exports = instance(entryModule(indices), loaded.env) as Exports;
   }
 
   /** Puts a function and those that it calls in the place of their stubs. */
   private compile(index: number): void {
-    const { functions, env } = this.loaded[index]!;
-    const { memory, engines } = this.machine;
-    const options = { memory, engines: new Set(engines.keys()), ...this.options };
+    const { functions, options, env } = this.loaded[index]!;
     instance(translate(withCallees(functions.get(index)!, functions), this.helpers, options), env);
   }
 
