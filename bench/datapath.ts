@@ -1,9 +1,13 @@
 /**
  * How long does one packet take through the programs? The packets and maps with which Cilium's own programs were timed in a
- * kernel (fixtures/datapath.json.gz), through ours, with events and metrics; and the lookups of such a packet alone, in
- * ours and as an eBPF program of our own in this machine's kernel, in turns.
+ * kernel (fixtures/datapath.json.gz), through ours, with events and metrics; with `--objects`, in turns with Cilium's own in
+ * this machine's kernel; and the lookups of such a packet alone, in ours and as an eBPF program of our own in the kernel.
  */
+import { readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { openCtMaps } from '@ciliate/maps';
+import { readObjects } from '../packages/cli/src/cilium_objects.ts';
+import { CiliumInKernel } from './datapath_cilium.ts';
 import { KernelSubset } from './datapath_kernel.ts';
 import { Subset } from './datapath_subset.ts';
 import {
@@ -14,11 +18,12 @@ import {
   timedScenario,
   timedScenarios,
   timedWorld,
+  wholeScenario,
 } from './datapath_world.ts';
 import { Unavailable, Workshop } from './external.ts';
 import { printTable } from './print.ts';
 import { median, percentile, round } from './stats.ts';
-import type { BenchOptions, QuestionResult, Ratio, ResultRow } from './types.ts';
+import type { BenchOptions, QuestionResult, Ratio, Skipped } from './types.ts';
 
 /** Packets that are timed together. New connections: as many as the kernel's were before its maps were emptied. */
 const BLOCK = 1500;
@@ -30,26 +35,34 @@ const SUBSET_REACH = 1.5;
 
 export async function run(options: BenchOptions): Promise<QuestionResult> {
   const { say } = options;
-  const whole = timedScenarios
-    .filter(({ name }) => !options.quick || QUICK.test(name))
-    .flatMap((scenario) => scenario.measurements.map((packet) => timeWhole(scenario, packet, options)));
-  const title = "ns per packet, all the way; beside it Cilium's programs in the kernel of bench.json (another machine)";
+  using workshop = new Workshop();
+  const whole: WholeRow[] = [];
+  const skipped: Skipped[] = [];
+  for (const scenario of timedScenarios) {
+    if (options.quick && !QUICK.test(scenario.name)) continue;
+    await using cilium = await ciliumOf(workshop, scenario, options, skipped);
+    for (const packet of scenario.measurements) whole.push(await timeWhole(scenario, packet, cilium, options));
+  }
   printTable(
     say,
-    `datapath: ${title}`,
-    ['packet', 'mode', 'gross', 'harness', 'net', 'p99', 'recorded', 'ratio'],
+    `datapath: ns per packet, all the way; beside it Cilium's programs, in this kernel (--objects) and in that of bench.json (another machine)`,
+    ['packet', 'mode', 'gross', 'harness', 'net', 'p99', 'kernel', 'faster', 'recorded', 'ratio'],
     whole,
   );
-  const subset: ResultRow[] = [];
-  const ratios: Ratio[] = [];
+  const ratios = ratiosOfCilium(whole);
+  const subset: SubsetRow[] = [];
   try {
-    using workshop = new Workshop();
     for (const entries of options.quick ? [1000] : [10, 1000, 16_000]) {
       const row = await timeSubset(entries, workshop, options);
       subset.push(row);
-      ratios.push(ratio("subset: the kernel's time / ours", entries, row.kernel / row.net, SUBSET_REACH));
-      const scaled = (row.recorded * row.net) / row.kernel;
-      ratios.push(ratio('all the way: bench.json, scaled by the subset / ours', entries, scaled / row.whole, 1));
+      const times = row.kernel / row.net;
+      ratios.push(ratio("subset: the kernel's time / ours", entries, times, SUBSET_REACH));
+      ratios.push(
+        ratio('all the way: bench.json, scaled by the subset / ours', entries, row.recorded / times / row.whole, 1),
+      );
+      const here = whole.find(({ scenario, mode }) => scenario === scenarioOf(entries) && mode === 'repeat');
+      if (here?.faster != null)
+        ratios.push(ratio('all the way: this kernel, scaled by the subset / ours', entries, here.faster / times, 1));
     }
     printTable(
       say,
@@ -57,11 +70,64 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
       ['entries', 'gross', 'harness', 'net', 'kernel', 'kernelHarness', 'ratio', 'whole', 'recorded'],
       subset,
     );
-    return { results: [...whole, ...subset], ratios, skipped: [] };
+    say(kernelText());
   } catch (error) {
-    if (!(error instanceof Unavailable)) throw error;
-    say(`  kernel-subset skipped: ${error.message}`);
-    return { results: whole, ratios, skipped: [{ engine: 'kernel-subset', reason: error.message }] };
+    skipped.push(skippedFor('kernel-subset', error));
+  }
+  for (const { engine, reason } of skipped) say(`  ${engine} skipped: ${reason}`);
+  return { results: [...whole, ...subset], ratios, skipped };
+}
+
+/** Of all packets: the one where ours gain least, and the middle. */
+function ratiosOfCilium(whole: readonly WholeRow[]): Ratio[] {
+  const faster = whole.flatMap((row) => row.faster ?? []);
+  if (faster.length === 0) return [];
+  const name = (which: string): string =>
+    `all the way: Cilium's programs in this kernel / ours, ${which} of the packets`;
+  return [
+    ratio(name('least'), faster.length, Math.min(...faster), 1),
+    ratio(name('median'), faster.length, median(faster), 1),
+  ];
+}
+
+/** What the kernel's times depend on: its release, and what it does against guessing processors. */
+function kernelText(): string {
+  const said = ['spectre_v2', 'spec_rstack_overflow'].map((name) => {
+    try {
+      return `${name}: ${readFileSync(`/sys/devices/system/cpu/vulnerabilities/${name}`, 'utf8').trim()}`;
+    } catch {
+      return `${name}: not told`;
+    }
+  });
+  return `  kernel ${release()}; ${said.join('; ')}`;
+}
+
+/** @throws whatever is not a thing that is missing here */
+function skippedFor(engine: string, error: unknown): Skipped {
+  if (!(error instanceof Unavailable)) throw error;
+  return { engine, reason: error.message };
+}
+
+/** @returns undefined if no objects were given, or what they need is missing */
+async function ciliumOf(
+  workshop: Workshop,
+  scenario: TimedScenario,
+  { objects: folder }: BenchOptions,
+  skipped: Skipped[],
+): Promise<CiliumInKernel | undefined> {
+  if (folder === undefined) return undefined;
+  const { name } = scenario.config;
+  const engine = `cilium, ${scenario.name}`;
+  const objects = readObjects(folder, name);
+  if (objects === undefined) {
+    skipped.push({ engine, reason: `no bpf_lxc.o and bpf_host.o in ${folder}/${name}` });
+    return undefined;
+  }
+  try {
+    return await CiliumInKernel.start(workshop, wholeScenario(scenario), objects, scenario.prepare);
+  } catch (error) {
+    skipped.push(skippedFor(engine, error));
+    return undefined;
   }
 }
 
@@ -72,17 +138,30 @@ const ratio = (name: string, entries: number, value: number, reach: number): Rat
   ...{ ratio: round(value, 2), reach: `>= ${reach}`, reached: value >= reach },
 });
 
-/** One packet through its program. New connections get another source port each, and empty conntrack maps each block. */
-function timeWhole(scenario: TimedScenario, packet: TimedPacket, { durationMs }: BenchOptions) {
-  const world = timedWorld(scenario, packet.mode.endsWith('+events'));
+type WholeRow = Awaited<ReturnType<typeof timeWhole>>;
+type SubsetRow = Awaited<ReturnType<typeof timeSubset>>;
+
+/**
+ * One packet through its program, and through Cilium's in turns. New connections get another source port each, and empty
+ * conntrack maps each block.
+ */
+async function timeWhole(
+  scenario: TimedScenario,
+  packet: TimedPacket,
+  cilium: CiliumInKernel | undefined,
+  { durationMs }: BenchOptions,
+) {
+  const readsEvents = packet.mode.endsWith('+events');
+  const world = timedWorld(scenario, readsEvents);
   const run = new Run(world, packet);
   const isNew = packet.mode.startsWith('new');
   const want = RETURN_CODES[packet.return_codes[0]!]!;
-  const gross: number[] = [];
-  const harness: number[] = [];
+  const [gross, harness, kernel, kernelHarness]: number[][] = [[], [], [], []];
   let wrong = 0;
   let blocks = 0;
-  for (let began = performance.now(); performance.now() < began + durationMs || gross.length < MIN_BLOCKS; ) {
+  if (readsEvents) await cilium?.readEvents();
+  await cilium?.take(packet);
+  for (let began = performance.now(); performance.now() < began + durationMs || gross!.length < MIN_BLOCKS; ) {
     const start = performance.now();
     for (let i = 0; i < BLOCK; i++) {
       if (isNew) run.setSourcePort(1024 + i);
@@ -94,15 +173,22 @@ function timeWhole(scenario: TimedScenario, packet: TimedPacket, { durationMs }:
       run.load();
     }
     if (++blocks > WARM_UP_BLOCKS) {
-      gross.push(((end - start) * 1e6) / BLOCK);
-      harness.push(((performance.now() - end) * 1e6) / BLOCK);
+      gross!.push(((end - start) * 1e6) / BLOCK);
+      harness!.push(((performance.now() - end) * 1e6) / BLOCK);
+      const theirs = await cilium?.time(packet, BLOCK);
+      if (theirs !== undefined) {
+        if (theirs.returned !== want) wrong++;
+        kernel!.push(theirs.ns);
+        kernelHarness!.push(await cilium!.nothing(packet, BLOCK));
+      }
     }
     world.events.drain(() => {});
     if (isNew)
       for (const map of Object.values(openCtMaps(world.memory, 0)))
         for (const { key } of map.entries()) map.delete(key);
   }
-  const net = median(gross) - Math.min(...harness);
+  const net = median(gross!) - Math.min(...harness!);
+  const inKernel = cilium === undefined ? null : median(kernel!) - Math.min(...kernelHarness!);
   return {
     question: 'datapath',
     engine: 'ciliate',
@@ -110,10 +196,12 @@ function timeWhole(scenario: TimedScenario, packet: TimedPacket, { durationMs }:
     mode: packet.mode,
     scenario: scenario.name,
     packet: `${scenario.name}, ${packet.label}`,
-    gross: round(median(gross)),
-    harness: round(Math.min(...harness)),
+    gross: round(median(gross!)),
+    harness: round(Math.min(...harness!)),
     net: round(net),
-    p99: round(percentile(gross, 0.99)),
+    p99: round(percentile(gross!, 0.99)),
+    kernel: inKernel === null ? null : round(inKernel),
+    faster: inKernel === null ? null : round(inKernel / net, 2),
     recorded: packet.median_ns,
     ratio: round(net / packet.median_ns, 2),
     agrees: wrong === 0,

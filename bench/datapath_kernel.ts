@@ -1,40 +1,45 @@
+import { readFileSync } from 'node:fs';
 import type { World } from '@ciliate/bpf';
 import type { BpfMap } from '@ciliate/maps';
+import { loadObject } from '@ciliate/vm';
 import type { TimedPacket } from './datapath_world.ts';
-import { External, type Workshop } from './external.ts';
+import type { Workshop } from './external.ts';
+import { KernelPrograms, type KernelRun } from './kernel_programs.ts';
 
 /** The lookups of one packet as an eBPF program on the kernel's own maps (kernel/datapath.bpf.c), filled as ours are. */
 export class KernelSubset implements AsyncDisposable {
-  readonly #external: External;
+  readonly #kernel: KernelPrograms;
 
-  private constructor(external: External) {
-    this.#external = external;
+  private constructor(kernel: KernelPrograms) {
+    this.#kernel = kernel;
   }
 
   /** @throws Unavailable with the first thing that is missing */
   static async start(workshop: Workshop, world: World, packet: TimedPacket): Promise<KernelSubset> {
-    const external = await External.start(workshop.datapathCommand());
+    const path = workshop.subsetObject();
+    const kernel = await KernelPrograms.start(workshop);
+    await kernel.load(loadObject(readFileSync(path), path));
     const fill = async (name: string, map: BpfMap): Promise<void> => {
       const { keySize, valueSize } = map.spec;
-      const hex = (at: number, size: number) => Buffer.from(world.memory.u8.slice(at, at + size)).toString('hex');
-      for (const { key, value } of map.entries())
-        await external.ask(`set ${name} ${hex(key, keySize)} ${hex(value, valueSize)}`);
+      const bytes = (at: number, size: number) => world.memory.u8.slice(at, at + size);
+      for (const { key, value } of map.entries()) await kernel.set(name, bytes(key, keySize), bytes(value, valueSize));
     };
     await fill('ct', world.open('cilium_ct4_global'));
     await fill('ipcache', world.open('cilium_ipcache_v2'));
     await fill('policy', world.open(`policy:${packet.endpoint}`));
-    await external.ask('set metrics 0002000000000000 00000000000000000000000000000000');
-    await external.ask(`packet ${packet.packet_hex}`);
-    return new KernelSubset(external);
+    await kernel.set('metrics', METRICS_KEY, new Uint8Array(16));
+    await kernel.setPacket(Buffer.from(packet.packet_hex, 'hex'));
+    return new KernelSubset(kernel);
   }
 
-  /** @returns nanoseconds of one run, by the kernel's clock, and what the program returned */
-  async run(program: 'subset' | 'nothing', repeat: number): Promise<{ ns: number; returned: number }> {
-    const [ns, returned] = (await this.#external.ask(`run ${program} ${repeat}`)).split(' ').map(Number);
-    return { ns: ns!, returned: returned! };
+  run(program: 'subset' | 'nothing', repeat: number): Promise<KernelRun> {
+    return this.#kernel.run(program, repeat, 1);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#external.stop();
+    await this.#kernel[Symbol.asyncDispose]();
   }
 }
+
+/** Reason 0, direction egress. */
+const METRICS_KEY = Uint8Array.of(0, 2, 0, 0, 0, 0, 0, 0);

@@ -17,7 +17,10 @@ export interface TimedPacket {
   readonly median_ns: number;
 }
 
-type PreparePacket = Pick<TimedPacket, 'hook' | 'endpoint' | 'ifindex' | 'tunnel_id' | 'packet_hex'> & { ret: string };
+/** A packet that comes before the timed ones. */
+export type PreparePacket = Pick<TimedPacket, 'hook' | 'endpoint' | 'ifindex' | 'tunnel_id' | 'packet_hex'> & {
+  readonly ret: string;
+};
 
 /** Maps and packets of one row of the kernel's times. */
 export interface TimedScenario {
@@ -42,19 +45,22 @@ export const timedScenario = (name: string): TimedScenario => scenarios.find((sc
 /** Return codes of programs, as the kernel's times name them. */
 export const RETURN_CODES: Readonly<Record<string, number>> = { TC_ACT_OK: 0, TC_ACT_SHOT: 2, TC_ACT_REDIRECT: 7 };
 
+/** Maps and programs as they were before the first packet. */
+export function wholeScenario({ name, config, ipcache, lxc_map, services, ...timed }: TimedScenario): Scenario {
+  const endpoints = timed.endpoints.map((e) => ({ ...e, policy: [...generated(e), ...e.policy] }));
+  return { name, config, node, endpoints, ipcache, lxc_map, services, auth_map: [], node_map: [], steps: [] };
+}
+
 /**
  * A node as it was when the kernel's times were taken: maps filled, the packets sent that came before the timed one.
  * @param readsEvents whether somebody reads the events
  */
 export function timedWorld(scenario: TimedScenario, readsEvents = true): World {
-  const { name, config, ipcache, lxc_map, services } = scenario;
-  const endpoints = scenario.endpoints.map((e) => ({ ...e, policy: [...generated(e), ...e.policy] }));
-  const whole = { name, config, node, endpoints, ipcache, lxc_map, services, auth_map: [], node_map: [], steps: [] };
-  const world = new World(whole, CT_ENTRIES, readsEvents ? {} : { events: NO_READER_BYTES });
+  const world = new World(wholeScenario(scenario), CT_ENTRIES, readsEvents ? {} : { events: NO_READER_BYTES });
   world.memory.nowNs = BigInt(START_SECONDS) * 1_000_000_000n;
   for (const { ret, ...packet } of scenario.prepare) {
     const got = new Run(world, packet).once();
-    if (got !== RETURN_CODES[ret]) throw new Error(`${name}: a packet that prepares gives ${got}, not ${ret}`);
+    if (got !== RETURN_CODES[ret]) throw new Error(`${scenario.name}: a packet that prepares gives ${got}, not ${ret}`);
   }
   world.events.drain(() => {});
   return world;

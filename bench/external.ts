@@ -22,15 +22,16 @@ export const C_BASELINES = Object.keys(C_PROGRAMS) as CBaseline[];
 /** Folder for what is compiled and written during one run; removed by `dispose`. */
 export class Workshop implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'ciliate-bench-'));
-  private readonly programs = new Map<CBaseline, string>();
+  private readonly baselines = new Map<CBaseline, string>();
   private kernel: string[] | undefined;
-  private datapath: string[] | undefined;
+  private programs: string[] | undefined;
+  private subset: string | undefined;
 
   /** Command that runs a program in C. @throws Unavailable without a C compiler */
   cCommand(baseline: CBaseline): string[] {
     const name = C_PROGRAMS[baseline];
-    const program = this.programs.get(baseline) ?? this.compile('cc', ['-O2', here(`c/${name}.c`)], name);
-    this.programs.set(baseline, program);
+    const program = this.baselines.get(baseline) ?? this.compile('cc', ['-O2', here(`c/${name}.c`)], name);
+    this.baselines.set(baseline, program);
     return [program, this.path('workload'), ...(baseline === 'c-compiled' ? [this.path('form')] : [])];
   }
 
@@ -44,14 +45,17 @@ export class Workshop implements Disposable {
     return [...this.kernel, this.path('workload'), kind];
   }
 
-  /** Command that runs the lookups of one packet in the kernel. @throws Unavailable, as `kernelCommand` */
-  datapathCommand(): string[] {
+  /** Command that loads programs into the kernel and runs them. @throws Unavailable, as `kernelCommand` */
+  programsCommand(): string[] {
     checkMayRunBpf();
-    this.datapath ??= [
-      this.compile('cc', ['-O2', here('kernel/run_datapath.c')], 'run_datapath', ['-lbpf']),
-      this.compile('clang', [...BPF_FLAGS, here('kernel/datapath.bpf.c')], 'datapath.o'),
-    ];
-    return this.datapath;
+    this.programs ??= [this.compile('cc', ['-O2', here('kernel/run_programs.c')], 'run_programs', ['-lbpf'])];
+    return this.programs;
+  }
+
+  /** The object of kernel/datapath.bpf.c. @throws Unavailable without clang */
+  subsetObject(): string {
+    this.subset ??= this.compile('clang', [...BPF_FLAGS, here('kernel/datapath.bpf.c')], 'datapath.o');
+    return this.subset;
   }
 
   /** Program of the calibration loop. @throws Unavailable without a C compiler */

@@ -61,13 +61,15 @@ function parse(args: string[]): { options: BenchOptions; questions: string[]; js
       trace: { type: 'string' },
       save: { type: 'string' },
       object: { type: 'string' },
+      objects: { type: 'string' },
     },
   });
   const unknown = positionals.filter((name) => !(name in QUESTIONS));
   if (unknown.length > 0)
     throw new UsageError(`no question ${unknown.join(', ')}; there are: ${Object.keys(QUESTIONS).join(', ')}`);
-  const { json, quick, filters, trace, save, object } = values;
+  const { json, quick, filters, trace, save, object, objects } = values;
   if (object !== undefined && !existsSync(object)) throw new UsageError(`--object ${object}: no such file`);
+  if (objects !== undefined && !existsSync(objects)) throw new UsageError(`--objects ${objects}: no such folder`);
   if (trace !== undefined && filters === undefined) throw new UsageError('--trace needs --filters');
   const engines = values.engine?.split(',');
   const fixed = quick ? QUICK_DURATION_MS : DURATION_MS;
@@ -84,6 +86,7 @@ function parse(args: string[]): { options: BenchOptions; questions: string[]; js
       trace,
       save,
       object,
+      objects,
       say: json ? () => {} : (line) => console.log(line),
     },
   };

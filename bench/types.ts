@@ -16,6 +16,8 @@ export interface BenchOptions {
   trace: string | undefined;
   /** A BPF object of Cilium's tests, for `bytecode`. */
   object: string | undefined;
+  /** Folder of Cilium's own programs, as `ciliate conformance datapath --build` fills it, for `datapath`. */
+  objects: string | undefined;
   /** Folder into which `lookup` writes its workloads as ClassBench files. */
   save: string | undefined;
   /** Progress for a person; goes to stderr or nowhere where stdout is for a program. */

@@ -11,12 +11,15 @@ const here = (path: string): string => fileURLToPath(new URL(path, import.meta.u
 /** USER_HZ is 100 on every Linux. */
 const TICK_US = 10_000;
 
+/** Of one run of wrk; times in microseconds. */
 export interface LoadResult {
   readonly requests: number;
   readonly microseconds: number;
   readonly p50Us: number;
   readonly p99Us: number;
-  readonly status: number;
+  /** Answers of 400 and more. */
+  readonly failed: number;
+  /** Connections that did not come about or broke, and answers that took too long. */
   readonly errors: number;
 }
 
@@ -33,19 +36,19 @@ export function has(program: string): boolean {
 /** The processes of one run: what drives, what answers, what is measured. All end with `dispose`. */
 export class Machine implements AsyncDisposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'ciliate-bench-proxy-'));
-  readonly #peer = join(this.#folder, 'http_peer');
+  readonly #server = join(this.#folder, 'http_server');
   readonly #children: ChildProcess[] = [];
   /** By port; nginx, whose work a child of it does, has none. */
   readonly #pids = new Map<number, number>();
 
-  /** Compiles the two ends. @throws if there is no C compiler */
+  /** Compiles the server. @throws if there is no C compiler */
   constructor() {
-    execFileSync('cc', ['-O2', here('../c/http_peer.c'), '-o', this.#peer], { stdio: 'ignore' });
+    execFileSync('cc', ['-O2', here('../c/http_server.c'), '-o', this.#server], { stdio: 'ignore' });
   }
 
   /** @returns the port of a server that answers everything with 200 */
   backend(): Promise<number> {
-    return this.#start(this.#peer, ['serve']);
+    return this.#start(this.#server, []);
   }
 
   /** @returns the port of a proxy of subject.ts */
@@ -71,21 +74,14 @@ export class Machine implements AsyncDisposable {
     return port;
   }
 
-  /** One request at a time on each of the connections. */
-  async load(port: number, connections: number, ms: number, method: string, path: string): Promise<LoadResult> {
-    const child = spawn(this.#peer, ['load', `${port}`, `${connections}`, `${Math.round(ms)}`, method, path], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const [line] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string];
-    const [requests, microseconds, p50Us, p99Us, status, errors] = line.split(' ').map(Number) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    return { requests, microseconds, p50Us, p99Us, status, errors };
+  /** wrk: one request at a time on each of the connections, for whole seconds. */
+  async load(port: number, connections: number, seconds: number, method: string, path: string): Promise<LoadResult> {
+    const how = ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', here('load.lua')];
+    const args = [...how, `http://127.0.0.1:${port}${path}`, '--', method];
+    const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    for await (const line of createInterface({ input: child.stdout! }))
+      if (line.startsWith('{')) return JSON.parse(line);
+    throw new Error('wrk has not said what it measured');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
