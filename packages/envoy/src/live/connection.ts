@@ -8,6 +8,7 @@ import type { AccessLog, Side } from '../protocol.ts';
 import type { UpstreamFailure } from '../responses.ts';
 import { Session } from '../session.ts';
 import { type L7Parser, sessionFor } from '../sessions.ts';
+import { Intake } from './intake.ts';
 import { Outlet } from './outlet.ts';
 import { encodePreamble, type Preamble } from './preamble.ts';
 import type { Runtime } from './runtime.ts';
@@ -15,8 +16,6 @@ import { beginTls, endTls, tlsFailure } from './tls_sockets.ts';
 
 /** Unread bytes of a client beyond which no more are taken from its socket. */
 const MAX_UNREAD = 64 * 1024;
-/** All reads from servers of this thread go here first: they do not overlap. */
-const readRoom = Buffer.allocUnsafe(64 * 1024);
 /** How long a client may take its last answer after the proxy has closed. Envoy's delayed_close_timeout. */
 const LINGER_MS = 1000;
 /** The secret for TLS with the server has not come. Envoy's words. */
@@ -32,6 +31,8 @@ export class LiveConnection implements SessionSink {
   /** The client's connection, and where its bytes are read and written: the same, unless its TLS ends here. */
   readonly #raw: Socket;
   #down: Socket;
+  /** Of the client's connection. */
+  readonly #intake: Intake;
   readonly #preamble: Preamble;
   readonly #runtime: Runtime;
   readonly #session: ConnectionSession;
@@ -52,9 +53,10 @@ export class LiveConnection implements SessionSink {
   /** The client's first bytes, as long as they may become those of HTTP/2. */
   #first: Uint8Array | undefined;
 
-  constructor(down: Socket, preamble: Preamble, runtime: Runtime, parser: L7Parser = 'http') {
+  constructor(down: Socket, intake: Intake, preamble: Preamble, runtime: Runtime, parser: L7Parser = 'http') {
     this.#raw = down;
     this.#down = down;
+    this.#intake = intake;
     this.#preamble = preamble;
     this.#runtime = runtime;
     this.logs = runtime.logs;
@@ -73,6 +75,7 @@ export class LiveConnection implements SessionSink {
   /** Somebody else listens to the client's socket from now on. */
   #leave(): void {
     const down = this.#down;
+    this.#intake.take = undefined;
     down.off('data', this.#onClientData).off('drain', this.#resume);
     down.off('end', this.#onDownEnd).off('error', this.#onDownGone).off('close', this.#onDownGone);
   }
@@ -82,7 +85,7 @@ export class LiveConnection implements SessionSink {
     this.#session.open(this.#runtime.nowNs());
     if (this.#session.closed) return;
     this.#runtime.connections.add(this);
-    this.#down.on('data', this.#onClientData);
+    this.#intake.take = this.#onClientData;
     if (first.length > 0) this.#onClientData(first);
   }
 
@@ -217,22 +220,14 @@ export class LiveConnection implements SessionSink {
     const { connection, via } = this.#preamble;
     const { ip, port } = via ?? connection.destination;
     const { upstream: tls, serverName } = this.#upstreamTls ?? {};
+    const intake = new Intake();
     let up: Socket = connect({
       ...{ host: formatIp(ip), port, noDelay: true, allowHalfOpen: true },
-      ...(tls === undefined && {
-        onread: {
-          buffer: readRoom,
-          // The room is every connection's: what came is copied out before anything else is read.
-          callback: (count) => {
-            if (this.#up !== up) return true;
-            const bytes = Buffer.allocUnsafe(count);
-            readRoom.copy(bytes, 0, 0, count);
-            this.#onData('upstream', bytes);
-            return true;
-          },
-        },
-      }),
+      ...(tls === undefined && { onread: intake.onread }),
     });
+    intake.take = (bytes) => {
+      if (this.#up === up) this.#onData('upstream', bytes);
+    };
     this.#up = up;
     this.#upPaused = false;
     this.#held = tls !== undefined;
@@ -293,7 +288,8 @@ export class LiveConnection implements SessionSink {
     this.#toClient.flush(this.#down);
     this.#downClosed = true;
     this.#down.end();
-    this.#down.removeAllListeners('data');
+    this.#intake.take = undefined;
+    this.#down.off('data', this.#onClientData);
     this.#down.resume(); // what still comes is dropped, so that the last answer is not lost to a reset
     const timer = setTimeout(() => this.#down.destroy(), LINGER_MS);
     this.#down.once('end', () => this.#down.destroySoon());

@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { threadId } from 'node:worker_threads';
 import type { L7Parser } from '../sessions.ts';
 import { LiveConnection } from './connection.ts';
+import { acceptWithIntake, type Intake } from './intake.ts';
 import { type Preamble, readPreamble } from './preamble.ts';
 import type { ListenerSpec } from './protocol.ts';
 import type { Runtime } from './runtime.ts';
@@ -25,12 +26,13 @@ export class Listeners {
 
   /** @returns the port @throws the system's error, as EADDRINUSE */
   async listen({ name, port, parser, assume }: ListenerSpec): Promise<number> {
-    const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
-      if (assume === undefined) this.#accept(socket, parser);
-      else new LiveConnection(socket, this.#assumed(socket, assume), this.#runtime, parser).open(NOTHING);
-    });
+    const server = createServer();
     server.listen({ host: '127.0.0.1', port, reusePort: true, backlog: 1024 });
     await once(server, 'listening');
+    acceptWithIntake(server, (socket, intake) => {
+      if (assume === undefined) this.#accept(socket, intake, parser);
+      else new LiveConnection(socket, intake, this.#assumed(socket, assume), this.#runtime, parser).open(NOTHING);
+    });
     this.#servers.set(name, server);
     return (server.address() as AddressInfo).port;
   }
@@ -53,7 +55,7 @@ export class Listeners {
     return { connection: { ...connection, id: threadId * 2 ** 20 + this.#assumedCount++, source }, via };
   }
 
-  #accept(socket: Socket, parser: L7Parser | undefined): void {
+  #accept(socket: Socket, intake: Intake, parser: L7Parser | undefined): void {
     let bytes: Buffer = Buffer.alloc(0);
     const timer = setTimeout(() => socket.destroy(), PREAMBLE_TIMEOUT_MS);
     const leave = (): void => {
@@ -74,10 +76,10 @@ export class Listeners {
         socket.resetAndDestroy();
         return;
       }
-      socket.off('data', read).off('end', giveUp).off('error', giveUp).off('close', leave);
-      new LiveConnection(socket, found.preamble, this.#runtime, parser).open(bytes.subarray(found.length));
+      socket.off('end', giveUp).off('error', giveUp).off('close', leave);
+      new LiveConnection(socket, intake, found.preamble, this.#runtime, parser).open(bytes.subarray(found.length));
     };
-    socket.on('data', read);
+    intake.take = read;
     socket.on('end', giveUp);
     socket.on('error', giveUp);
     socket.on('close', leave);
