@@ -11,6 +11,8 @@ import type { BenchOptions, QuestionResult, Ratio, ResultRow, Skipped } from './
 const CONNECTIONS = 32;
 const ROUNDS = 5;
 const QUICK_ROUNDS = 3;
+/** Before any counts: until the compiler has seen enough. */
+const WARM_UP_ROUNDS = 3;
 const SUBJECTS = ['byte-pump', 'nginx', 'node-http', 'ciliate', 'ciliate-no-log', 'ciliate-2-workers'] as const;
 type SubjectName = (typeof SUBJECTS)[number];
 /** With the processor time of the proxy's whole process, where that can be known. */
@@ -34,7 +36,7 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
   const taken = new Map<string, Run[]>();
   const rounds = options.quick ? QUICK_ROUNDS : ROUNDS;
   const seconds = Math.max(1, Math.round(options.durationMs / 1000));
-  for (let n = 0; n <= rounds; n++) {
+  for (let n = 0; n < WARM_UP_ROUNDS + rounds; n++) {
     for (let i = 0; i < names.length; i++) {
       const name = names[(i + n) % names.length]!;
       for (const { mode, method } of CASES.slice(0, name === 'byte-pump' ? 1 : 2)) {
@@ -43,8 +45,7 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
         const load = await machine.load(port, CONNECTIONS, seconds, method, '/v1/x');
         const cpuUs = before === undefined ? undefined : machine.cpuUs(port)! - before;
         const result = { ...load, cpuUs };
-        // The first round only warms up.
-        if (n > 0) taken.set(`${name} ${mode}`, [...(taken.get(`${name} ${mode}`) ?? []), result]);
+        if (n >= WARM_UP_ROUNDS) taken.set(`${name} ${mode}`, [...(taken.get(`${name} ${mode}`) ?? []), result]);
       }
     }
   }
