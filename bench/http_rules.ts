@@ -2,32 +2,23 @@
  * How many HTTP requests a second can the proxy's filter decide, over numbers of rules? Beside it what most would write:
  * a list of JavaScript regular expressions, tried one by one.
  */
-import {
-  allowed,
-  CompiledPolicy,
-  HeaderLog,
-  httpRulesToNpds,
-  type PolicyRequest,
-  RequestHeaderMap,
-} from '@ciliate/envoy';
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { RequestHeaderMap } from '@ciliate/envoy';
+import type { WorkerJob } from './http_rules_worker.ts';
+import { type Decide, filterOf, REQUESTS, type Rule, requestsFor, rulesFor } from './http_rules_workload.ts';
 import { printTable } from './print.ts';
-import { Random } from './random.ts';
+import { quietRounds } from './scaling.ts';
 import { median, round } from './stats.ts';
 import type { BenchOptions, QuestionResult, Ratio, ResultRow } from './types.ts';
 
 const SIZES = [1, 10, 100, 1000];
-const REQUESTS = 4096;
 const MIN_SLICES = 5;
-const ASKED = { remoteIdentity: 1001, port: 80 };
 /** A thousand times the rules may cost so many times the time of one; one by one it would be a thousand. */
 const REACH = 30;
-
-interface Rule {
-  readonly method: string;
-  readonly path: string;
-}
-/** @returns how many of the requests pass */
-type Decide = (requests: readonly PolicyRequest[]) => number;
+const WORKERS = 2;
+const TIMES_ONE = 1.8;
 
 export async function run(options: BenchOptions): Promise<QuestionResult> {
   const results = (options.entries ?? SIZES).flatMap((size) => compared(size, options));
@@ -50,22 +41,51 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
     },
     ...{ ratio, reach: `<= ${REACH}`, reached: ratio <= REACH },
   };
-  return { results, ratios: Number.isNaN(ratio) ? [] : [grows], skipped: [] };
+  const ratios = Number.isNaN(ratio) ? [] : [grows];
+  if (availableParallelism() < WORKERS)
+    return { results, ratios, skipped: [{ engine: 'ciliate, two workers', reason: 'needs two processors' }] };
+  return { results, ratios: [...ratios, await twoWorkers(many, options)], skipped: [] };
+}
+
+/** Two threads decide, each with rules of its own: how many times as much as one? */
+async function twoWorkers(size: number, { seed, durationMs, say }: BenchOptions): Promise<Ratio> {
+  const workers = await Promise.all(
+    Array.from({ length: WORKERS }, async (_, n) => {
+      const workerData: WorkerJob = { size, seed: seed + n };
+      const worker = new Worker(new URL('./http_rules_worker.ts', import.meta.url), { workerData });
+      await once(worker, 'message');
+      return worker;
+    }),
+  );
+  const rounds = await quietRounds(workers, [1, WORKERS], durationMs);
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  const [one, two] = [0, 1].map((n) => round(median(rounds.map(({ mops }) => mops[n]!)), 3));
+  const busy = median(rounds.map((one) => one.busy));
+  say(
+    `  ${size} rules: ${one} million requests a second by one worker, ${two} by two; others had ${busy} % of the processors`,
+  );
+  const ratio = round(median(rounds.map(({ timesOne }) => timesOne[1]!)), 2);
+  return {
+    ...{ name: 'two workers give times one', entries: size, engine: 'ciliate', baseline: 'ciliate', ratio },
+    ...{ reach: `>= ${TIMES_ONE}`, reached: ratio >= TIMES_ONE },
+  };
 }
 
 function compared(size: number, { seed, durationMs }: BenchOptions): ResultRow[] {
-  const rules = Array.from({ length: size }, (_, index) => ruleOf(index));
+  const rules = rulesFor(size);
   const subjects: [name: string, decide: Decide][] = [
     ['empty', readOnly],
     ['ciliate', filterOf(rules)],
     ['regexp-list', listOf(rules)],
   ];
   const requests = requestsFor(size, seed);
+  const warmUp = requests.slice(0, REQUESTS / 4);
   const slices = new Map<string, number[]>(subjects.map(([name]) => [name, []]));
   const passed = new Map<string, number>();
   for (let began = performance.now(), n = 0; n < MIN_SLICES || performance.now() - began < 3 * durationMs; n++) {
     for (let i = 0; i < subjects.length; i++) {
       const [name, decide] = subjects[(i + n) % subjects.length]!;
+      decide(warmUp);
       const start = performance.now();
       passed.set(name, decide(requests));
       slices.get(name)!.push(((performance.now() - start) * 1e6) / REQUESTS);
@@ -83,42 +103,11 @@ function compared(size: number, { seed, durationMs }: BenchOptions): ResultRow[]
   });
 }
 
-/** A third of the rules name one path, a third a number in it, a third a whole tree. */
-function ruleOf(index: number): Rule {
-  const base = `/api/v1/service${index}`;
-  const path = [`${base}/items`, `${base}/items/[0-9]+`, `${base}(/.*)?`][index % 3]!;
-  return { method: index % 2 === 0 ? 'GET' : 'GET|POST', path };
-}
-
-function requestsFor(size: number, seed: number): PolicyRequest[] {
-  const random = new Random(seed);
-  return Array.from({ length: REQUESTS }, () => {
-    const index = random.below(size);
-    const path = `/api/v1/service${index}/items${index % 3 === 0 ? '' : `/${random.below(1e6)}`}`;
-    const hit = random.below(2) === 0;
-    return { method: 'GET', path: hit ? path : `${path}x?y=${random.below(1e6)}`, authority: 'deathstar' };
-  });
-}
-
 const readOnly: Decide = (requests) => {
   let count = 0;
   for (const request of requests) if (new RequestHeaderMap(request).get(':path')!.length > 0) count++;
   return count;
 };
-
-function filterOf(rules: readonly Rule[]): Decide {
-  const httpRules = httpRulesToNpds(rules)!;
-  const policy = new CompiledPolicy({
-    ...{ endpointIps: ['10.0.0.1'], endpointId: 1 },
-    ingressPerPortPolicies: [{ port: ASKED.port, rules: [{ httpRules }] }],
-  });
-  const log = new HeaderLog();
-  return (requests) => {
-    let count = 0;
-    for (const request of requests) if (allowed(policy, new RequestHeaderMap(request), log, ASKED).allowed) count++;
-    return count;
-  };
-}
 
 function listOf(rules: readonly Rule[]): Decide {
   const list = rules.map(({ method, path }) => [new RegExp(`^(?:${method})$`), new RegExp(`^(?:${path})$`)] as const);

@@ -1,6 +1,6 @@
 import { RE2Set } from 're2js';
 import { compileHeaderMatch, type HeaderAction, type HeaderLog } from './header_match.ts';
-import { literalPrefix } from './literal_prefix.ts';
+import { splitLiteral } from './literal_prefix.ts';
 import { compileMatcher, type RequestMatcher, regexOf } from './matcher.ts';
 import type { HttpNetworkPolicyRule } from './npds.ts';
 import { PrefixTree } from './prefix_tree.ts';
@@ -61,7 +61,7 @@ export class RuleFinder {
     for (const [position, { finder }] of rules.entries()) {
       if (finder === undefined) this.#others.push(position);
       else {
-        const ofPrefix = entry(entry(byPrefix, finder.name), literalPrefix(finder.regex));
+        const ofPrefix = entry(entry(byPrefix, finder.name), splitLiteral(finder.regex).literal);
         const same = ofPrefix.get(finder.regex);
         if (same === undefined) ofPrefix.set(finder.regex, [position]);
         else same.push(position);

@@ -1,4 +1,5 @@
 import { RE2JS } from 're2js';
+import { splitLiteral } from './literal_prefix.ts';
 import type { HeaderMatcher, StringMatcher } from './npds.ts';
 import type { RequestHeaderMap } from './request_header_map.ts';
 
@@ -62,20 +63,44 @@ function compileString(match: StringMatcher, at: string): (value: string) => boo
 const plainWords = (regex: string): ReadonlySet<string> | undefined =>
   /[.[\](){}*+?^$\\]/.test(regex) ? undefined : new Set(regex.split('|'));
 
-/** Plain characters, and then anything. */
-const PREFIX = /^([^.[\](){}*+?^$\\|]*)\.\*$/;
+/** An expression of this kind asks what stands before, also where that is not its own. */
+const LOOKS_BACK = /\\[AbB]|(?<!\[)\^/;
+/** What is left of expressions after what they begin with; many rules share one, and the states that it has found. */
+const rests = new Map<string, (value: string) => boolean>();
+/** More are not kept. */
+const MAX_RESTS = 10_000;
 
 /** RE2, over the whole value: in time linear in the value, whatever the expression. */
 function compileRegex(regex: string, at: string): (value: string) => boolean {
   try {
-    const compiled = RE2JS.compile(regex);
-    const words = plainWords(regex);
-    if (words !== undefined) return words.size === 1 ? (value) => value === regex : (value) => words.has(value);
-    const prefix = PREFIX.exec(regex)?.[1];
-    // No dot stands for a line end.
-    if (prefix !== undefined) return (value) => value.startsWith(prefix) && !value.includes('\n', prefix.length);
-    return (value) => compiled.testExact(value);
+    RE2JS.compile(regex);
   } catch (error) {
     throw new RejectedPolicy(`${at}: ${(error as Error).message}`, { cause: error });
   }
+  const words = plainWords(regex);
+  if (words !== undefined) {
+    const [only] = words;
+    return words.size === 1 ? (value) => value === only : (value) => words.has(value);
+  }
+  const { literal, rest } = splitLiteral(regex);
+  if (literal === '' || LOOKS_BACK.test(rest)) return restMatcher(regex);
+  const matches = restMatcher(rest);
+  return (value) => value.startsWith(literal) && matches(value.slice(literal.length));
+}
+
+function restMatcher(rest: string): (value: string) => boolean {
+  const known = rests.get(rest);
+  if (known !== undefined) return known;
+  if (rests.size >= MAX_RESTS) rests.clear();
+  const matches = compileRest(rest);
+  rests.set(rest, matches);
+  return matches;
+}
+
+function compileRest(rest: string): (value: string) => boolean {
+  if (rest === '') return (value) => value === '';
+  // No dot stands for a line end.
+  if (rest === '.*') return (value) => !value.includes('\n');
+  const compiled = RE2JS.compile(rest);
+  return (value) => compiled.testExact(value);
 }

@@ -29,14 +29,16 @@ export class PrefixTree<T> {
   }
 
   /** The values of all prefixes of a text, the shortest first. */
-  *of(text: string): Iterable<T> {
+  of(text: string): T[] {
+    const values: T[] = [];
     let node: Node<T> | undefined = this.#root;
     for (let at = 0; node !== undefined; ) {
-      if (node.value !== undefined) yield node.value;
+      if (node.value !== undefined) values.push(node.value);
       const child: Node<T> | undefined = at < text.length ? node.children.get(text.charCodeAt(at)) : undefined;
       node = child !== undefined && text.startsWith(child.edge, at) ? child : undefined;
       at += node?.edge.length ?? 0;
     }
+    return values;
   }
 }
 

@@ -1,25 +1,74 @@
+import fc from 'fast-check';
+import { RE2JS } from 're2js';
 import { expect, test } from 'vitest';
-import { literalPrefix } from '../src/literal_prefix.ts';
+import { splitLiteral } from '../src/literal_prefix.ts';
+import { compileMatcher } from '../src/matcher.ts';
 import { PrefixTree } from '../src/prefix_tree.ts';
+import { RequestHeaderMap } from '../src/request_header_map.ts';
+import { seed } from './support.ts';
+
+const REQUEST = { method: 'GET', path: '/', authority: 'deathstar' };
 
 test.each([
-  ['/v1/items', '/v1/items'],
-  ['^/v1/items$', '/v1/items'],
-  ['/v1/[0-9]+', '/v1/'],
-  ['/v1\\.2/.*', '/v1.2/'],
-  ['/v1/\\d', '/v1/'],
-  ['/items?', '/item'],
-  ['/items{2}', '/item'],
-  ['/v1(/.*)?', '/v1'],
-  ['/a|/b', ''],
-  ['/v1/(a|b)', '/v1/'],
-  ['/v1/[|]', ''],
-  ['(?i)/v1', ''],
-  ['.*', ''],
-  ['', ''],
-  ['/😀*', '/'],
-])('%s begins with %j', (expression, prefix) => {
-  expect(literalPrefix(expression)).toBe(prefix);
+  ['/v1/items', '/v1/items', ''],
+  ['^/v1/items$', '/v1/items', '$'],
+  ['/v1/[0-9]+', '/v1/', '[0-9]+'],
+  ['/v1\\.2/.*', '/v1.2/', '.*'],
+  ['/v1\\.*', '/v1', '\\.*'],
+  ['/v1/\\d', '/v1/', '\\d'],
+  ['/items?', '/item', 's?'],
+  ['/items{2}', '/item', 's{2}'],
+  ['/v1(/.*)?', '/v1', '(/.*)?'],
+  ['/a|/b', '', '/a|/b'],
+  ['/v1/(a|b)', '/v1/', '(a|b)'],
+  ['/v1/[|]', '', '/v1/[|]'],
+  ['(?i)/v1', '', '(?i)/v1'],
+  ['a*', '', 'a*'],
+  ['^a*', '', '^a*'],
+  ['.*', '', '.*'],
+  ['', '', ''],
+  ['/😀*', '/', '😀*'],
+])('%s begins with %j and goes on with %j', (expression, literal, rest) => {
+  expect(splitLiteral(expression)).toEqual({ literal, rest });
+});
+
+test('an expression in two parts matches what it matches as a whole', () => {
+  const piece = fc.constantFrom(
+    ...[
+      'a',
+      'b',
+      '/',
+      '.',
+      '\\.',
+      '-',
+      '[ab]',
+      '[^a]',
+      '(a|b)',
+      '(/.*)?',
+      '(?i:A)',
+      '\\d',
+      '\\b',
+      '\\B',
+      '\\A',
+      '^',
+      '$',
+    ],
+    ...['a*', 'b+', '\\.?', 'a{2}', '.*', '😀', '|', '\\^', '(?m)', '\n'],
+  );
+  const expressions = fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join(''));
+  const values = fc.array(fc.constantFrom('a', 'A', 'b', '/', '.', '-', '1', '^', '\n', '😀'), { maxLength: 6 });
+  fc.assert(
+    fc.property(expressions, fc.array(values, { minLength: 20, maxLength: 20 }), (expression, texts) => {
+      const matches = compileMatcher({ name: 'x', stringMatch: { safeRegex: { regex: expression } } }, 'rule');
+      const whole = RE2JS.compile(expression);
+      for (const text of texts.map((chars) => chars.join('')))
+        expect([text, matches(new RequestHeaderMap({ ...REQUEST, headers: [['x', text]] }))]).toEqual([
+          text,
+          whole.testExact(text),
+        ]);
+    }),
+    { seed, numRuns: 2000 },
+  );
 });
 
 test('a tree gives the values of all prefixes of a text, the shortest first', () => {
@@ -27,7 +76,7 @@ test('a tree gives the values of all prefixes of a text, the shortest first', ()
   const tree = new PrefixTree<string>();
   for (const prefix of prefixes) tree.set(prefix, prefix);
   for (const text of [...prefixes, '/api/v1/items/7', '/apx', 'x', '/bc'])
-    expect([...tree.of(text)]).toEqual(
+    expect(tree.of(text)).toEqual(
       prefixes.filter((prefix) => text.startsWith(prefix)).sort((a, b) => a.length - b.length),
     );
 });
