@@ -11,9 +11,11 @@ import { type Subject, startSubjects } from './subjects.ts';
 import { fanOut, gets, leases, mirror, puts, type Task } from './tasks.ts';
 
 const CLIENTS = [1, 16, 64];
-const TURNS = 7;
+const TURNS = 15;
 /** Shorter turns would hold a few calls only. */
-const LEAST_TURN_MS = 60;
+const LEAST_TURN_MS = 150;
+/** Before anything counts: until the compilers have seen enough. etcd is compiled already. */
+const WARM_UP_MS = 2000;
 const WATCHERS = 100;
 const AGENTS = [1, 4];
 /** What is asked of the ratio to etcd over gRPC, by mode and count. */
@@ -40,6 +42,8 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
       for (const row of rows) options.say(shown(row));
       result.ratios.push(...ratiosOf(rows));
     };
+    for (const task of [puts(1), puts(16), gets(16)])
+      for (const subject of subjects) await task.slice(subject, WARM_UP_MS);
     for (const task of tasks) note(await measure(task, subjects, options));
     for (const agents of AGENTS) note(await takeIdentities(agents, subjects, options));
   } finally {

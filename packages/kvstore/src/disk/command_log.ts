@@ -55,6 +55,8 @@ export class CommandLog {
   #commands = 0;
   #lastCommands = 0;
   #lastSyncNs = 0n;
+  /** A command of this turn of the event loop was taken to be alone. */
+  #inTurn = false;
   #revision: number;
   /** For those whose commands gather; and for those whose commands are being written. */
   #waiting: PromiseWithResolvers<void> | undefined;
@@ -112,8 +114,10 @@ export class CommandLog {
   }
 
   async #run(): Promise<void> {
-    // The requests that this turn of the event loop brings go into one frame.
-    await new Promise((resolve) => setImmediate(resolve));
+    // The requests that this turn of the event loop brings go into one frame; but its first does not wait for others where
+    // there were none before.
+    if (!this.#mayBeAlone()) await new Promise((resolve) => setImmediate(resolve));
+    else await undefined; // whoever appends has not finished yet
     while (this.#failure === undefined && (this.#waiting !== undefined || this.#rotation !== undefined)) {
       try {
         if (this.#waiting !== undefined) await this.#writeFrame();
@@ -123,6 +127,16 @@ export class CommandLog {
       }
     }
     this.#running = undefined;
+  }
+
+  /** At most once a turn. */
+  #mayBeAlone(): boolean {
+    if (this.#inTurn || this.#lastCommands > 1 || this.#lastSyncNs >= QUICK_SYNC_NS) return false;
+    this.#inTurn = true;
+    setImmediate(() => {
+      this.#inTurn = false;
+    });
+    return true;
   }
 
   async #writeFrame(): Promise<void> {
