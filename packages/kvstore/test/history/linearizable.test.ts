@@ -35,6 +35,15 @@ const good: [name: string, history: Op[]][] = [
   ['a swap sees what it asks for', [put(1, 2, 'a'), swap(3, 4, 'a', 'b'), swap(5, 6, 'a', 'c', 'b'), get(7, 8, 'b')]],
   ['of two swaps at the same time one wins', [swap(1, 4, null, 'a'), swap(2, 3, null, 'b', 'a')]],
   [
+    'fifty writes of unknown outcome, none of which was done, between a write and its readers',
+    [
+      put(1, 2, 'a'),
+      ...Array.from({ length: 50 }, (_, n) => lostPut(3 + n, `lost ${n}`)),
+      get(60, 62, 'a'),
+      get(61, 63, 'a'),
+    ],
+  ],
+  [
     'a delete of unknown outcome explains a missing key',
     [put(1, 2, 'a'), at(3, 0, { type: 'delete' }), get(4, 5, null)],
   ],

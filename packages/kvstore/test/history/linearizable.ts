@@ -31,10 +31,7 @@ interface Entry {
   end: Entry | undefined;
 }
 
-/**
- * An order of a right store's history is found in some thousands of states. Where there is none, operations of unknown
- * outcome double them each: after so many, there is held to be none.
- */
+/** An order of a right store's history is found in some hundreds of states: after so many, there is held to be none. */
 const MOST_STATES = 300_000;
 
 /** @returns undefined: it is; otherwise the longest beginning that could be put in order, and what none could follow */
@@ -43,27 +40,56 @@ export function notLinearizable<State, Input, Output>(
   operations: readonly Operation<Input, Output>[],
 ): { done: Operation<Input, Output>[]; stuck: Operation<Input, Output> } | undefined {
   const head = listOf(operations);
+  const texts = operations.map(({ input }) => JSON.stringify(input));
   const seen = new Set<string>();
   const done: { entry: Entry; state: State }[] = [];
   let longest: { done: number[]; stuck: number } = { done: [], stuck: 0 };
   let bits = 0n;
   let state = model.initial;
   let entry = head.after;
+  const isKnown = ({ index }: Entry): boolean => operations[index]!.output !== undefined;
+  /** Of unknown outcome, and done now for nothing: what follows would be the same without it, or without the one before. */
+  const isIdle = (call: Entry, next: State): boolean => {
+    const name = model.name(next);
+    if (name === model.name(state)) return true;
+    const last = done.at(-1);
+    if (last !== undefined && !isKnown(last.entry)) {
+      const without = model.step(last.state, operations[call.index]!.input, undefined);
+      if (without !== undefined && model.name(without) === name) return true;
+    }
+    for (let twin = head.after!; twin !== call; twin = twin.after!)
+      if (!isKnown(twin) && texts[twin.index] === texts[call.index]) return true;
+    return false;
+  };
+  // At each moment first those that were answered: of the others most need not have been done.
+  let known = true;
   // A list without returns holds only operations of unknown outcome, which need not have been done.
   while (entry !== undefined) {
     if (entry.isCall) {
       const { input, output } = operations[entry.index]!;
-      const next = model.step(state, input, output);
+      const next = isKnown(entry) === known ? model.step(state, input, output) : undefined;
+      if (next === undefined || (!known && isIdle(entry, next))) {
+        entry = entry.after;
+        continue;
+      }
       const bit = 1n << BigInt(entry.index);
-      const name = next === undefined ? '' : `${(bits | bit).toString(36)} ${model.name(next)}`;
-      if (next !== undefined && !seen.has(name)) {
-        seen.add(name);
-        done.push({ entry, state });
-        bits |= bit;
-        state = next;
-        takeOut(entry);
-        entry = head.after;
-      } else entry = entry.after;
+      const name = `${(bits | bit).toString(36)} ${model.name(next)}`;
+      if (seen.has(name)) {
+        entry = entry.after;
+        continue;
+      }
+      seen.add(name);
+      done.push({ entry, state });
+      bits |= bit;
+      state = next;
+      takeOut(entry);
+      entry = head.after;
+      known = true;
+      continue;
+    }
+    if (known) {
+      known = false;
+      entry = head.after;
       continue;
     }
     // This operation ended, so it had to be done by now: what was done before it must be done otherwise.
@@ -76,6 +102,7 @@ export function notLinearizable<State, Input, Output>(
     state = last.state;
     putBack(last.entry);
     entry = last.entry.after;
+    known = isKnown(last.entry);
   }
   return undefined;
 }
