@@ -58,7 +58,12 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
       const times = row.kernel / row.net;
       ratios.push(ratio("subset: the kernel's time / ours", entries, times, SUBSET_REACH));
       ratios.push(
-        ratio('all the way: bench.json, scaled by the subset / ours', entries, row.recorded / times / row.whole, 1),
+        ratio(
+          'all the way: bench.json (another machine), scaled by the subset / ours',
+          entries,
+          row.recorded / times / row.whole,
+          1,
+        ),
       );
       const here = whole.find(({ scenario, mode }) => scenario === scenarioOf(entries) && mode === 'repeat');
       if (here?.faster != null)
@@ -71,6 +76,8 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
       subset,
     );
     say(kernelText());
+    if (options.objects === undefined)
+      say("  --objects FOLDER runs Cilium's own programs in this kernel: bench/README.md");
   } catch (error) {
     skipped.push(skippedFor('kernel-subset', error));
   }
