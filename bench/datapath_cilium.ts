@@ -1,8 +1,8 @@
 import type { CiliumObjects, Scenario } from '@ciliate/bpf';
 import { type BpfObject, Code, encode, type FunctionDef, type Insn, withVariables } from '@ciliate/vm';
 import { lxcVariables, overlayVariables, type Variables } from '../packages/bpf/src/conformance/objects/variables.ts';
-import type { PreparePacket, TimedPacket } from './datapath_world.ts';
-import type { Workshop } from './external.ts';
+import { type PreparePacket, RETURN_CODES, type TimedPacket } from './datapath_world.ts';
+import { Unavailable, type Workshop } from './external.ts';
 import { KernelPrograms, type KernelRun } from './kernel_programs.ts';
 
 /** Maps that each endpoint has for itself. */
@@ -25,7 +25,7 @@ export class CiliumInKernel implements AsyncDisposable {
 
   /**
    * @param prepare packets that come before any other
-   * @throws Unavailable with the first thing that is missing, or if the kernel refuses a program
+   * @throws Unavailable with the first thing that is missing, or if the kernel refuses a program, or a packet goes another way
    */
   static async start(
     workshop: Workshop,
@@ -33,7 +33,8 @@ export class CiliumInKernel implements AsyncDisposable {
     objects: CiliumObjects,
     prepare: readonly PreparePacket[],
   ): Promise<CiliumInKernel> {
-    const kernel = await KernelPrograms.start(workshop);
+    await using untilReady = new AsyncDisposableStack();
+    const kernel = untilReady.use(await KernelPrograms.start(workshop));
     const { node, endpoints, ipcache, lxc_map, services } = scenario;
     await kernel.load(EMPTY);
     const load = (object: BpfObject, variables: Variables, owner: string): Promise<void> => {
@@ -60,8 +61,13 @@ export class CiliumInKernel implements AsyncDisposable {
     const cilium = new CiliumInKernel(kernel);
     for (const packet of prepare) {
       await cilium.take(packet);
-      await kernel.run(programOf(packet), 1, 1);
+      const { returned } = await kernel.run(programOf(packet), 1, 1);
+      if (returned !== RETURN_CODES[packet.ret])
+        throw new Unavailable(
+          `a packet that prepares gives ${returned}, not ${packet.ret}: other objects than the recorded ones?`,
+        );
     }
+    untilReady.move();
     return cilium;
   }
 

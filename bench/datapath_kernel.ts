@@ -17,7 +17,8 @@ export class KernelSubset implements AsyncDisposable {
   /** @throws Unavailable with the first thing that is missing */
   static async start(workshop: Workshop, world: World, packet: TimedPacket): Promise<KernelSubset> {
     const path = workshop.subsetObject();
-    const kernel = await KernelPrograms.start(workshop);
+    await using untilReady = new AsyncDisposableStack();
+    const kernel = untilReady.use(await KernelPrograms.start(workshop));
     await kernel.load(loadObject(readFileSync(path), path));
     const fill = async (name: string, map: BpfMap): Promise<void> => {
       const { keySize, valueSize } = map.spec;
@@ -29,6 +30,7 @@ export class KernelSubset implements AsyncDisposable {
     await fill('policy', world.open(`policy:${packet.endpoint}`));
     await kernel.set('metrics', METRICS_KEY, new Uint8Array(16));
     await kernel.setPacket(Buffer.from(packet.packet_hex, 'hex'));
+    untilReady.move();
     return new KernelSubset(kernel);
   }
 

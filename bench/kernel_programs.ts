@@ -1,3 +1,4 @@
+import { cpus } from 'node:os';
 import { BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_PERF_EVENT_ARRAY } from '@ciliate/maps';
 import { type BpfObject, encode, type FunctionDef, type Insn, isProgram, type MapDef } from '@ciliate/vm';
 import { External, type Workshop } from './external.ts';
@@ -40,8 +41,9 @@ export class KernelPrograms implements AsyncDisposable {
       if (this.#maps.has(name)) return false;
       this.#maps.add(name);
       const { type, keySize, valueSize, maxEntries, flags } = def;
-      // The kernel itself knows how many processors there are, but wants one slot for each.
-      const entries = type === BPF_MAP_TYPE_PERF_EVENT_ARRAY ? maxEntries || 2 : Math.min(maxEntries, MAX_ENTRIES);
+      // One slot for each processor, where the object leaves it to its loader.
+      const isEvents = type === BPF_MAP_TYPE_PERF_EVENT_ARRAY;
+      const entries = isEvents ? maxEntries || cpus().length : Math.min(maxEntries, MAX_ENTRIES);
       await this.#ask(`map ${name} ${type} ${keySize || 4} ${valueSize || 4} ${entries} ${flags}`);
       return true;
     };
