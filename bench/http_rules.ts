@@ -2,14 +2,12 @@
  * How many HTTP requests a second can the proxy's filter decide, over numbers of rules? Beside it what most would write:
  * a list of JavaScript regular expressions, tried one by one.
  */
-import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
 import { RequestHeaderMap } from '@ciliate/envoy';
 import type { WorkerJob } from './http_rules_worker.ts';
 import { type Decide, filterOf, REQUESTS, type Rule, requestsFor, rulesFor } from './http_rules_workload.ts';
 import { printTable } from './print.ts';
-import { quietRounds } from './scaling.ts';
+import { timesOne } from './scaling.ts';
 import { median, round } from './stats.ts';
 import type { BenchOptions, QuestionResult, Ratio, ResultRow } from './types.ts';
 
@@ -49,22 +47,12 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
 
 /** Two threads decide, each with rules of its own: how many times as much as one? */
 async function twoWorkers(size: number, { seed, durationMs, say }: BenchOptions): Promise<Ratio> {
-  const workers = await Promise.all(
-    Array.from({ length: WORKERS }, async (_, n) => {
-      const workerData: WorkerJob = { size, seed: seed + n };
-      const worker = new Worker(new URL('./http_rules_worker.ts', import.meta.url), { workerData });
-      await once(worker, 'message');
-      return worker;
-    }),
-  );
-  const rounds = await quietRounds(workers, [1, WORKERS], durationMs);
-  await Promise.all(workers.map((worker) => worker.terminate()));
-  const [one, two] = [0, 1].map((n) => round(median(rounds.map(({ mops }) => mops[n]!)), 3));
-  const busy = median(rounds.map((one) => one.busy));
+  const jobs = Array.from({ length: WORKERS }, (_, n): WorkerJob => ({ size, seed: seed + n }));
+  const script = new URL('./http_rules_worker.ts', import.meta.url);
+  const { one, all, ratio, busy } = await timesOne(script, jobs, durationMs);
   say(
-    `  ${size} rules: ${one} million requests a second by one worker, ${two} by two; others had ${busy} % of the processors`,
+    `  ${size} rules: ${one} million requests a second by one worker, ${all} by two; others had ${busy} % of the processors`,
   );
-  const ratio = round(median(rounds.map(({ timesOne }) => timesOne[1]!)), 2);
   return {
     ...{ name: 'two workers give times one', entries: size, engine: 'ciliate', baseline: 'ciliate', ratio },
     ...{ reach: `>= ${TIMES_ONE}`, reached: ratio >= TIMES_ONE },

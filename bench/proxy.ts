@@ -15,12 +15,12 @@ const QUICK_ROUNDS = 3;
 const WARM_UP_ROUNDS = 3;
 const SUBJECTS = ['byte-pump', 'nginx', 'node-http', 'ciliate', 'ciliate-no-log', 'ciliate-2-workers'] as const;
 type SubjectName = (typeof SUBJECTS)[number];
-/** With the processor time of the proxy's whole process, where that can be known. */
-type Run = LoadResult & { readonly cpuUs: number | undefined };
+/** With what a request before it was answered, and the processor time of the proxy's whole process, where that can be known. */
+type Run = LoadResult & { readonly status: number; readonly cpuUs: number | undefined };
 
 const CASES = [
-  { mode: 'allowed', method: 'GET' },
-  { mode: 'denied', method: 'PUT' },
+  { mode: 'allowed', method: 'GET', status: 200 },
+  { mode: 'denied', method: 'PUT', status: 403 },
 ] as const;
 
 export async function run(options: BenchOptions): Promise<QuestionResult> {
@@ -41,18 +41,19 @@ export async function run(options: BenchOptions): Promise<QuestionResult> {
       const name = names[(i + n) % names.length]!;
       for (const { mode, method } of CASES.slice(0, name === 'byte-pump' ? 1 : 2)) {
         const port = ports.get(name)!;
+        const status = await machine.status(port, method, '/v1/x');
         const before = machine.cpuUs(port);
         const load = await machine.load(port, CONNECTIONS, seconds, method, '/v1/x');
         const cpuUs = before === undefined ? undefined : machine.cpuUs(port)! - before;
-        const result = { ...load, cpuUs };
+        const result = { ...load, status, cpuUs };
         if (n >= WARM_UP_ROUNDS) taken.set(`${name} ${mode}`, [...(taken.get(`${name} ${mode}`) ?? []), result]);
       }
     }
   }
   const results = names.flatMap((name) =>
-    CASES.flatMap(({ mode }) => {
+    CASES.flatMap(({ mode, status }) => {
       const runs = taken.get(`${name} ${mode}`);
-      return runs === undefined ? [] : [rowOf(name, mode, runs)];
+      return runs === undefined ? [] : [rowOf(name, mode, status, runs)];
     }),
   );
   const floor = Number(results[0]!.p50Us);
@@ -74,13 +75,15 @@ function portOf(machine: Machine, name: SubjectName, backend: number): Promise<n
   return machine.proxy(name, backend, 1);
 }
 
-function rowOf(engine: string, mode: string, runs: readonly Run[]): ResultRow {
+function rowOf(engine: string, mode: string, status: number, runs: readonly Run[]): ResultRow {
   const rates = runs.map(({ requests, microseconds }) => (requests * 1e6) / microseconds);
   return {
     ...{ question: 'proxy', engine, entries: CONNECTIONS, mode, requestsPerSecond: round(median(rates), 0) },
     ...{ p50Us: median(runs.map(({ p50Us }) => p50Us)), p99Us: median(runs.map(({ p99Us }) => p99Us)) },
     cpuUsPerRequest: cpuOf(runs),
-    agrees: runs.every((one) => one.failed === (mode === 'denied' ? one.requests : 0) && one.errors === 0),
+    agrees: runs.every(
+      (one) => one.status === status && one.failed === (status < 400 ? 0 : one.requests) && one.errors === 0,
+    ),
   };
 }
 

@@ -103,7 +103,7 @@ async function scale(engine: string, size: number, counts: number[], options: Be
   });
 }
 
-export interface Round {
+interface Round {
   /** Percentage of the processors' time that went to other processes. */
   busy: number;
   /** Millions of verdicts a second by each number of workers. */
@@ -113,7 +113,7 @@ export interface Round {
 }
 
 /** Rounds in which other processes worked least. @param workers that answer as scaling_worker.ts does */
-export async function quietRounds(
+async function quietRounds(
   workers: readonly Worker[],
   counts: readonly number[],
   durationMs: number,
@@ -124,6 +124,33 @@ export async function quietRounds(
   while (all.length < MOST_ROUNDS && all.filter(({ busy }) => busy < BUSY_PERCENT).length < ROUNDS)
     all.push(await oneRound(workers, counts, ms));
   return all.sort((a, b) => a.busy - b.busy).slice(0, ROUNDS);
+}
+
+/** What several threads have together, and one of them alone. */
+export interface TimesOne {
+  /** Millions a second by one, and by all. */
+  readonly one: number;
+  readonly all: number;
+  /** Their rate, as a multiple of what one of them has alone. */
+  readonly ratio: number;
+  /** Percentage of the processors' time that went to other processes. */
+  readonly busy: number;
+}
+
+/** A thread for each job, one alone and all at once, in turns. @param script answers as scaling_worker.ts does */
+export async function timesOne(script: URL, jobs: readonly unknown[], durationMs: number): Promise<TimesOne> {
+  const workers = await Promise.all(
+    jobs.map(async (workerData) => {
+      const worker = new Worker(script, { workerData });
+      await once(worker, 'message');
+      return worker;
+    }),
+  );
+  const rounds = await quietRounds(workers, [1, jobs.length], durationMs);
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  const [one, all] = [0, 1].map((n) => round(median(rounds.map(({ mops }) => mops[n]!)), 3));
+  const ratio = round(median(rounds.map((each) => each.timesOne[1]!)), 2);
+  return { one: one!, all: all!, ratio, busy: median(rounds.map(({ busy }) => busy)) };
 }
 
 async function oneRound(workers: readonly Worker[], counts: readonly number[], ms: number): Promise<Round> {

@@ -1,11 +1,8 @@
-import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
 import { Memory } from '@ciliate/maps';
 import { Vm } from '@ciliate/vm';
 import { printTable } from '../print.ts';
-import { quietRounds } from '../scaling.ts';
-import { median, round } from '../stats.ts';
+import { timesOne } from '../scaling.ts';
 import type { BenchOptions, QuestionResult } from '../types.ts';
 import { ENTRIES, loadFilled } from './program.ts';
 import type { WorkerJob } from './worker.ts';
@@ -24,20 +21,13 @@ export async function workerRows({ durationMs, say, seed }: BenchOptions): Promi
   const image = loadFilled(new Vm({ memory, cpus, seed }));
   const maps = [...image.maps].map(([name, map]): [string, number] => [name, map.address]);
   for (const program of PROGRAMS) {
-    const workers = await Promise.all(
-      Array.from({ length: WORKERS }, async (_, n) => {
-        const workerData: WorkerJob = { wasm: memory.wasm, cpu: n + 1, cpus, maps, program, connection: 8 + 100 * n };
-        const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData });
-        await once(worker, 'message');
-        return worker;
-      }),
+    const jobs = Array.from(
+      { length: WORKERS },
+      (_, n): WorkerJob => ({ wasm: memory.wasm, cpu: n + 1, cpus, maps, program, connection: 8 + 100 * n }),
     );
-    const rounds = await quietRounds(workers, [1, WORKERS], durationMs);
-    await Promise.all(workers.map((worker) => worker.terminate()));
-    const ratio = round(median(rounds.map(({ timesOne }) => timesOne[1]!)), 2);
+    const { one, all, ratio, busy } = await timesOne(new URL('./worker.ts', import.meta.url), jobs, durationMs);
     const row = { question: 'bytecode', engine: 'vm', entries: ENTRIES, mode: program, workers: WORKERS };
-    const [one, two] = [0, 1].map((n) => round(median(rounds.map(({ mops }) => mops[n]!)), 3));
-    answer.results.push({ ...row, one: one!, two: two!, timesOne: ratio, busy: median(rounds.map((r) => r.busy)) });
+    answer.results.push({ ...row, one, two: all, timesOne: ratio, busy });
     answer.ratios.push({
       ...{ name: `${program}: two workers give times one`, entries: ENTRIES, engine: 'vm', baseline: 'vm', ratio },
       ...{ reach: `>= ${TIMES_ONE}`, reached: ratio >= TIMES_ONE },

@@ -156,6 +156,12 @@ static void put(const struct thing *map)
 		fail(map->name, strerror(errno));
 }
 
+static void freeze(const struct thing *map)
+{
+	if (bpf_map_freeze(map->fd) != 0)
+		fail(map->name, strerror(errno));
+}
+
 static void clear(const struct thing *map)
 {
 	unsigned char key[MAX_BYTES];
@@ -244,7 +250,7 @@ int main(void)
 		if (strcmp(what, "map") == 0)
 			map(word());
 		else if (strcmp(what, "freeze") == 0)
-			bpf_map_freeze(find(word())->fd);
+			freeze(find(word()));
 		else if (strcmp(what, "program") == 0)
 			program(word());
 		else if (strcmp(what, "set") == 0)

@@ -74,6 +74,13 @@ export class Machine implements AsyncDisposable {
     return port;
   }
 
+  /** What one request is answered with. */
+  async status(port: number, method: string, path: string): Promise<number> {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { connection: 'close' } });
+    await answer.arrayBuffer();
+    return answer.status;
+  }
+
   /** wrk: one request at a time on each of the connections, for whole seconds. */
   async load(port: number, connections: number, seconds: number, method: string, path: string): Promise<LoadResult> {
     const how = ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', here('load.lua')];

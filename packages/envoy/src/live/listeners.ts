@@ -59,6 +59,7 @@ export class Listeners {
     let bytes: Buffer = Buffer.alloc(0);
     const timer = setTimeout(() => socket.destroy(), PREAMBLE_TIMEOUT_MS);
     const leave = (): void => {
+      intake.take = undefined;
       clearTimeout(timer);
       this.#waiting.delete(socket);
     };
